@@ -1,0 +1,174 @@
+"""What a drill records: every call's begin, end, outcome and value, in memory and as JSON lines.
+
+A key is one document that holds a list of tokens and a count of them::
+
+    {"_id": "shard-1/000007", "tokens": ["a", "b"], "version": 2}
+
+An insert creates it with one token, an append pushes one more and increments the version, a delete
+removes it. A token is written by one call only, so a token that is missing, there twice or out of
+place names the call that went wrong. (The idea is Elle's list-append, Kingsbury and Alvaro,
+VLDB 2020.)
+"""
+
+import threading
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+AUDITOR = -1
+"""The client number of the reads that look at what is left after the load has ended."""
+
+
+class Kind(StrEnum):
+    """What a call does to its key."""
+
+    INSERT = "insert"
+    APPEND = "append"
+    READ = "read"
+    DELETE = "delete"
+
+
+class Outcome(StrEnum):
+    """What the client knows of its call once it has returned."""
+
+    OK = "ok"  # acknowledged
+    FAILED = "failed"  # certainly without effect
+    UNKNOWN = "unknown"  # may have taken effect, or may still
+
+
+class Guarantee(StrEnum):
+    """What a read promises: see the README of this folder."""
+
+    LINEARIZABLE = "linearizable"  # sees every write acknowledged before it began
+    MAJORITY = "majority"  # sees a state that was true once, and that no failover undoes
+
+
+class State(msgspec.Struct, frozen=True, array_like=True):
+    """A key's content as a call saw it: the tokens in order, and the count beside them."""
+
+    tokens: tuple[str, ...]
+    version: int
+
+
+class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
+    """One finished (or abandoned) call of one client.
+
+    `begin` and `end` are nanoseconds of one machine's monotonic clock. `found` is the number of
+    documents that the call matched. `state` is what a read saw, what an append left behind, or what
+    a delete removed, where the target tells. `group` is the part of the data the key belongs to,
+    such as a shard's name: gaps are measured for each group.
+    """
+
+    client: int
+    kind: Kind
+    key: str
+    begin: int
+    end: int
+    outcome: Outcome
+    token: str = ""
+    found: int = 1
+    state: State | None = None
+    guarantee: Guarantee = Guarantee.LINEARIZABLE
+    group: str = ""
+    error: str = ""
+
+    @property
+    def writes(self) -> bool:
+        """Whether the call changes the key."""
+        return self.kind is not Kind.READ
+
+    @property
+    def acknowledged_write(self) -> bool:
+        """Whether the call is known to have changed the key."""
+        return self.writes and self.outcome is Outcome.OK and self.found > 0
+
+
+class Mark(msgspec.Struct, frozen=True, tag="mark"):
+    """Something done to the cluster, at `at` nanoseconds: "SIGKILL shard-1-2"."""
+
+    at: int
+    text: str
+
+
+Record = Call | Mark
+
+
+class HistoryError(Exception):
+    """A history that cannot be read, or that breaks the rules the checker relies on."""
+
+
+class History:
+    """The records of one run, in no particular order."""
+
+    def __init__(self, records: list[Record] | None = None) -> None:
+        self.calls: list[Call] = []
+        self.marks: list[Mark] = []
+        for record in records or []:
+            self.add(record)
+
+    def add(self, record: Record) -> None:
+        """Take one more record in."""
+        if isinstance(record, Call):
+            self.calls.append(record)
+        else:
+            self.marks.append(record)
+
+    def records(self) -> list[Record]:
+        """Everything, ordered by when it began."""
+        moments: list[tuple[int, Record]] = [(call.begin, call) for call in self.calls]
+        moments += [(mark.at, mark) for mark in self.marks]
+        return [record for _, record in sorted(moments, key=lambda moment: moment[0])]
+
+
+class HistoryFile:
+    """An append-only file of JSON lines, one record each; safe to use from several threads.
+
+    Each line is written at once and whole, so a run that is cut short leaves a file that ends in at
+    most one torn line, which `read` passes over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+        self._lock = threading.Lock()
+
+    def append(self, record: Record) -> None:
+        """Write one record."""
+        line = msgspec.json.encode(record) + b"\n"
+        with self._lock:
+            self._file.write(line)
+
+    def close(self) -> None:
+        """End the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def read(path: Path) -> History:
+    """The history in a file. Raises HistoryError with the line's number if a line is damaged."""
+    return History(list(_records(path)))
+
+
+def _records(path: Path) -> Iterator[Record]:
+    decoder = msgspec.json.Decoder[Record](Record)
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                return  # the run was cut short while it wrote this line
+            try:
+                yield decoder.decode(line)
+            except msgspec.MsgspecError as error:
+                raise HistoryError(f"{path}, line {number}, is not a record: {error}") from error

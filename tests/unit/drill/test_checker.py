@@ -1,0 +1,188 @@
+"""One bad history for each promise, made by hand, beside the good one nearest to it."""
+
+import pytest
+from msgspec.structs import replace
+
+from cluster.drill.checker import check
+from cluster.drill.history import AUDITOR, Call, Guarantee, HistoryError, Outcome, State
+from cluster.drill.violations import Rule, Violation
+from tests.unit.drill.histories import append, delete, history, insert, read, read_nothing
+
+A = insert(0, 10, "a")
+B = append(20, 30, "b")
+C = append(40, 50, "c")
+
+GOOD = {
+    "all is there": [A, B, C, read(60, 70, "a", "b", "c")],
+    "a read that overlaps a write sees it": [A, append(20, 60, "b"), read(30, 40, "a", "b")],
+    "a read that overlaps a write does not": [A, append(20, 60, "b"), read(30, 40, "a")],
+    "overlapping writes in either order": [
+        A,
+        append(20, 60, "c"),
+        append(20, 60, "b"),
+        read(70, 80, "a", "b", "c"),
+    ],
+    "no answer and no effect": [A, replace(B, outcome=Outcome.UNKNOWN), read(60, 70, "a")],
+    "no answer, and an effect long after": [
+        A,
+        replace(B, outcome=Outcome.UNKNOWN),
+        read(60, 70, "a"),
+        read(80, 90, "a", "b"),
+    ],
+    "failed and without effect": [A, replace(B, outcome=Outcome.FAILED), read(60, 70, "a")],
+    "nothing before the insert": [read_nothing(-9, -5), A, read(60, 70, "a")],
+    "nothing after the delete": [A, B, delete(40, 50, "a", "b"), read_nothing(60, 70)],
+    "an append after the delete finds nothing": [A, delete(20, 30), append(40, 50, "b", found=0)],
+    "an append that overlaps the delete": [
+        A,
+        append(20, 60, "b"),
+        delete(20, 50),
+        read_nothing(70, 80),
+    ],
+    "a delete without an answer takes effect later": [
+        A,
+        delete(20, 30, outcome=Outcome.UNKNOWN),
+        read(40, 50, "a"),
+        read_nothing(60, 70),
+    ],
+    "a majority read may be old": [A, B, read(60, 70, "a", guarantee=Guarantee.MAJORITY)],
+    "an append that tells what it left": [A, append(20, 30, "b", state=State(("a", "b"), 2))],
+    "nothing at all": [],
+}
+
+BAD: dict[str, tuple[Rule, list[Call]]] = {
+    "an acknowledged append is gone": (Rule.LOST, [A, B, C, read(60, 70, "a", "c")]),
+    "the last append is gone": (Rule.LOST, [A, B, C, read(60, 70, "a", "b")]),
+    "an append that was seen is gone": (
+        Rule.LOST,
+        [A, B, read(40, 50, "a", "b"), read(60, 70, "a")],
+    ),
+    "the document is gone": (Rule.LOST, [A, read_nothing(20, 30)]),
+    "the delete did not remove it": (Rule.LOST, [A, B, delete(40, 50, "a")]),
+    "an append is there twice": (Rule.DOUBLED, [A, B, read(60, 70, "a", "b", "b")]),
+    "an append counted twice": (
+        Rule.DOUBLED,
+        [A, B, read(60, 70, "a", "b", state=State(("a", "b"), 3))],
+    ),
+    "two documents with one key": (Rule.DOUBLED, [A, read(20, 30, "a", found=2)]),
+    "appends in the wrong order": (Rule.ORDER, [A, B, C, read(60, 70, "a", "c", "b")]),
+    "an append before its insert": (Rule.ORDER, [A, B, read(60, 70, "b", "a")]),
+    "an append answered without its token": (
+        Rule.ORDER,
+        [A, append(20, 30, "b", state=State(("a",), 1))],
+    ),
+    "a read misses an append": (
+        Rule.STALE,
+        [A, B, read(40, 50, "a"), read(60, 70, "a", "b")],
+    ),
+    "an append finds nothing after the insert": (
+        Rule.STALE,
+        [A, append(20, 30, "b", found=0), read(60, 70, "a")],
+    ),
+    "a read goes back": (
+        Rule.BACKWARDS,
+        [A, append(20, 90, "b"), read(30, 40, "a", "b"), read(50, 60, "a"), read(95, 99, "a", "b")],
+    ),
+    "a read sees the future": (Rule.FUTURE, [A, read(12, 15, "a", "b"), B]),
+    "a majority read sees the future": (
+        Rule.FUTURE,
+        [A, read(12, 15, "a", "b", guarantee=Guarantee.MAJORITY), B],
+    ),
+    "two reads contradict each other": (
+        Rule.DIVERGED,
+        [
+            A,
+            append(20, 90, "b"),
+            append(20, 90, "c"),
+            read(30, 40, "a", "b"),
+            read(95, 99, "a", "c"),
+        ],
+    ),
+    "a delete removes less than was seen": (
+        Rule.DIVERGED,
+        [
+            A,
+            append(20, 90, "b", outcome=Outcome.UNKNOWN),
+            read(30, 40, "a", "b"),
+            delete(50, 60, "a"),
+        ],
+    ),
+    "a read after the delete finds it": (Rule.RESURRECTED, [A, delete(20, 30), read(40, 50, "a")]),
+    "an append after the delete finds it": (
+        Rule.RESURRECTED,
+        [A, delete(20, 30), append(40, 50, "b")],
+    ),
+    "a value nobody wrote": (Rule.INVENTED, [A, read(20, 30, "a", "x")]),
+    "a document nobody inserted": (Rule.INVENTED, [read(20, 30, "x")]),
+    "a value of another key": (
+        Rule.INVENTED,
+        [A, insert(0, 10, "z", key="other"), read(20, 30, "a", "z")],
+    ),
+    "a failed append is there": (
+        Rule.FAILED_VISIBLE,
+        [A, append(20, 30, "b", outcome=Outcome.FAILED), read(60, 70, "a", "b")],
+    ),
+    "a failed insert is there": (
+        Rule.FAILED_VISIBLE,
+        [insert(0, 10, "a", outcome=Outcome.FAILED), append(20, 30, "b")],
+    ),
+    "an append found nothing, and took effect": (
+        Rule.FAILED_VISIBLE,
+        [A, append(20, 30, "b", found=0), read(60, 70, "a", "b")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_history_passes(name: str) -> None:
+    assert check(history(*GOOD[name])) == []
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_history_is_found(name: str) -> None:
+    rule, calls = BAD[name]
+    assert rule in {violation.rule for violation in check(history(*calls))}
+
+
+def test_a_loss_is_told_once_and_in_words() -> None:
+    found = check(history(A, B, read(40, 50, "a"), read(60, 70, "a", client=AUDITOR)))
+    assert [violation.rule for violation in found] == [Rule.LOST]
+    assert found[0].sentence == (
+        'k: the append of "b" by client 0 (0.000 to 0.000 s, acknowledged) is lost: the read by the'
+        " auditor (0.000 to 0.000 s, acknowledged, 1 token) misses it, and no call has seen it"
+        " since."
+    )
+    assert found[0].calls[0] is B
+
+
+def test_every_lost_write_is_named() -> None:
+    found = check(history(A, B, C, read(60, 70, "a")))
+    assert {violation.calls[0].token for violation in found} == {"b", "c"}
+    assert {violation.rule for violation in found} == {Rule.LOST}
+
+
+def test_keys_are_judged_each_by_itself() -> None:
+    other = [replace(c, key="l", token=f"l{c.token}") for c in (A, B)]
+    missing = read(60, 70, "la", key="l")
+    found = check(history(A, B, read(60, 70, "a", "b"), *other, missing))
+    assert [(violation.rule, violation.key) for violation in found] == [(Rule.LOST, "l")]
+
+
+@pytest.mark.parametrize(
+    ("calls", "words"),
+    [
+        ([A, replace(B, token="a")], "not unique"),
+        ([A, insert(20, 30, "b")], "two calls of kind insert"),
+        ([A, delete(20, 30), delete(40, 50)], "two calls of kind delete"),
+        ([insert(10, 0, "a")], "ends before it begins"),
+        ([A, replace(read(20, 30, "a"), state=None)], "does not say what it saw"),
+    ],
+)
+def test_a_history_that_cannot_be_judged_is_refused(calls: list[Call], words: str) -> None:
+    with pytest.raises(HistoryError, match=words):
+        check(history(*calls))
+
+
+def test_violations_name_their_calls() -> None:
+    found: list[Violation] = check(history(A, B, C, read(60, 70, "a", "c", "b")))
+    assert any(set(violation.calls) == {B, C} for violation in found)

@@ -1,0 +1,121 @@
+"""The checker against random histories: valid ones pass, and what was spoilt in one is found."""
+
+from collections.abc import Callable
+
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from cluster.drill.checker import check
+from cluster.drill.history import Call, Kind, Outcome, State
+from cluster.drill.violations import Rule
+from tests.unit.drill.histories import arbitrary_calls, history, linearizable, valid_calls
+
+Tokens = tuple[str, ...]
+
+
+def rules(calls: list[Call]) -> set[Rule]:
+    return {violation.rule for violation in check(history(*calls))}
+
+
+def in_all(calls: list[Call], change: Callable[[Tokens], Tokens]) -> list[Call]:
+    """The same calls, every list they saw changed alike."""
+    return [replace(c, state=_state(change(c.state.tokens))) if c.state else c for c in calls]
+
+
+def in_last(calls: list[Call], tokens: Tokens) -> list[Call]:
+    """The same calls, the auditor's read at the end having seen these tokens."""
+    return [*calls[:-1], replace(calls[-1], state=_state(tokens))]
+
+
+def audited(calls: list[Call]) -> Tokens:
+    assert calls[-1].state is not None
+    return calls[-1].state.tokens
+
+
+def _state(tokens: Tokens) -> State:
+    return State(tokens, len(tokens))
+
+
+@given(valid_calls())
+def test_what_a_correct_store_answers_passes(calls: list[Call]) -> None:
+    assert check(history(*calls)) == []
+
+
+@given(valid_calls(audited=True))
+def test_an_audited_history_passes(calls: list[Call]) -> None:
+    assert check(history(*calls)) == []
+
+
+@settings(max_examples=1000)
+@given(arbitrary_calls())
+def test_the_verdict_is_that_of_trying_every_order(calls: list[Call]) -> None:
+    assert (check(history(*calls)) == []) == linearizable(calls)
+
+
+@given(valid_calls(audited=True), st.data())
+def test_a_lost_acknowledged_write_is_found(calls: list[Call], data: st.DataObject) -> None:
+    tokens = [c.token for c in calls if c.kind is Kind.APPEND and c.acknowledged_write]
+    assume(tokens)
+    lost = data.draw(st.sampled_from(tokens))
+    silent = [replace(c, state=None) if c.token == lost else c for c in calls]
+    spoilt = in_all(silent, lambda seen: tuple(token for token in seen if token != lost))
+    assert Rule.LOST in rules(spoilt)
+
+
+@given(valid_calls(audited=True), st.data())
+def test_a_doubled_write_is_found(calls: list[Call], data: st.DataObject) -> None:
+    tokens = audited(calls)
+    twice = data.draw(st.sampled_from(tokens))
+    assert Rule.DOUBLED in rules(in_last(calls, (*tokens, twice)))
+
+
+@given(valid_calls(audited=True), st.integers(1, 3))
+def test_a_count_that_disagrees_with_the_list_is_found(calls: list[Call], more: int) -> None:
+    tokens = audited(calls)
+    wrong = replace(calls[-1], state=State(tokens, len(tokens) + more))
+    assert Rule.DOUBLED in rules([*calls[:-1], wrong])
+
+
+@given(valid_calls(audited=True), st.data())
+def test_writes_in_the_wrong_order_are_found(calls: list[Call], data: st.DataObject) -> None:
+    writer = {c.token: c for c in calls if c.token}
+    tokens = audited(calls)
+    pairs = [
+        (one, other)
+        for i, one in enumerate(tokens)
+        for other in tokens[i + 1 :]
+        if i > 0 and writer[one].outcome is Outcome.OK and writer[one].end < writer[other].begin
+    ]
+    assume(pairs)
+    one, other = data.draw(st.sampled_from(pairs))
+    swap = {one: other, other: one}
+    seen = [c if c.kind is Kind.READ else replace(c, state=None) for c in calls]
+    spoilt = in_last(
+        [c for c in seen if c.kind is not Kind.READ or c is seen[-1]],
+        tuple(swap.get(token, token) for token in tokens),
+    )
+    assert Rule.ORDER in rules(spoilt)
+
+
+@given(valid_calls(audited=True))
+def test_an_invented_value_is_found(calls: list[Call]) -> None:
+    assert Rule.INVENTED in rules(in_last(calls, (*audited(calls), "nobody's")))
+
+
+@given(valid_calls(audited=True), st.data())
+def test_the_effect_of_a_failed_write_is_found(calls: list[Call], data: st.DataObject) -> None:
+    failed = [c.token for c in calls if c.token and c.outcome is Outcome.FAILED]
+    assume(failed)
+    token = data.draw(st.sampled_from(failed))
+    assert Rule.FAILED_VISIBLE in rules(in_last(calls, (*audited(calls), token)))
+
+
+@given(valid_calls(audited=True))
+def test_a_document_that_vanished_is_found(calls: list[Call]) -> None:
+    assert Rule.LOST in rules([*calls[:-1], replace(calls[-1], found=0, state=None)])
+
+
+@given(valid_calls(audited=True))
+def test_a_document_on_two_shards_is_found(calls: list[Call]) -> None:
+    assert Rule.DOUBLED in rules([*calls[:-1], replace(calls[-1], found=2)])
