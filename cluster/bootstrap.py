@@ -1,0 +1,221 @@
+"""Makes the servers of a Layout one sharded cluster: sets, users, shards, defaults.
+
+It may be run at any moment and interrupted at any instruction; it looks at what is there, does
+only what is missing, reports each change, and ends in the same state. It knows nothing of how the
+servers are run.
+
+What mongos has a command for goes through a router, as the user "admin". The rest needs the key
+(see `connect`): initiating a set, changing its timings, and the users on the config servers, which
+must be there before anybody can log in to a router.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+from pymongo.errors import PyMongoError
+from pymongo.write_concern import WriteConcern
+
+from cluster.connect import Connections, listens, short
+from cluster.errors import ClusterError, MismatchError
+from cluster.replica_set import SetMaker, is_transient, refusal
+from cluster.topology import USERS, Layout, Node, ReplicaSet
+from cluster.users import UserMaker
+from cluster.waiting import Cancelled, Waiter
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The key of the servers and the passwords of the users; made and kept by the caller."""
+
+    key: str
+    passwords: Mapping[str, str]
+
+
+def bootstrap(
+    layout: Layout,
+    credentials: Credentials,
+    report: Report,
+    phase: Report = lambda _: None,
+    *,
+    leaving: frozenset[str] = frozenset(),
+    watch: Callable[[], None] | None = None,
+    seconds: float = 90,
+) -> None:
+    """Makes the cluster so, up to every member in sync and a majority write through each router.
+
+    `report` is told of each change, `phase` of each stretch that is done. `leaving` names shards
+    that are being removed and must not be added again. `watch` is called while waiting and may
+    raise. Raises ClusterError: DeadlineError after `seconds` without progress in one step,
+    KeyFileError, MismatchError, or what `watch` raised.
+    """
+    waiter = Waiter(seconds, watch)
+    with Connections(credentials.key) as connections:
+        work = _Work(layout, credentials, report, connections, waiter)
+        with ThreadPoolExecutor(4 * (len(layout.sets) + len(layout.routers)) + 4) as pool:
+            try:
+                work.run(pool, phase, leaving)
+            except BaseException:
+                waiter.cancel()
+                raise
+
+
+class _Work:
+    def __init__(
+        self,
+        layout: Layout,
+        credentials: Credentials,
+        report: Report,
+        connections: Connections,
+        waiter: Waiter,
+    ) -> None:
+        self.layout = layout
+        self.credentials = credentials
+        self.report = report
+        self.connections = connections
+        self.waiter = waiter
+        settings = {
+            "electionTimeoutMillis": layout.election_timeout_ms,
+            "heartbeatIntervalMillis": layout.heartbeat_interval_ms,
+        }
+        self.makers = {
+            s.name: SetMaker(s, settings, connections, waiter, report) for s in layout.sets
+        }
+        config = self.makers[layout.config.name]
+        self.users = UserMaker(config, credentials.passwords, layout.database)
+
+    def run(self, pool: ThreadPoolExecutor, phase: Report, leaving: frozenset[str]) -> None:
+        """Every step in a thread of its own, begun as soon as what it needs is there."""
+        made = {name: pool.submit(maker.make) for name, maker in self.makers.items()}
+        config = made[self.layout.config.name]
+        admin = pool.submit(self._after, config, self.users.ensure, "admin")
+        others = pool.submit(self._after, config, self.users.ensure_all, USERS[1:])
+        routers = [pool.submit(self._after, admin, self._reach, r) for r in self.layout.routers]
+        defaults = pool.submit(self._first, routers, self._default_concerns)
+        added = [
+            pool.submit(self._first, routers, self._add_shard, shard, made[shard.name])
+            for shard in self.layout.shards
+            if shard.name not in leaving
+        ]
+        _finish([*made.values(), admin])
+        phase("every set has a primary")
+        _finish(routers)
+        phase("routers serve")
+        _finish([*added, defaults, others])
+        phase("shards added, users and defaults set")
+        _finish([pool.submit(self._write, router) for router in self.layout.routers])
+        phase("a majority write through each router acknowledged")
+        _finish([pool.submit(maker.settle) for maker in self.makers.values()])
+        phase("every member in sync")
+
+    @staticmethod
+    def _after(first: Future[Any], then: Callable[..., Any], *arguments: object) -> Any:
+        first.result()
+        return then(*arguments)
+
+    @staticmethod
+    def _first(routers: list[Future[Node]], then: Callable[..., Any], *arguments: object) -> Any:
+        """Goes on with the router that is there first."""
+        done, _ = wait(routers, return_when="FIRST_COMPLETED")
+        return then(next(iter(done)).result(), *arguments)
+
+    # ---- steps through a router ---------------------------------------------------------------
+
+    def _through(self, router: Node, act: Callable[[Any], Any], what: str) -> Any:
+        """Does something idempotent through a router until it is done; `act` gets the client."""
+        client = self.connections.user(router, "admin", self.credentials.passwords["admin"])
+        last = "it does not listen"
+
+        def attempt() -> tuple[Any] | None:
+            nonlocal last
+            if not listens(router):
+                return None
+            try:
+                return (act(client),)
+            except PyMongoError as error:
+                if not is_transient(error):
+                    raise refusal(router, error) from None
+                last = short(error)
+                return None
+
+        def late() -> str:
+            passed = f"after {self.waiter.seconds:.0f} s"
+            return f"{router.name} ({router.address}): {what} {passed}: {last}. Look at its log."
+
+        return self.waiter.until(attempt, late)[0]
+
+    def _reach(self, router: Node) -> Node:
+        self._through(router, lambda client: client.admin.command("ping"), "not ready")
+        return router
+
+    def _default_concerns(self, router: Node) -> None:
+        def act(client: Any) -> None:
+            now = client.admin.command("getDefaultRWConcern")
+            if now.get("defaultWriteConcern", {}).get("w") == "majority" and (
+                now.get("defaultWriteConcernSource", "global") == "global"
+            ):
+                return
+            wanted = {"w": "majority", "wtimeout": 0}
+            client.admin.command("setDefaultRWConcern", 1, defaultWriteConcern=wanted)
+            self.report("default write concern: majority")
+
+        self._through(router, act, "no default write concern")
+
+    def _add_shard(self, router: Node, shard: ReplicaSet, made: Future[bool]) -> None:
+        fresh = made.result()
+
+        def act(client: Any) -> None:
+            known = {s["_id"]: s for s in client.admin.command("listShards")["shards"]}
+            if shard.name not in known:
+                client.admin.command("addShard", shard.seed, name=shard.name)
+                self.report(f"{shard.name}: added to the cluster")
+            elif fresh:
+                raise MismatchError(
+                    f"{shard.name} had no data, but the cluster has it as a shard: its data is "
+                    "lost. Put the data of its members back, or make the cluster anew."
+                )
+            elif _hosts(known[shard.name]["host"]) != _hosts(shard.seed):
+                raise MismatchError(
+                    f"{shard.name} is {known[shard.name]['host']} to the cluster, but "
+                    f"{shard.seed} in the description. Correct the description."
+                )
+
+        self._through(router, act, f"{shard.name} not added")
+
+    def _write(self, router: Node) -> None:
+        """One document that tells when the cluster was last brought up, written for all to see."""
+        mark = {"$set": {"at": datetime.datetime.now(datetime.UTC)}}
+
+        def act(client: Any) -> None:
+            collection = client["cluster"].get_collection(
+                "write_check", write_concern=WriteConcern("majority", wtimeout=10_000)
+            )
+            collection.update_one({"_id": "up"}, mark, upsert=True)
+
+        self._through(router, act, "no majority write")
+
+
+def _hosts(seed: str) -> set[str]:
+    return set(seed.partition("/")[2].split(","))
+
+
+def _finish(futures: list[Future[Any]]) -> None:
+    """Waits for all, or raises the first failure; what merely gave up because of it is not one."""
+    pending = set(futures)
+    gave_up: BaseException | None = None
+    while pending:
+        done, pending = wait(pending, return_when=FIRST_EXCEPTION)
+        for future in done:
+            error = future.exception()
+            if isinstance(error, Cancelled):
+                gave_up = error
+            elif error is not None:
+                raise error
+    if gave_up is not None:
+        raise ClusterError("the work was cancelled. Run it again.") from gave_up

@@ -1,0 +1,119 @@
+"""Brings the processes of a state folder up, whatever state they were left in."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from cluster.bootstrap import Credentials, bootstrap
+from cluster.errors import KeyFileError, NodeError, StateError
+from cluster.local import ports
+from cluster.local.binaries import BinaryError, find_mongod, find_mongos
+from cluster.local.launcher import Launcher, Program
+from cluster.local.programs import programs, why_it_died
+from cluster.local.state import Record, State
+
+Report = Callable[[str], None]
+
+MIB_PER_NEW_NODE = 330  # an empty mongod with its journal takes 300
+STOP_SECONDS = 6.0
+
+
+def bring_up(
+    state: State, launcher: Launcher, record: Record, report: Report, phase: Report
+) -> None:
+    """Starts what is missing and makes it the cluster of `record`; the caller holds the lock.
+
+    When it fails or is interrupted, what it started is stopped again. Raises ClusterError.
+    """
+    wanted = prepare(state, launcher, record, report)
+    started: list[Program] = []
+
+    def watch() -> None:
+        for name, status, log_start in launcher.died():
+            raise NodeError(why_it_died(wanted[name], status, log_start))
+
+    try:
+        running = launcher.running(wanted.values())
+        for program in wanted.values():
+            if program.name not in running:
+                started.append(program)
+                launcher.start(program)
+        if started:
+            kept = len(wanted) - len(started)
+            names = ", ".join(p.name for p in started) if kept else f"{len(started)} processes"
+            report(f"started {names}")
+        phase("processes started")
+        credentials = Credentials(state.key(), state.passwords()[0])
+        leaving = frozenset(record.leaving)
+        bootstrap(record.layout(), credentials, report, phase, leaving=leaving, watch=watch)
+    except BaseException:
+        launcher.stop(started, STOP_SECONDS)
+        raise
+    record.complete = ["cfg", *record.shards]
+    state.save(record)
+
+
+def prepare(
+    state: State, launcher: Launcher, record: Record, report: Report
+) -> dict[str, Program]:
+    """Checks everything that can be checked before a process is started, then writes the folder.
+
+    Returns every node's program.
+    """
+    try:
+        mongod, mongos = find_mongod(), find_mongos()
+    except BinaryError as error:
+        raise NodeError(str(error)) from None
+    state.check_data(record)
+    fresh = ports.assign(record)
+    wanted = programs(state, record, mongod, mongos)
+    running = launcher.running(wanted.values())
+    ports.check_free(record, (name for name in wanted if name not in running), fresh)
+    _check_disk(state, record)
+    _prepare_secrets(state, running=bool(running), report=report)
+    state.save(record)
+    state.write_uris(record, state.passwords()[0])
+    for name, program in wanted.items():
+        if not name.startswith("router-"):
+            (program.folder / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
+    return wanted
+
+
+def _prepare_secrets(state: State, *, running: bool, report: Report) -> None:
+    try:
+        state.key()
+    except KeyFileError:
+        if running or state.key_file.exists():
+            raise
+        remade = state.secrets.exists()
+        state.make_key()
+        if remade:
+            report("the key file was missing: made a new one")
+    existed = (state.secrets / "admin.uri").exists()
+    if state.passwords()[1] and existed:
+        report("the file of passwords was incomplete: made new ones")
+
+
+def _check_disk(state: State, record: Record) -> None:
+    new = [
+        member
+        for name in ("cfg", *record.shards)
+        for member in record.member_names(name)
+        if not (state.node(member) / "data" / "WiredTiger").exists()
+    ]
+    free = shutil.disk_usage(_existing(state.folder)).free // 2**20
+    need = MIB_PER_NEW_NODE * len(new) + 32
+    if free < need:
+        what = f"{len(new)} new nodes need {need} MiB" if new else f"at least {need} MiB are needed"
+        raise StateError(
+            f"the disk of {state.folder} is full: {free} MiB are free, and {what}. "
+            "Free some space, or give another folder to --state."
+        )
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

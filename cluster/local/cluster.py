@@ -1,0 +1,309 @@
+"""A cluster of processes on this machine, kept in one state folder.
+
+    cluster = LocalCluster(Path(".shardstack"))
+    cluster.up(shards=1, members=1)
+    cluster.uri("app"), cluster.primary("shard-1").pid
+    cluster.down()
+
+Every method may be called at any moment, from any process: what is true is looked up, not
+remembered. Only one process at a time may change a cluster; the others get a StateError.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from pymongo.errors import PyMongoError
+
+from cluster import topology as topologies
+from cluster.connect import Connections
+from cluster.errors import NodeError, StateError
+from cluster.local.boot import STOP_SECONDS, bring_up, prepare
+from cluster.local.launcher import Launcher, Program, is_alive
+from cluster.local.programs import programs, stoppable, why_it_died
+from cluster.local.state import HOST, Record, State
+from cluster.replica_set import look, states
+from cluster.topology import CONFIG_SET, Node, ReplicaSet, Topology
+from cluster.waiting import Waiter
+
+Report = Callable[[str], None]
+
+CONFIG_STOP_SECONDS = 3.0
+
+
+def silent(_: str) -> None:
+    """A report that nobody reads."""
+
+
+@dataclass(frozen=True)
+class LocalNode:
+    """One process: `kind` is config, shard or router; `set_name` is "" for a router."""
+
+    name: str
+    kind: str
+    set_name: str
+    host: str
+    port: int
+    pid: int | None
+
+
+class LocalCluster:
+    """The cluster of one state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = State(state)
+        self.launcher = Launcher()
+
+    # ---- the whole ----------------------------------------------------------------------------
+
+    def up(
+        self,
+        topology: Topology | None = None,
+        *,
+        report: Report = silent,
+        phase: Report = silent,
+        **changes: Any,
+    ) -> None:
+        """Makes the cluster, or heals it.
+
+        Without `topology` it is the one that was last started here, else the default. `changes`
+        are single values of it. `report` gets a line per change, `phase` one per stretch of the
+        work. Raises ClusterError, having stopped whatever it started.
+        """
+        with self.state.locked():
+            record = self._plan(topology, changes)
+            self._sweep(record)
+            bring_up(self.state, self.launcher, record, report, phase)
+
+    def down(self, *, purge: bool = False, report: Report = silent) -> None:
+        """Stops every process, the config servers last; `purge` deletes the data and secrets."""
+        if not self.state.folder.exists():
+            return
+        with self.state.locked():
+            everything = stoppable(self.state)
+            config = [p for p in everything if p.name.startswith("config-")]
+            others = [p for p in everything if p not in config]
+            running = self.launcher.running(everything)
+            killed = self.launcher.stop(others, STOP_SECONDS)
+            killed += self.launcher.stop(config, CONFIG_STOP_SECONDS)
+            if running:
+                report(f"stopped {len(running)} processes")
+            if killed:
+                report(f"killed, since they did not stop in time: {', '.join(killed)}")
+            if purge:
+                self.state.purge()
+                report(f"deleted the data and secrets in {self.state.folder}")
+
+    def add_shard(self, *, report: Report = silent, phase: Report = silent) -> str:
+        """Starts one more shard and adds it; returns its name."""
+        with self.state.locked():
+            record = self.record()
+            name = record.add_shard()
+            self._sweep(record)
+            bring_up(self.state, self.launcher, record, report, phase)
+        return name
+
+    def remove_shard(self, name: str, *, report: Report = silent) -> None:
+        """Moves all data off a shard, takes it out of the cluster and deletes its processes.
+
+        It may be interrupted and run again.
+        """
+        from cluster.drain import drain  # noqa: PLC0415 - only this command needs it
+
+        with self.state.locked():
+            record = self.record()
+            if name not in record.shards:
+                raise StateError(f"there is no shard {name!r}. There are: {_list(record.shards)}.")
+            if not set(record.shards) - {name, *record.leaving}:
+                raise StateError(f"{name} is the last shard. Add another one first (`add-shard`).")
+            if name not in record.leaving:
+                record.leaving.append(name)
+                self.state.save(record)
+            drain(self.uri("admin"), name, report)
+            record.retire(name)
+            self.state.save(record)
+            self._sweep(record)
+            report(f"{name}: processes stopped and data folder deleted")
+
+    # ---- looking ------------------------------------------------------------------------------
+
+    def record(self) -> Record:
+        """What was made here; StateError when nothing was."""
+        record = self.state.load()
+        if record is None:
+            raise StateError(
+                f"there is no cluster in {self.state.folder}. Make one with `up`, "
+                "or name its folder with --state."
+            )
+        return record
+
+    def uri(self, user: str = "admin") -> str:
+        """The connection string of admin, app, monitor or backup."""
+        return self.state.uri(user)
+
+    def nodes(self) -> list[LocalNode]:
+        """Every node; `pid` is None for one that does not run."""
+        record = self.record()
+        layout = record.layout()
+        running = self.launcher.running(self._programs(record).values())
+        kinds = [("router", "", node) for node in layout.routers]
+        for replica_set in layout.sets:
+            kind = "config" if replica_set.is_config else "shard"
+            kinds += [(kind, replica_set.name, node) for node in replica_set.members]
+        return [
+            LocalNode(
+                node.name,
+                kind,
+                set_name,
+                node.host,
+                node.port,
+                running[node.name].pid if node.name in running else None,
+            )
+            for kind, set_name, node in kinds
+        ]
+
+    def node(self, name: str) -> LocalNode:
+        """One node by its name."""
+        nodes = {node.name: node for node in self.nodes()}
+        if name not in nodes:
+            raise StateError(f"there is no node {name!r}. There are: {_list(nodes)}.")
+        return nodes[name]
+
+    def primary(self, set_name: str, seconds: float = 30) -> LocalNode:
+        """The primary of a set (cfg, shard-1, …), waited for."""
+        sets = {s.name: s for s in self.record().layout().sets}
+        if set_name not in sets:
+            raise StateError(f"there is no set {set_name!r}. There are: {_list(sets)}.")
+        replica_set = sets[set_name]
+        with Connections(self.state.key(), timeout=5) as connections:
+
+            def find() -> Node | None:
+                for node in replica_set.members:
+                    if look(connections, node).state == "PRIMARY":
+                        return node
+                return None
+
+            node = Waiter(seconds).until(
+                find, lambda: f"{set_name} has no primary: {states(connections, replica_set)}."
+            )
+        return self.node(node.name)
+
+    # ---- single nodes -------------------------------------------------------------------------
+
+    def kill(self, name: str, sig: int = signal.SIGKILL) -> int:
+        """Sends a node a signal and returns its process id; after SIGKILL it is gone."""
+        pid = self.node(name).pid
+        if pid is None:
+            raise NodeError(f"{name} does not run. Start it with `up`.")
+        process = psutil.Process(pid)
+        process.send_signal(sig)
+        if sig == signal.SIGKILL:
+            gone = Waiter(10).until(
+                lambda: True if not is_alive(process) else None,
+                lambda: f"{name} (process {pid}) survives SIGKILL. Look at the machine's log.",
+                every=0.01,
+            )
+            assert gone  # noqa: S101
+        return pid
+
+    def start(self, name: str, *, seconds: float = 60) -> None:
+        """Starts a node, if it does not run, and waits until it serves."""
+        self.node(name)
+        with self.state.locked():
+            record = self.record()
+            program = prepare(self.state, self.launcher, record, silent)[name]
+            if name not in self.launcher.running([program]):
+                self.launcher.start(program)
+            self._wait_until_serving(record, program, seconds)
+
+    def restart(self, name: str, *, seconds: float = 60) -> None:
+        """Stops a node cleanly, a primary having stepped down first, and starts it again."""
+        node = self.node(name)
+        with self.state.locked():
+            if node.kind != "router":
+                self._step_down(node)
+            program = self._programs(self.record())[name]
+            self.launcher.stop([program], STOP_SECONDS)
+        self.start(name, seconds=seconds)
+
+    # ---- inside -------------------------------------------------------------------------------
+
+    def _plan(self, topology: Topology | None, changes: dict[str, Any]) -> Record:
+        """The record to bring up; StateError for a change that a running cluster cannot make."""
+        record = self.state.load()
+        if record is None:
+            if topology is None:
+                return Record.new(topologies.load(None, changes))
+            return Record.new(topology.changed(**changes))
+        wanted = (topology or record.topology).changed(**changes)
+        record.adopt(wanted)
+        return record
+
+    def _programs(self, record: Record) -> dict[str, Program]:
+        return programs(self.state, record, Path("mongod"), ["mongos"])
+
+    def _sweep(self, record: Record) -> None:
+        """Stops and deletes what no longer belongs to the cluster."""
+        surplus = [
+            program
+            for program in stoppable(self.state)
+            if program.name in record.surplus
+        ]
+        self.launcher.stop(surplus, STOP_SECONDS)
+        for program in surplus:
+            shutil.rmtree(program.folder)
+        if record.surplus:
+            record.surplus.clear()
+            self.state.save(record)
+
+    def _step_down(self, node: LocalNode) -> None:
+        server = Node(node.name, node.host, node.port)
+        with Connections(self.state.key(), timeout=5) as connections:
+            if look(connections, server).state == "PRIMARY":
+                with contextlib.suppress(PyMongoError):  # a set of one has nobody to step in
+                    connections.member(server).admin.command("replSetStepDown", 60)
+
+    def _wait_until_serving(self, record: Record, program: Program, seconds: float) -> None:
+        layout = record.layout()
+        server = next(
+            node
+            for node in (*layout.routers, *(m for s in layout.sets for m in s.members))
+            if node.name == program.name
+        )
+        passwords = self.state.passwords()[0]
+        last = ""
+
+        def watch() -> None:
+            for _, status, log_start in self.launcher.died():
+                raise NodeError(why_it_died(program, status, log_start))
+
+        with Connections(self.state.key(), timeout=5) as connections:
+
+            def serves() -> bool | None:
+                nonlocal last
+                if server not in layout.routers:
+                    member = look(connections, server)
+                    last = member.state
+                    return member.is_settled or None
+                try:
+                    client = connections.user(server, "admin", passwords["admin"])
+                    client.admin.command("ping")
+                except PyMongoError as error:
+                    last = str(error)
+                    return None
+                return True
+
+            Waiter(seconds, watch).until(
+                serves, lambda: f"{server.name} does not serve: {last}. See {program.log}."
+            )
+
+
+def _list(names: Any) -> str:
+    return ", ".join(sorted(names))

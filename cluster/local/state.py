@@ -1,0 +1,338 @@
+"""The state folder of a local cluster: what was made, which ports were chosen, the secrets.
+
+    cluster.json            the topology as started, the shards, the chosen ports
+    lock                    held by the one command that may change the cluster
+    secrets/keyFile         0400, what the servers know one another by
+    secrets/users.json      0600, the users' passwords; the connection strings are made from it
+    secrets/<user>.uri      0600, one connection string through the routers each
+    nodes/<node>/           data/ (a mongod's), log, pid
+
+Every file is written whole and then moved into place, so an interruption leaves the old or the
+new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cluster import topology
+from cluster.errors import KeyFileError, StateError, TopologyError
+from cluster.topology import CONFIG_SET, USERS, Layout, Node, ReplicaSet, Topology
+
+HOST = "127.0.0.1"
+FORMAT = 1
+
+
+@dataclass
+class Record:
+    """What cluster.json remembers.
+
+    `complete` lists the sets that have once been brought up wholly, and so must have data;
+    `leaving` the shards that are being removed; `surplus` the nodes that no longer belong to the
+    cluster and whose processes and folders must go.
+    """
+
+    topology: Topology
+    shards: list[str]
+    next_shard: int
+    ports: dict[str, int] = field(default_factory=dict)
+    complete: list[str] = field(default_factory=list)
+    leaving: list[str] = field(default_factory=list)
+    surplus: list[str] = field(default_factory=list)
+
+    @classmethod
+    def new(cls, topology: Topology) -> Record:
+        """The record of a cluster that has yet to be made."""
+        names = [f"shard-{n}" for n in range(1, topology.shards + 1)]
+        return cls(topology, names, topology.shards + 1)
+
+    def router_names(self) -> list[str]:
+        """router-1, router-2, …"""
+        return [f"router-{n}" for n in range(1, self.topology.routers + 1)]
+
+    def member_names(self, set_name: str) -> list[str]:
+        """The nodes of one replica set."""
+        if set_name == CONFIG_SET:
+            return [f"config-{n}" for n in range(1, self.topology.config_servers + 1)]
+        return [f"{set_name}-{n}" for n in range(1, self.topology.members + 1)]
+
+    def node_names(self) -> list[str]:
+        """Every node, in the order in which ports are given out."""
+        sets = [CONFIG_SET, *self.shards]
+        return self.router_names() + [node for name in sets for node in self.member_names(name)]
+
+    def add_shard(self) -> str:
+        """Makes room for one more shard and returns its name, which was never used before."""
+        name = f"shard-{self.next_shard}"
+        self.shards.append(name)
+        self.next_shard += 1
+        self.topology = self.topology.changed(shards=max(len(self.shards), self.topology.shards))
+        return name
+
+    def retire(self, name: str) -> None:
+        """Takes a shard that holds nothing any more out of the cluster."""
+        self._discard(self.member_names(name))
+        for names in (self.shards, self.complete, self.leaving):
+            if name in names:
+                names.remove(name)
+        self.topology = self.topology.changed(shards=len(self.shards))
+
+    def adopt(self, wanted: Topology) -> None:
+        """Takes over a changed topology; StateError for what a made cluster cannot change."""
+        for name in ("members", "config_servers", "ports"):
+            now, new = getattr(self.topology, name), getattr(wanted, name)
+            if now != new:
+                raise StateError(
+                    f"{name} is {now} in this cluster and cannot become {new}. Leave it, or make "
+                    "a new cluster: in another folder (--state), or here after `down --purge`."
+                )
+        if wanted.shards < len(self.shards):
+            raise StateError(
+                f"the cluster has {len(self.shards)} shards, not {wanted.shards}. Remove one with "
+                f"`remove-shard NAME`, which moves its data first, or ask for {len(self.shards)}."
+            )
+        self._discard([f"router-{n + 1}" for n in range(wanted.routers, self.topology.routers)])
+        self.topology = wanted
+        while len(self.shards) < wanted.shards:
+            self.add_shard()
+
+    def _discard(self, nodes: list[str]) -> None:
+        for node in nodes:
+            self.ports.pop(node, None)
+            self.surplus.append(node)
+
+    def layout(self) -> Layout:
+        """The nodes with their addresses; every port must have been chosen."""
+        sets = [self._set(name) for name in (CONFIG_SET, *self.shards)]
+        return Layout(
+            config=sets[0],
+            shards=tuple(sets[1:]),
+            routers=tuple(self._node(name) for name in self.router_names()),
+            election_timeout_ms=self.topology.election_timeout_ms,
+            heartbeat_interval_ms=self.topology.heartbeat_interval_ms,
+            database=self.topology.database,
+        )
+
+    def _set(self, name: str) -> ReplicaSet:
+        members = tuple(self._node(member) for member in self.member_names(name))
+        return ReplicaSet(name, members, is_config=name == CONFIG_SET)
+
+    def _node(self, name: str) -> Node:
+        return Node(name, HOST, self.ports[name])
+
+
+FIELDS = [field.name for field in dataclasses.fields(Record) if field.name != "topology"]
+
+
+class State:
+    """One state folder. Nothing is written before it is needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.record_file = self.folder / "cluster.json"
+        self.secrets = self.folder / "secrets"
+        self.key_file = self.secrets / "keyFile"
+        self.nodes = self.folder / "nodes"
+
+    def node(self, name: str) -> Path:
+        """The folder of one node."""
+        return self.nodes / name
+
+    def load(self) -> Record | None:
+        """The record, None when no cluster was made here; StateError when it is damaged."""
+        try:
+            values = json.loads(self.record_file.read_bytes())
+        except FileNotFoundError:
+            if self.nodes.exists() and any(self.nodes.glob("*/data/*")):
+                raise StateError(
+                    f"{self.record_file} is missing, but {self.nodes} holds data. Put it back, "
+                    "or give the data up with `down --purge`."
+                ) from None
+            return None
+        except NotADirectoryError:
+            raise StateError(f"{self.folder} is not a folder. Give another to --state.") from None
+        except (ValueError, OSError) as error:
+            raise self._damaged(str(error)) from None
+        return self._parse(values)
+
+    def _parse(self, values: Any) -> Record:
+        try:
+            if values["format"] != FORMAT:
+                raise self._damaged(f"its format is {values['format']!r}, not {FORMAT}")
+            record = Record(
+                topology.make(values["topology"], "topology"),
+                **{name: values[name] for name in FIELDS},
+            )
+            names = [name for key in FIELDS if key != "next_shard" for name in values[key]]
+            whole = all(isinstance(name, str) for name in names) and record.shards
+            if not whole or not all(type(port) is int for port in record.ports.values()):
+                raise self._damaged("its shards or ports are not what was written")
+            record.next_shard += 0
+        except TopologyError as error:
+            raise self._damaged(error.problems[0]) from None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._damaged(f"{type(error).__name__} {error}") from None
+        return record
+
+    def _damaged(self, why: str) -> StateError:
+        return StateError(
+            f"{self.record_file} is damaged ({why}). Put back a good copy, "
+            "or give the cluster and its data up with `down --purge`."
+        )
+
+    def save(self, record: Record) -> None:
+        """Remembers the record."""
+        values = {"format": FORMAT, **dataclasses.asdict(record)}
+        write(self.record_file, json.dumps(values, indent=2) + "\n")
+
+    def check_data(self, record: Record) -> None:
+        """StateError when a set that had data has none left on any member."""
+        for name in record.complete:
+            members = record.member_names(name)
+            if not any((self.node(m) / "data" / "WiredTiger").exists() for m in members):
+                raise StateError(
+                    f"the data of {name} is gone from {self.nodes} (all of {', '.join(members)}). "
+                    "Put it back, or give the cluster up with `down --purge`."
+                )
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder's lock, which goes with the process however it ends."""
+        _make_folder(self.folder)
+        path = self.folder / "lock"
+        try:
+            file = path.open("a+")
+        except OSError as error:
+            raise unwritable(self.folder, error) from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # A purge deletes the file: what we locked may no longer be the one in the folder.
+                if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
+                    raise BlockingIOError
+            except BlockingIOError:
+                raise StateError(
+                    f"another command is at work in {self.folder}. Wait until it has ended."
+                ) from None
+            yield
+
+    # ---- secrets ------------------------------------------------------------------------------
+
+    def key(self) -> str:
+        """The content of the key file; KeyFileError when it is none. Repairs its mode."""
+        try:
+            key = "".join(self.key_file.read_text(encoding="ascii").split())
+            self.key_file.chmod(0o400)
+        except FileNotFoundError:
+            raise KeyFileError(
+                f"{self.key_file} is missing. Put it back, or run `down` and then `up`, "
+                "which makes a new one."
+            ) from None
+        except (UnicodeDecodeError, OSError) as error:
+            raise KeyFileError(
+                f"{self.key_file} cannot be read ({error}). Put the right file back."
+            ) from None
+        if not re.fullmatch(r"[A-Za-z0-9+/=]{6,1024}", key):
+            raise KeyFileError(
+                f"{self.key_file} is not a key file (6 to 1024 base64 characters). Put the right "
+                "one back, or delete it and run `down` and then `up`, which makes a new one."
+            )
+        return key
+
+    def make_key(self) -> None:
+        """Makes a new key file."""
+        write(self.key_file, secrets.token_urlsafe(600).replace("-", "+").replace("_", "/"), 0o400)
+
+    def passwords(self) -> tuple[dict[str, str], bool]:
+        """Each user's password, and whether some had to be made."""
+        file = self.secrets / "users.json"
+        try:
+            known = json.loads(file.read_bytes())
+            if not all(isinstance(known.get(user, ""), str) for user in USERS):
+                raise TypeError
+        except FileNotFoundError:
+            known = {}
+        except (ValueError, TypeError, AttributeError):
+            raise StateError(
+                f"{file} is damaged. Delete it and run `up` again: it gives every user a new "
+                "password."
+            ) from None
+        missing = [user for user in USERS if not known.get(user)]
+        if missing:
+            known |= {user: secrets.token_urlsafe(24) for user in missing}
+            write(file, json.dumps(known, indent=2) + "\n")
+        return known, bool(missing)
+
+    def write_uris(self, record: Record, passwords: dict[str, str]) -> None:
+        """Writes each user's connection string through all routers."""
+        hosts = ",".join(f"{HOST}:{record.ports[name]}" for name in record.router_names())
+        for user, password in passwords.items():
+            database = record.topology.database if user == "app" else ""
+            uri = f"mongodb://{user}:{password}@{hosts}/{database}?authSource=admin\n"
+            file = self.secrets / f"{user}.uri"
+            if not file.exists() or file.read_text() != uri:
+                write(file, uri)
+
+    def uri(self, user: str) -> str:
+        """A user's connection string; StateError before the first `up`."""
+        try:
+            return (self.secrets / f"{user}.uri").read_text().strip()
+        except FileNotFoundError:
+            raise StateError(f"there is no cluster in {self.folder}. Make one with `up`.") from None
+
+    def purge(self) -> None:
+        """Deletes what belongs to the cluster; what others keep in the folder stays."""
+        for name in ("nodes", "secrets"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        self.record_file.unlink(missing_ok=True)
+        (self.folder / "lock").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+
+def write(file: Path, text: str, mode: int = 0o600) -> None:
+    """Writes a whole file or nothing; StateError when the disk is full or forbids it."""
+    _make_folder(file.parent)
+    draft = file.with_name(f".{file.name}.new")
+    try:
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(file)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise unwritable(file.parent, error) from None
+
+
+def unwritable(folder: Path, error: OSError) -> StateError:
+    """The one line for a folder that cannot be written to."""
+    if error.errno == errno.ENOSPC:
+        return StateError(f"the disk of {folder} is full. Free some space and run it again.")
+    return StateError(
+        f"{folder} cannot be written to ({error.strerror}). Give another folder to --state."
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:
+        raise StateError(f"{folder} is not a folder. Give another to --state.") from None
+    except OSError as error:
+        raise unwritable(folder, error) from None

@@ -1,0 +1,223 @@
+"""One replica set: initiate it, get it a primary, keep its timings, say how its members are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
+
+from cluster.connect import Connections, listens, refused, short, wrong_key
+from cluster.errors import ClusterError, MismatchError
+from cluster.topology import Node, ReplicaSet
+from cluster.waiting import Waiter
+
+T = TypeVar("T")
+
+NOT_YET_INITIALIZED = 94
+ALREADY_INITIALIZED = 23
+# Codes that a moment later may be gone: elections, members that start or stop, moving data.
+TRANSIENT = {6, 7, 11, 50, 64, 70, 74, 89, 91, 112, 117, 125, 133, 189, 202, 262, 314, 9001}
+TRANSIENT |= {10058, 10107, 11600, 11602, 13388, 13435, 13436}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member as it sees itself: its state (PRIMARY, …) or why it cannot be asked."""
+
+    node: Node
+    state: str
+    hello: dict[str, Any]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it takes part in the set as it should."""
+        return self.state in ("PRIMARY", "SECONDARY")
+
+
+def look(connections: Connections, node: Node) -> Member:
+    """Asks one member how it is. Never raises for a member that is merely in trouble."""
+    if not listens(node):
+        return Member(node, "not listening", {})
+    try:
+        hello = connections.member(node).admin.command("hello")
+    except OperationFailure as error:
+        if refused(error):
+            raise wrong_key(node) from None
+        return Member(node, short(error), {})
+    except PyMongoError as error:
+        return Member(node, f"no answer ({short(error)})", {})
+    if hello.get("isWritablePrimary"):
+        state = "PRIMARY"
+    elif hello.get("secondary"):
+        state = "SECONDARY"
+    elif hello.get("isreplicaset"):
+        state = "not initiated"
+    else:
+        state = "starting or recovering"
+    return Member(node, state, hello)
+
+
+def states(connections: Connections, replica_set: ReplicaSet) -> str:
+    """All members and their states in one phrase, for messages."""
+    members = [look(connections, node) for node in replica_set.members]
+    return ", ".join(f"{member.node.name} {member.state}" for member in members)
+
+
+class SetMaker:
+    """Brings one replica set into the state that the layout describes."""
+
+    def __init__(
+        self,
+        replica_set: ReplicaSet,
+        settings: dict[str, int],
+        connections: Connections,
+        waiter: Waiter,
+        report: Callable[[str], None],
+    ) -> None:
+        self.set = replica_set
+        self.settings = settings
+        self.connections = connections
+        self.waiter = waiter
+        self.report = report
+        self._turn = 0
+
+    def make(self) -> bool:
+        """Initiates the set if need be and gets it a primary; whether it had to be initiated."""
+        self.waiter.until(
+            lambda: all(listens(node) for node in self.set.members) or None,
+            lambda: self._late("some members do not listen"),
+        )
+        fresh = self.waiter.until(self._is_fresh, lambda: self._late("a member does not answer"))
+        if fresh:
+            self.waiter.until(self._initiate, lambda: self._late("it could not be initiated"))
+        self.on_primary(self._reconcile)
+        return fresh
+
+    def on_primary(self, act: Callable[[Node], T]) -> T:
+        """Does something on the primary, again when the primary changes; `act` is idempotent."""
+        last = ""
+
+        def attempt() -> tuple[T] | None:
+            nonlocal last
+            primary = self._primary()
+            if primary is None:
+                return None
+            try:
+                return (act(primary),)
+            except PyMongoError as error:
+                if not is_transient(error):
+                    raise refusal(primary, error) from None
+                last = f" ({primary.name}: {short(error)})"
+                return None
+
+        return self.waiter.until(attempt, lambda: self._late(f"it has no primary{last}"))[0]
+
+    def settle(self) -> None:
+        """Waits until every member is primary or secondary."""
+        self.waiter.until(
+            lambda: all(look(self.connections, n).is_settled for n in self.set.members) or None,
+            lambda: self._late("a member has not caught up"),
+            every=0.1,
+        )
+
+    def _late(self, what: str) -> str:
+        now = states(self.connections, self.set)
+        return f"{self.set.name}: {what} after {self.waiter.seconds:.0f} s: {now}. Look at the log."
+
+    # ---- initiate -----------------------------------------------------------------------------
+
+    def _is_fresh(self) -> bool | None:
+        """Whether no member has a configuration; None when one cannot tell yet."""
+        fresh = True
+        for node in self.set.members:
+            try:
+                self.connections.member(node).admin.command("replSetGetStatus")
+                fresh = False
+            except OperationFailure as error:
+                if refused(error):
+                    raise wrong_key(node) from None
+                if error.code != NOT_YET_INITIALIZED:
+                    return None
+            except PyMongoError:
+                return None
+        return fresh
+
+    def _initiate(self) -> bool | None:
+        members = [{"_id": n, "host": m.address} for n, m in enumerate(self.set.members)]
+        config = {"_id": self.set.name, "members": members, "settings": self.settings}
+        if self.set.is_config:
+            config["configsvr"] = True
+        first = self.set.members[0]
+        try:
+            self.connections.member(first).admin.command("replSetInitiate", config)
+        except OperationFailure as error:
+            if error.code == ALREADY_INITIALIZED:
+                return True
+            if error.code in TRANSIENT:
+                return None
+            raise refusal(first, error) from None
+        except AutoReconnect:
+            return None
+        names = ", ".join(m.name for m in self.set.members)
+        self.report(f"{self.set.name}: initiated with {names}")
+        return True
+
+    # ---- primary ------------------------------------------------------------------------------
+
+    def _primary(self) -> Node | None:
+        """The primary; when there is none, asks a secondary to become it, for waiting costs
+        an election timeout."""
+        secondaries = []
+        for node in self.set.members:
+            member = look(self.connections, node)
+            if member.state == "PRIMARY":
+                return node
+            if member.state == "SECONDARY":
+                secondaries.append(node)
+        if secondaries:
+            node = secondaries[self._turn % len(secondaries)]
+            self._turn += 1
+            try:
+                self.connections.member(node).admin.command("replSetStepUp")
+            except PyMongoError:
+                return None  # not electable at the moment; the next round asks another
+            return node if look(self.connections, node).state == "PRIMARY" else None
+        return None
+
+    # ---- configuration ------------------------------------------------------------------------
+
+    def _reconcile(self, primary: Node) -> None:
+        admin = self.connections.member(primary).admin
+        config = admin.command("replSetGetConfig")["config"]
+        there = {member["host"] for member in config["members"]}
+        wanted = {node.address for node in self.set.members}
+        if there != wanted:
+            missing = ", ".join(sorted(wanted - there)) or "none"
+            extra = ", ".join(sorted(there - wanted)) or "none"
+            raise MismatchError(
+                f"{self.set.name} is a set of other members than described (missing from it: "
+                f"{missing}; only in it: {extra}). Correct the description, or use "
+                "rs.add/rs.remove, then run it again."
+            )
+        now = {name: config["settings"].get(name) for name in self.settings}
+        if now != self.settings:
+            config["settings"] |= self.settings
+            config["version"] += 1
+            admin.command("replSetReconfig", config)
+            changes = ", ".join(f"{k} {now[k]} → {v}" for k, v in self.settings.items())
+            self.report(f"{self.set.name}: {changes}")
+
+
+def is_transient(error: PyMongoError) -> bool:
+    """Whether the same may succeed a moment later."""
+    if isinstance(error, OperationFailure):
+        labels = error.has_error_label("RetryableWriteError")
+        return labels or error.code in TRANSIENT
+    return isinstance(error, AutoReconnect) or error.timeout
+
+
+def refusal(node: Node, error: PyMongoError) -> ClusterError:
+    """The error for a server that will not do something, however often it is asked."""
+    return ClusterError(f"{node.name} ({node.address}) refuses: {short(error)}. Look at its log.")
