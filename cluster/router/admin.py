@@ -1,0 +1,195 @@
+"""Collections, indexes and databases: what mongos hands to the shard that coordinates it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cluster.router.catalogue import UNSHARDED
+from cluster.router.context import Answer, Context, Document, result
+from cluster.router.errors import CommandError
+from cluster.router.reads import hand_out, on_owners
+from cluster.router.shards import Reply
+from cluster.router.writes import version_fields
+
+MAJORITY = {"w": "majority"}
+NAMESPACE_NOT_FOUND = 26
+
+
+async def create(context: Context) -> Answer:
+    """Create an unsharded collection or a view on the database's own shard."""
+    command = await context.with_concern(write=True)
+    await context.services.catalogue.ensure_database(context.db)
+
+    async def attempt() -> Reply:
+        database = await context.services.catalogue.ensure_database(context.db)
+        versions = {"shardVersion": UNSHARDED, "databaseVersion": database.version}
+        return await context.run(database.primary, {**command, **versions}, repeatable=False)
+
+    return result(await context.until_fresh(attempt, context.namespace))
+
+
+async def create_indexes(context: Context) -> Answer:
+    """Build indexes on every shard that owns a part of the collection."""
+    command = await context.with_concern(write=True)
+    replies = await on_owners(context, command, write=True)
+    raw = {shard: dict(reply.fields) for shard, reply in replies.items()}
+    return {"raw": raw, "ok": 1.0}
+
+
+async def list_indexes(context: Context) -> Answer:
+    """List the indexes as any owner of the collection has them."""
+
+    async def attempt() -> Reply:
+        catalogue = context.services.catalogue
+        database = await catalogue.database(context.db)
+        if database is None:
+            raise CommandError(NAMESPACE_NOT_FOUND, f"ns does not exist: {context.namespace}")
+        collection = await catalogue.collection(context.namespace)
+        shard = collection.shards[0] if collection else database.primary
+        versions = await version_fields(context, shard, "exact" if collection else "unsharded")
+        return await context.run(shard, {**context.command, **versions})
+
+    return hand_out(context, await context.until_fresh(attempt, context.namespace), "getMore")
+
+
+async def list_collections(context: Context) -> Answer:
+    """List collections and views as the database's own shard knows them: it knows them all."""
+    namespace = f"{context.db}.$cmd.listCollections"
+
+    async def attempt() -> Reply | None:
+        database = await context.services.catalogue.database(context.db)
+        if database is None:
+            return None
+        versions = {"databaseVersion": database.version}
+        return await context.run(database.primary, {**context.command, **versions})
+
+    if await context.services.catalogue.database(context.db) is None:
+        context.services.catalogue.forget(context.db)
+        if await context.services.catalogue.database(context.db) is None:
+            nothing: list[Any] = []
+            return {"cursor": {"id": 0, "ns": namespace, "firstBatch": nothing}, "ok": 1.0}
+    reply = await context.until_fresh(attempt, context.db)  # type: ignore[arg-type]  # it exists
+    return hand_out(context, reply, "getMore")
+
+
+def coordinated(internal: str) -> Any:
+    """A handler that runs ``internal`` on the database's primary shard, under its version."""
+
+    async def handler(context: Context) -> Answer:
+        value = context.sent[context.name]
+        rest = {key: val for key, val in context.command.items() if key != context.name}
+        return await on_database_primary(context, context.db, {internal: value, **rest})
+
+    return handler
+
+
+async def on_database_primary(context: Context, db: str, command: Document, on: str = "") -> Answer:
+    """Run a coordinator's command on a database's primary shard, and forget what it changes.
+
+    ``on`` is the database that the command itself is addressed to, if another than `db`.
+    """
+    catalogue = context.services.catalogue
+
+    async def attempt() -> Reply:
+        database = await catalogue.database(db)
+        if database is None:
+            raise CommandError(NAMESPACE_NOT_FOUND, f"ns not found: database {db} does not exist")
+        versioned = {**command, "databaseVersion": database.version, "writeConcern": MAJORITY}
+        return await context.run(database.primary, versioned, db=on or db)
+
+    try:
+        return result(await context.until_fresh(attempt, db))
+    finally:
+        catalogue.forget(db)
+
+
+async def drop_database(context: Context) -> Answer:
+    """Drop a database with all its collections, sharded or not; none there is no error."""
+    catalogue = context.services.catalogue
+    catalogue.forget(context.db)
+    if await catalogue.database(context.db) is None:
+        return {"ok": 1.0, "info": "database does not exist"}
+    answer = await on_database_primary(context, context.db, {"_shardsvrDropDatabase": 1})
+    assert isinstance(answer, bytes)  # noqa: S101 - for mypy
+    return {"dropped": context.db, "ok": 1.0}
+
+
+async def rename_collection(context: Context) -> Answer:
+    """Rename within or across databases (the command names both as ``db.collection``)."""
+    from cluster.router.permissions import namespace_of
+
+    db, collection = namespace_of(context)
+    target = context.sent.get("to")
+    if not isinstance(target, str) or "." not in target:
+        raise CommandError(73, f"renameCollection needs to: db.collection, not {target!r}")
+    options = {key: context.sent[key] for key in ("dropTarget",) if key in context.sent}
+    command = {"_shardsvrRenameCollection": collection, "to": target, **options}
+    try:
+        return await on_database_primary(context, db, command)
+    finally:
+        context.services.catalogue.forget(target.partition(".")[0])
+
+
+async def list_databases(context: Context) -> Document:
+    """All databases of all shards, sizes added up; only those the user may see."""
+    shards = context.services.shards
+    kept = {key: context.command[key] for key in ("filter", "nameOnly") if key in context.command}
+    command = {"listDatabases": 1, **kept, "$db": "admin"}
+    replies = await shards.call_all([*shards.ids, "config"], command)
+    merged: dict[str, Document] = {}
+    for shard, reply in replies.items():
+        for entry in reply.fields["databases"]:
+            name = entry["name"]
+            if name == "local" or (name in ("admin", "config")) != (shard == "config"):
+                continue
+            total = merged.setdefault(name, {"name": name})
+            if "sizeOnDisk" in entry:
+                total["sizeOnDisk"] = total.get("sizeOnDisk", 0) + entry["sizeOnDisk"]
+                total["empty"] = total.get("empty", True) and entry["empty"]
+                total.setdefault("shards", {})[shard] = entry["sizeOnDisk"]
+    privileges = await context.services.identities.privileges(context.login)
+    listed = sorted(merged.values(), key=lambda entry: str(entry["name"]))
+    if not privileges.allow((None, None, "listDatabases")) or context.sent.get(
+        "authorizedDatabases"
+    ):
+        listed = [entry for entry in listed if privileges.reaches(entry["name"])]
+    if context.sent.get("nameOnly"):
+        return {"databases": listed, "ok": 1.0}
+    size = sum(entry.get("sizeOnDisk", 0) for entry in listed)
+    return {"databases": listed, "totalSize": size, "totalSizeMb": size >> 20, "ok": 1.0}
+
+
+async def db_stats(context: Context) -> Document:
+    """dbStats of every shard, and their sum."""
+    shards = context.services.shards
+    replies = await shards.call_all(shards.ids, {**context.command, "$db": context.db})
+    answer: Document = {"raw": {shard: dict(reply.fields) for shard, reply in replies.items()}}
+    answer["db"] = context.db
+    return {**answer, **_summed(replies, skip={"scaleFactor", "ok", "avgObjSize"}), "ok": 1.0}
+
+
+async def coll_stats(context: Context) -> Document:
+    """collStats of every owner, and their sum."""
+    replies = await on_owners(context, context.command)
+    sharded = await context.services.catalogue.collection(context.namespace) is not None
+    detail = {shard: dict(reply.fields) for shard, reply in replies.items()}
+    sums = _summed(replies, skip={"ok", "nindexes", "avgObjSize", "scaleFactor", "max", "maxSize"})
+    answer = {"sharded": sharded, "ns": context.namespace, **sums, "shards": detail}
+    if answer.get("count"):
+        answer["avgObjSize"] = answer["size"] / answer["count"]
+    answer["nindexes"] = next(iter(replies.values())).fields.get("nindexes", 0)
+    return {**answer, "ok": 1.0}
+
+
+def _summed(replies: Mapping[str, Reply], skip: set[str]) -> Document:
+    totals: Document = {}
+    for reply in replies.values():
+        for name, value in reply.fields.items():
+            if isinstance(value, int | float) and not isinstance(value, bool) and name not in skip:
+                totals[name] = totals.get(name, 0) + value
+    return totals
+
+
+async def validate(context: Context) -> Document:
+    replies = await on_owners(context, context.command)
+    raw = {shard: dict(reply.fields) for shard, reply in replies.items()}
+    return {"valid": all(entry.get("valid") for entry in raw.values()), "raw": raw, "ok": 1.0}

@@ -1,0 +1,199 @@
+"""What a command's handler gets: the command, who sent it, and the services of the router."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+
+from cluster.router.catalogue import Catalogue
+from cluster.router.cursors import Cursors
+from cluster.router.errors import STALE, CommandError
+from cluster.router.identity import Identities, Login
+from cluster.router.shards import FAILOVER_SECONDS, Reply, Shards
+
+Document = dict[str, Any]
+Answer = Mapping[str, Any] | bytes
+"""A handler's result: a document, or one that is encoded already."""
+Handler = Callable[["Context"], Awaitable[Answer]]
+
+# Only routers and members may send these; from a client they would be a way around the rules here.
+# Source of the list: what crashes or misleads a mongod when it comes through its router commands.
+_PRIVATE = frozenset({
+    "shardVersion", "databaseVersion", "$audit", "$client", "$configTime", "$topologyTime",
+    "stmtId", "stmtIds", "fromMongos", "needsMerge", "mayBypassWriteBlocking", "$impersonatedUser",
+    "$clusterTime", "$db", "$readPreference", "lsid", "txnNumber", "autocommit", "startTransaction",
+    "apiVersion", "apiStrict", "apiDeprecationErrors", "$queryOptions", "use44SortKeys", "isMapReduceCommand",
+})  # fmt: skip
+STALE_TRIES = 12
+DEFAULTS_SECONDS = 10.0
+
+
+class Defaults:
+    """The cluster's default read and write concern, which a router adds where a client gave none."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._known: Mapping[str, Any] = {}
+        self._until = 0.0
+
+    def forget(self) -> None:
+        self._until = 0.0
+
+    async def get(self, kind: str) -> Mapping[str, Any] | None:
+        """Return ``defaultReadConcern`` or ``defaultWriteConcern``, None where none is set."""
+        if time.monotonic() >= self._until:
+            command = {"getDefaultRWConcern": 1, "$db": "admin"}
+            try:
+                self._known = await self._shards.config(command, seconds=1 if self._known else 20)
+            except CommandError:
+                if not self._known:
+                    raise  # else: no config primary now, and what was known goes on
+            self._until = time.monotonic() + DEFAULTS_SECONDS
+        return self._known.get(kind) or None
+
+
+@dataclass(slots=True)
+class Services:
+    """What all clients of the router share."""
+
+    shards: Shards
+    catalogue: Catalogue
+    cursors: Cursors
+    identities: Identities
+    defaults: Defaults
+    started: float = field(default_factory=time.time)
+    connections: int = 0
+
+
+@dataclass(slots=True)
+class Context:
+    """One command of one client."""
+
+    services: Services
+    login: Login
+    name: str
+    sent: Document
+    """The command as it came, private fields included."""
+    db: str
+    peer: str = ""
+    """The client's ``address:port``."""
+    connection: int = 0
+    command: Document = field(init=False)
+    """The command without the fields that clients have no business to set."""
+
+    def __post_init__(self) -> None:
+        self.command = {key: value for key, value in self.sent.items() if key not in _PRIVATE}
+
+    @property
+    def collection(self) -> str:
+        """The collection that the command names as its first value.
+
+        Raises:
+            CommandError: 73, it is no collection name.
+        """
+        name = self.sent[self.name]
+        if not isinstance(name, str) or not name or "\0" in name or name.startswith("."):
+            raise CommandError(73, f"{self.name} needs a collection name, not {name!r}")
+        return name
+
+    @property
+    def namespace(self) -> str:
+        return f"{self.db}.{self.collection}"
+
+    @property
+    def session(self) -> Document:
+        """``lsid`` and ``txnNumber`` of a retryable write, else nothing."""
+        if "txnNumber" not in self.sent:
+            return {}
+        lsid = self.sent.get("lsid")
+        if not isinstance(lsid, Mapping) or "id" not in lsid:
+            raise CommandError(72, "txnNumber needs an lsid")
+        own = {"id": lsid["id"], "uid": self.login.digest}
+        return {"lsid": own, "txnNumber": self.sent["txnNumber"]}
+
+    @property
+    def wants_primary(self) -> bool:
+        """Whether the read preference is primary (the default)."""
+        preference = self.sent.get("$readPreference")
+        return not isinstance(preference, Mapping) or preference.get("mode") == "primary"
+
+    @property
+    def seconds(self) -> float:
+        """How long a failover may hold this command up, in seconds."""
+        limit = self.sent.get("maxTimeMS")
+        if isinstance(limit, int | float) and limit > 0:
+            return min(FAILOVER_SECONDS, limit / 1000)
+        return FAILOVER_SECONDS
+
+    async def with_concern(self, *, write: bool) -> Document:
+        """The command, with the cluster's default concern where the client gave none."""
+        field_name, kind = (
+            ("writeConcern", "defaultWriteConcern")
+            if write
+            else ("readConcern", "defaultReadConcern")
+        )
+        given = self.command.get(field_name)
+        if isinstance(given, Mapping) and (not write or given):
+            if write or "level" in given:
+                return self.command
+        default = await self.services.defaults.get(kind)
+        if default is None:
+            return self.command
+        merged = {
+            **dict(default.items()),
+            **(dict(given.items()) if isinstance(given, Mapping) else {}),
+        }
+        return {**self.command, field_name: merged}
+
+    async def run(
+        self,
+        shard: str,
+        command: Mapping[str, Any],
+        *,
+        repeatable: bool = True,
+        db: str | None = None,
+    ) -> Reply:
+        """Send a command to a shard's primary, in this command's database unless told otherwise."""
+        return await self.services.shards.call(
+            shard, {**command, "$db": db or self.db}, repeatable=repeatable, seconds=self.seconds
+        )
+
+    async def until_fresh(self, attempt: Callable[[], Awaitable[Reply]], namespace: str) -> Reply:
+        """Repeat an attempt, with the catalogue read anew, while shards call it stale."""
+        return await until_fresh(self.services.catalogue, attempt, namespace)
+
+
+async def until_fresh(
+    catalogue: Catalogue, attempt: Callable[[], Awaitable[Reply]], namespace: str
+) -> Reply:
+    """Repeat an attempt, with the catalogue read anew, while shards call it stale.
+
+    Raises:
+        CommandError: the last refusal, when it is still stale after `STALE_TRIES` tries.
+    """
+    for tries in range(STALE_TRIES):
+        reply = await attempt()
+        if reply.code not in STALE:
+            return reply
+        catalogue.forget(namespace)
+        if tries > 1:  # twice at once; after that the change is still being committed
+            await asyncio.sleep(0.01 * 2 ** min(tries, 6))
+    raise CommandError.of_reply(reply.fields)
+
+
+def result(reply: Reply) -> bytes:
+    """The reply's document as it came.
+
+    Raises:
+        CommandError: it reports a failure.
+    """
+    if not reply.ok:
+        raise CommandError.of_reply(reply.fields)
+    return reply.raw
+
+
+def encode(answer: Answer) -> bytes:
+    return answer if isinstance(answer, bytes) else bson.encode(answer)

@@ -1,0 +1,164 @@
+"""The listener: clients' connections, one command at a time each, every answer in its place."""
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+
+from cluster.router import wire
+from cluster.router.commands import execute
+from cluster.router.context import Context, Services, encode
+from cluster.router.errors import RETRYABLE, CommandError
+from cluster.router.identity import Login
+
+log = logging.getLogger(__name__)
+_ids = itertools.count(1)
+WAITING_MESSAGES = 4  # more than that, pipelined by a client, are left in the socket
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client."""
+
+    def __init__(self, services: Services, open_connections: set["ClientConnection"]) -> None:
+        self._services = services
+        self._open = open_connections
+        self._login = Login()
+        self._buffer = bytearray()
+        self._waiting: deque[bytes] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._transport: asyncio.Transport | None = None
+        self._peer = ""
+        self._id = next(_ids)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a command is being carried out."""
+        return self._task is not None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a fact of TCP, for mypy
+        self._transport = transport
+        peer = transport.get_extra_info("peername") or ("", 0)
+        self._peer = f"{peer[0]}:{peer[1]}"
+        self._open.add(self)
+        self._services.connections = len(self._open)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._open.discard(self)
+        self._services.connections = len(self._open)
+        self._login.close()
+        self._waiting.clear()  # a command that has begun goes on: it may be a write half done
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        try:
+            while (length := wire.message_length(self._buffer)) and len(self._buffer) >= length:
+                self._waiting.append(bytes(self._buffer[:length]))
+                del self._buffer[:length]
+        except wire.MalformedMessage as error:
+            self._drop(error)
+            return
+        self._flow()
+        if self._task is None and self._waiting:
+            self._task = asyncio.create_task(self._serve())
+
+    def close(self) -> None:
+        """Close; whatever is unsent is sent first."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _flow(self) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if len(self._waiting) > WAITING_MESSAGES:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _drop(self, error: Exception) -> None:
+        log.warning("%s sent a malformed message, connection closed: %s", self._peer, error)
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _serve(self) -> None:
+        try:
+            while self._waiting:
+                message = self._waiting.popleft()
+                try:
+                    request = wire.parse_request(message)
+                except wire.MalformedMessage as error:
+                    self._drop(error)
+                    return
+                document = await self._answer(request.command)
+                if request.wants_reply and self._transport is not None:
+                    answer = wire.encode_reply(
+                        next(_ids), request.id, document, legacy=request.legacy
+                    )
+                    self._transport.write(answer)
+                self._flow()
+        finally:
+            self._task = None
+
+    async def _answer(self, sent: dict[str, Any]) -> bytes:
+        try:
+            return encode(await execute(self._context(sent)))
+        except CommandError as error:
+            return bson.encode(_labelled(error, sent))
+        except (bson.errors.BSONError, RecursionError, UnicodeError) as error:
+            return bson.encode(CommandError(22, f"invalid BSON: {error}").document())
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+            # Only a document of a shape that no handler foresaw comes here; it must not end the router.
+            log.exception("%s sent a command that could not be understood", self._peer)
+            reason = f"the command is not of the form that it must have ({type(error).__name__})"
+            return bson.encode(CommandError(9, reason).document())
+
+    def _context(self, sent: dict[str, Any]) -> Context:
+        name, db = next(iter(sent), ""), sent.get("$db")
+        if not name or not isinstance(db, str) or not db or set(db) & set('/\\. "$\0'):
+            raise CommandError(73, f"invalid command {name!r} on database {db!r}")
+        if "$clusterTime" in sent and self._login.user:
+            self._services.shards.learn_time(sent["$clusterTime"])
+        return Context(self._services, self._login, name, sent, db, self._peer, self._id)
+
+
+def _labelled(error: CommandError, sent: dict[str, Any]) -> dict[str, Any]:
+    """The error's document, marked for the driver when it may send its write again."""
+    document = error.document()
+    if "txnNumber" in sent and error.code in RETRYABLE:
+        document["errorLabels"] = ["RetryableWriteError"]
+    for name, value in document.items():
+        if isinstance(value, RawBSONDocument):
+            document[name] = value
+    return document
+
+
+async def serve(
+    services: Services,
+    address: list[str],
+    port: int,
+    stop: asyncio.Event,
+    drain_seconds: float = 0.5,
+) -> None:
+    """Listen until told to stop; let what runs finish for a moment, then close.
+
+    Raises:
+        OSError: an address cannot be listened on.
+    """
+    clients: set[ClientConnection] = set()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: ClientConnection(services, clients), address, port, backlog=512
+    )
+    log.info("listening on %s port %d", ", ".join(address), port)
+    await stop.wait()
+    server.close()
+    deadline = loop.time() + drain_seconds
+    while any(client.busy for client in clients) and loop.time() < deadline:
+        await asyncio.sleep(0.01)
+    for client in list(clients):
+        client.close()
+    await asyncio.sleep(0)

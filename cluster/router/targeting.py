@@ -1,0 +1,98 @@
+"""Which shards a statement concerns."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import bson
+
+from cluster.router.catalogue import Chunk, Collection
+from cluster.router.context import Context
+from cluster.router.errors import CommandError
+from cluster.router.keys import Unplaceable
+
+
+def equalities(query: Any, paths: list[str]) -> dict[str, Any] | None:
+    """Return the value that a query fixes each path to, or None if it leaves one open.
+
+    Seen are ``{path: value}``, ``{path: {$eq: value}}`` and either inside ``$and``.
+    """
+    found: dict[str, Any] = {}
+    _collect(query, paths, found)
+    return found if len(found) == len(paths) else None
+
+
+def _collect(query: Any, paths: list[str], found: dict[str, Any]) -> None:
+    if not isinstance(query, Mapping):
+        return
+    for name, value in query.items():
+        if name == "$and" and isinstance(value, list):
+            for part in value:
+                _collect(part, paths, found)
+        elif name in paths:
+            if isinstance(value, Mapping) and next(iter(value), "").startswith("$"):
+                if "$eq" not in value:
+                    continue
+                value = value["$eq"]  # noqa: PLW2901 - the same value, unwrapped
+            if not isinstance(value, list | bson.Regex):  # those match more than themselves
+                found[name] = value
+
+
+async def locate(context: Context, collection: Collection, values: list[Any]) -> Chunk:
+    """Return the chunk of a shard key's values, asking a member to hash what the router cannot."""
+    try:
+        return collection.chunk_at(values)
+    except Unplaceable:
+        hashed = [
+            await _ask_hash(context, collection, value) if collection.is_hashed_at(i) else value
+            for i, value in enumerate(values)
+        ]
+    try:
+        return collection.chunk_at(hashed, hashed_already=True)
+    except Unplaceable as error:
+        raise CommandError(2, f"the router cannot place a shard key with {error}") from None
+
+
+async def _ask_hash(context: Context, collection: Collection, value: Any) -> Any:
+    stage = {"$documents": [{"v": {"$literal": value}}]}
+    command = {
+        "aggregate": 1,
+        "pipeline": [stage, {"$project": {"h": {"$toHashedIndexKey": "$v"}}}],
+        "cursor": {},
+    }
+    reply = await context.run(collection.shards[0], command, db="admin")
+    if not reply.ok:
+        raise CommandError.of_reply(reply.fields)
+    return reply.fields["cursor"]["firstBatch"][0]["h"]
+
+
+async def chunk_of_query(
+    context: Context, collection: Collection, query: Any, collation: Any = None
+) -> Chunk | None:
+    """Return the one chunk that can hold what a query finds, None if there may be several."""
+    paths = list(collection.key)
+    fixed = equalities(query, paths)
+    if fixed is None:
+        return None
+    simple = collection.simple_collation if collation is None else _is_simple(collation)
+    if not simple and any(isinstance(value, str | Mapping) for value in fixed.values()):
+        return (
+            None  # chunks are ranges of exact strings; other collations find their neighbours too
+        )
+    return await locate(context, collection, [fixed[path] for path in paths])
+
+
+def _is_simple(collation: Any) -> bool:
+    return isinstance(collation, Mapping) and collation.get("locale") == "simple"
+
+
+async def chunk_of_document(context: Context, collection: Collection, document: Any) -> Chunk:
+    """Return the chunk that a new document belongs to.
+
+    Raises:
+        CommandError: 61, a key field is an array.
+    """
+    values = collection.key_of(document)
+    for path, value in zip(collection.key, values, strict=True):
+        if isinstance(value, list):
+            raise CommandError(61, f"Shard key cannot contain array values: {path}")
+    return await locate(context, collection, values)

@@ -1,0 +1,278 @@
+"""Inserts, updates, deletes and findAndModify.
+
+Every statement goes to the shard that owns its shard key, with that shard's own version, as mongos
+does it; so session and transaction number pass through, and a write that is sent again (by the driver
+or by the router, after a failover or a migration) is applied once.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import bson
+from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
+
+from cluster.router import wire
+from cluster.router.catalogue import ANY_VERSION, UNSHARDED, Collection
+from cluster.router.context import STALE_TRIES, Context, Document
+from cluster.router.errors import RETRYABLE, STALE, CommandError
+from cluster.router.shards import Reply
+from cluster.router.targeting import chunk_of_document, chunk_of_query
+
+LISTS = {"insert": "documents", "update": "updates", "delete": "deletes"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a statement goes: its shards, and under which version ("exact", "any", "unsharded")."""
+
+    shards: tuple[str, ...]
+    kind: str
+
+
+@dataclass
+class Outcome:
+    """What has come of a write command's statements so far, with their original positions."""
+
+    n: int = 0
+    modified: int = 0
+    upserted: list[Document] = field(default_factory=list)
+    errors: list[Document] = field(default_factory=list)
+    concern_error: Any = None
+    times: Document = field(default_factory=dict)
+
+    def document(self, name: str) -> Document:
+        answer: Document = {"n": self.n}
+        if name == "update":
+            answer["nModified"] = self.modified
+        if self.upserted:
+            answer["upserted"] = self.upserted
+        if self.errors:
+            answer["writeErrors"] = sorted(self.errors, key=lambda error: error["index"])
+        if self.concern_error is not None:
+            answer["writeConcernError"] = self.concern_error
+        return {**answer, "ok": 1.0, **self.times}
+
+
+async def write(context: Context) -> Document:
+    """Run an insert, update or delete command."""
+    statements = _statements(context)
+    command = await context.with_concern(write=True)
+    await context.services.catalogue.ensure_database(context.db)
+    batch = _Batch(context, command, statements)
+    if command.get("ordered", True):
+        await batch.run_in_order()
+    else:
+        await batch.run_in_any_order()
+    return batch.outcome.document(context.name)
+
+
+def _statements(context: Context) -> list[RawBSONDocument]:
+    name = LISTS[context.name]
+    listed = context.sent.get(name)
+    if not isinstance(listed, list) or not 1 <= len(listed) <= 100_000:
+        raise CommandError(9, f"{context.name} needs {name}: a list of 1 to 100000 documents")
+    if not all(isinstance(statement, RawBSONDocument) for statement in listed):
+        raise CommandError(14, f"every element of {name} must be a document")
+    return [with_id(doc) for doc in listed] if context.name == "insert" else listed
+
+
+def with_id(document: RawBSONDocument) -> RawBSONDocument:
+    """The document, with an ``_id`` put first if the client left it out, as mongos does."""
+    if "_id" in document:
+        return document
+    element = bson.encode({"_id": ObjectId()})[4:-1]
+    rest = document.raw[4:]
+    return RawBSONDocument(
+        (4 + len(element) + len(rest)).to_bytes(4, "little") + element + rest, wire.RAW
+    )
+
+
+class _Batch:
+    def __init__(
+        self, context: Context, command: Document, statements: list[RawBSONDocument]
+    ) -> None:
+        self.context = context
+        self.statements = statements
+        self.outcome = Outcome()
+        self._command = {key: value for key, value in command.items() if key != LISTS[context.name]}
+        self._session = context.session
+
+    async def run_in_order(self) -> None:
+        """One run of neighbours with the same route after the other, up to the first error."""
+        position = 0
+        stale = 0
+        while position < len(self.statements) and not self.outcome.errors:
+            route = await self._route(self.statements[position])
+            stop = position + 1
+            if route.kind != "any":
+                while (
+                    stop < len(self.statements)
+                    and await self._route(self.statements[stop]) == route
+                ):
+                    stop += 1
+            again = await self._send(route, list(range(position, stop)), ordered=True)
+            position = min(again, default=stop)
+            stale = await self._freshen(stale) if again else 0
+
+    async def run_in_any_order(self) -> None:
+        """All routes at once; what was refused as stale is routed anew."""
+        pending = list(range(len(self.statements)))
+        stale = 0
+        while pending:
+            groups: dict[Route, list[int]] = {}
+            for index in pending:
+                groups.setdefault(await self._route(self.statements[index]), []).append(index)
+            results = await asyncio.gather(
+                *(self._send(route, indexes, ordered=False) for route, indexes in groups.items())
+            )
+            pending = sorted(index for again in results for index in again)
+            if pending:
+                stale = await self._freshen(stale)
+
+    async def _freshen(self, stale: int) -> int:
+        if stale >= STALE_TRIES:
+            raise CommandError(13388, f"{self.context.namespace} kept moving during {stale} tries")
+        self.context.services.catalogue.forget(self.context.namespace)
+        if stale > 1:
+            await asyncio.sleep(0.01 * 2 ** min(stale, 6))
+        return stale + 1
+
+    async def _route(self, statement: RawBSONDocument) -> Route:
+        return await route_of(self.context, statement)
+
+    async def _send(self, route: Route, indexes: list[int], *, ordered: bool) -> list[int]:
+        """Send some statements along one route; return those to send again, routed anew."""
+        replies = await asyncio.gather(
+            *(self._send_to(shard, route, indexes, ordered) for shard in route.shards)
+        )
+        again: set[int] = set()
+        for reply in replies:
+            again.update(self._take_in(reply, indexes, ordered))
+        return sorted(again)
+
+    async def _send_to(self, shard: str, route: Route, indexes: list[int], ordered: bool) -> Reply:
+        command = {
+            **self._command,
+            LISTS[self.context.name]: [self.statements[index] for index in indexes],
+            "ordered": ordered,
+            **await version_fields(self.context, shard, route.kind),
+            **self._session,
+        }
+        if self._session:
+            command["stmtIds"] = indexes
+        return await self.context.run(shard, command, repeatable=bool(self._session))
+
+    def _take_in(self, reply: Reply, indexes: list[int], ordered: bool) -> list[int]:
+        fields, outcome = reply.fields, self.outcome
+        for name in ("operationTime", "$clusterTime"):
+            if name in fields:
+                outcome.times[name] = fields[name]
+        if not reply.ok:
+            if reply.code in STALE:
+                return indexes
+            if reply.code in RETRYABLE:
+                raise CommandError.of_reply(fields)
+            text = {"code": reply.code, "errmsg": fields.get("errmsg", "")}
+            outcome.errors += [{"index": i, **text} for i in (indexes[:1] if ordered else indexes)]
+            return []
+        outcome.n += fields.get("n", 0)
+        outcome.modified += fields.get("nModified", 0)
+        outcome.concern_error = outcome.concern_error or fields.get("writeConcernError")
+        for entry in fields.get("upserted", ()):
+            outcome.upserted.append({**entry, "index": indexes[entry["index"]]})
+        again: list[int] = []
+        for error in fields.get("writeErrors", ()):
+            if error["code"] in STALE:
+                again += indexes[error["index"] :] if ordered else [indexes[error["index"]]]
+            else:
+                outcome.errors.append({**error, "index": indexes[error["index"]]})
+        return again
+
+
+async def route_of(context: Context, statement: Mapping[str, Any]) -> Route:
+    """Where one statement of an insert, update or delete goes.
+
+    Raises:
+        CommandError: 61, it must name the shard key and does not.
+    """
+    collection = await context.services.catalogue.collection(context.namespace)
+    if collection is None:
+        database = await context.services.catalogue.ensure_database(context.db)
+        return Route((database.primary,), "unsharded")
+    if context.name == "insert":
+        return Route(((await chunk_of_document(context, collection, statement)).shard,), "exact")
+    query, collation = statement.get("q"), statement.get("collation")
+    chunk = await chunk_of_query(context, collection, query, collation)
+    if chunk is None and context.name == "update" and not statement.get("multi"):
+        replacement = statement.get("u")
+        if isinstance(replacement, Mapping) and not next(iter(replacement), "$").startswith("$"):
+            values = {path: replacement.get(path) for path in collection.key if path in replacement}
+            values = {**dict(query.items() if isinstance(query, Mapping) else ()), **values}
+            chunk = await chunk_of_query(context, collection, values, collation)
+    if chunk is not None:
+        return Route((chunk.shard,), "exact")
+    _assert_may_broadcast(context, collection, statement)
+    return Route(tuple(collection.shards), "any")
+
+
+def _assert_may_broadcast(
+    context: Context, collection: Collection, statement: Mapping[str, Any]
+) -> None:
+    many = statement.get("multi") if context.name == "update" else statement.get("limit") == 0
+    query = statement.get("q")
+    by_id = isinstance(query, Mapping) and "_id" in query and not isinstance(query["_id"], Mapping)
+    if (many or by_id) and not statement.get("upsert"):
+        return
+    raise CommandError(
+        61,
+        f"A single {context.name} on sharded collection {context.namespace} must contain an exact "
+        f"match on _id or the shard key {list(collection.key)} (an upsert: the shard key)",
+    )
+
+
+async def version_fields(context: Context, shard: str, kind: str) -> Document:
+    """The version fields of a command to a shard: "exact", "any" or "unsharded"."""
+    if kind == "any":
+        return {"shardVersion": ANY_VERSION}
+    catalogue = context.services.catalogue
+    collection = await catalogue.collection(context.namespace) if kind == "exact" else None
+    if collection is not None:
+        return {"shardVersion": collection.version_on(shard)}
+    database = await catalogue.ensure_database(context.db)
+    return {"shardVersion": UNSHARDED, "databaseVersion": database.version}
+
+
+async def find_and_modify(context: Context) -> bytes:
+    """findAndModify: one document, found by its shard key."""
+    command = await context.with_concern(write=True)
+    await context.services.catalogue.ensure_database(context.db)
+    session = context.session
+
+    async def attempt() -> Reply:
+        shard, kind = await _owner(context, command)
+        versions = await version_fields(context, shard, kind)
+        return await context.run(
+            shard, {**command, **versions, **session}, repeatable=bool(session)
+        )
+
+    reply = await context.until_fresh(attempt, context.namespace)
+    if not reply.ok:
+        raise CommandError.of_reply(reply.fields)
+    return reply.raw
+
+
+async def _owner(context: Context, command: Mapping[str, Any]) -> tuple[str, str]:
+    catalogue = context.services.catalogue
+    collection = await catalogue.collection(context.namespace)
+    if collection is None:
+        return (await catalogue.ensure_database(context.db)).primary, "unsharded"
+    query = command.get("query", {})
+    chunk = await chunk_of_query(context, collection, query, command.get("collation"))
+    if chunk is None:
+        raise CommandError(
+            61, f"Query for sharded findAndModify must contain the shard key {list(collection.key)}"
+        )
+    return chunk.shard, "exact"
