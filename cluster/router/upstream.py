@@ -8,7 +8,7 @@ import asyncio
 import itertools
 from collections import deque
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cluster.router import scram, wire
 from cluster.router.errors import HostError
@@ -50,8 +50,7 @@ class Connection(asyncio.Protocol):
         self._why = "connection closed"
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a fact of TCP, for mypy
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
