@@ -75,14 +75,8 @@ ADMIN: dict[str, tuple[Needs, Handler]] = {
     "getShardMap": (on_cluster("getShardMap"), _config(concern=False)),
     "enableSharding": (on_named_database("enableSharding"), sharding.enable_sharding),
     "shardCollection": (on_namespace("enableSharding"), sharding.shard_collection),
-    "refineCollectionShardKey": (
-        on_namespace("refineCollectionShardKey"),
-        sharding.reshaping("_shardsvrRefineCollectionShardKey", {"key": "newShardKey"}),
-    ),
-    "reshardCollection": (
-        on_namespace("reshardCollection"),
-        sharding.reshaping("_shardsvrReshardCollection", {}),
-    ),
+    "refineCollectionShardKey": (on_namespace("refineCollectionShardKey"), sharding.refine),
+    "reshardCollection": (on_namespace("reshardCollection"), sharding.reshard),
     "movePrimary": (on_named_database("moveChunk"), sharding.move_primary),
     "moveRange": (on_namespace("moveChunk"), sharding.move_range),
     "moveChunk": (on_namespace("moveChunk"), sharding.move_range),

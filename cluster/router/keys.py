@@ -64,7 +64,7 @@ def _feed(digest: Any, document: bytes, *, with_name: bool) -> None:
             digest.update(document[position + 1 : start])
         if kind in (3, 4):
             _feed(digest, document[start:stop], with_name=True)
-            digest.update(_SIGNED.pack(0) + b"\0")
+            digest.update(_SIGNED.pack(0))  # the end of the document counts as an element
         elif kind in (1, 16, 18):
             digest.update(_INT64.pack(_to_int64(kind, document, start)))
         else:

@@ -90,15 +90,19 @@ async def shard_collection(context: Context) -> Answer:
     return {"collectionsharded": f"{db}.{name}", "ok": 1.0}
 
 
-def reshaping(internal: str, rename: Mapping[str, str]) -> Handler:
-    """A handler for refineCollectionShardKey and reshardCollection."""
+async def refine(context: Context) -> Answer:
+    """Lengthen a shard key by further fields."""
+    db, name = namespace_of(context)
+    command = {"_shardsvrRefineCollectionShardKey": name, "newShardKey": context.sent.get("key")}
+    return await on_database_primary(context, db, command)
 
-    async def handler(context: Context) -> Answer:
-        db, name = namespace_of(context)
-        rest = {rename.get(k, k): v for k, v in context.command.items() if k != context.name}
-        return await on_database_primary(context, db, {internal: name, **rest})
 
-    return handler
+async def reshard(context: Context) -> Answer:
+    """Shard a collection anew by another key; takes minutes (it waits for writers to catch up)."""
+    db, name = namespace_of(context)
+    rest = {key: value for key, value in context.command.items() if key != context.name}
+    command = {"_shardsvrReshardCollection": f"{db}.{name}", **rest}
+    return await on_database_primary(context, db, command, on="admin")
 
 
 async def move_primary(context: Context) -> Answer:
