@@ -1,0 +1,80 @@
+"""Puts the parts of the API together."""
+
+from functools import partial
+
+from flask import Flask, Response
+
+from api import resources
+from api.auth import gate, routes, tokens
+from api.resources.routes import blueprint
+from api.settings import Settings
+from api.store import DuplicateError, Store, UnavailableError, VersionMovedError
+from api.store.deadline import attempt, deadline
+from api.web import body, health, logs, problems, requests
+from api.web.health import Draining
+
+PREFIX = "/api/v1"
+
+
+def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
+    """The WSGI application. It connects to the database at its first request, not before."""
+    logs.configure(settings.log_level)
+    app = Flask("api", static_folder=None)
+    app.config.update(PROPAGATE_EXCEPTIONS=False, PROVIDE_AUTOMATIC_OPTIONS=False)
+    app.url_map.strict_slashes = False
+    store = Store(settings.store_options())
+    app.extensions["store"] = store
+
+    problems.install(app)
+    explain_store_errors(app)
+    body.limit(app, settings.body_limit)
+    requests.install(app, partial(deadline, settings.request_deadline))
+    tokens.install(app, settings)
+    gate.install(app, store, settings)
+
+    app.register_blueprint(
+        health.blueprint(
+            partial(serving_router, store), deadline, draining or Draining(), UnavailableError
+        )
+    )
+    app.register_blueprint(routes.blueprint(store, settings), url_prefix=f"{PREFIX}/auth")
+    for resource in resources.ALL:
+        app.register_blueprint(
+            blueprint(resource, store, settings), url_prefix=f"{PREFIX}/{resource.name}"
+        )
+    return app
+
+
+def explain_store_errors(app: Flask) -> None:
+    """The store's errors as problem details."""
+
+    @app.errorhandler(DuplicateError)
+    def duplicate(error: DuplicateError) -> Response:
+        detail = "Another one has this value already."
+        return problems.render(
+            problems.ProblemError(
+                409,
+                f"The {error.field} is taken.",
+                kind="duplicate",
+                errors=(problems.in_body(error.field, detail),),
+            )
+        )
+
+    @app.errorhandler(VersionMovedError)
+    def moved(_error: VersionMovedError) -> Response:
+        return problems.render(
+            problems.ProblemError(409, "Somebody else changed this first.", kind="version-moved")
+        )
+
+    @app.errorhandler(UnavailableError)
+    def unavailable(error: UnavailableError) -> Response:
+        problems.log.warning("unavailable", reason=str(error))
+        return problems.render(problems.unavailable(error.retry_after))
+
+
+def serving_router(store: Store) -> str:
+    """Asks the database which router serves. Raises UnavailableError."""
+    client = store.database.client
+    build = attempt(lambda: client.admin.command("buildInfo"), idempotent=True)
+    hello = attempt(lambda: client.admin.command("hello"), idempotent=True)
+    return health.router_name(build, hello)

@@ -1,0 +1,138 @@
+"""The API's part of the state folder.
+
+<state>/secrets/app.uri     the cluster's: how to reach it (read only)
+<state>/api/jwt.key         signs tokens, 0600
+<state>/api/admin.json      {"email", "password"} of the administrator made first, 0600
+<state>/api/server.json     chosen port, and what the running server was started with
+<state>/api/server.lock     locked by the server's processes for as long as one of them lives;
+                            holds the master's process id
+<state>/api/up.lock         held by the one `up` or `down` at work
+<state>/api/log             the server's output
+"""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+DEFAULT = Path(".shardstack")
+
+
+class LocalError(Exception):
+    """Something about this machine's copy is wrong. The message is one line; says what to do."""
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """What server.json remembers. `samples` were loaded into the database of `uri_print`."""
+
+    port: int | None = None
+    fingerprint: str = ""
+    samples: int = 0
+    uri_print: str = ""
+
+
+class Admin(msgspec.Struct, kw_only=True):
+    """What admin.json holds. Fit to be sent to /auth/login as it is."""
+
+    email: str
+    password: str
+
+
+class State:
+    """The files, by name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.api = folder / "api"
+        self.uri = folder / "secrets" / "app.uri"
+        self.jwt = self.api / "jwt.key"
+        self.admin_file = self.api / "admin.json"
+        self.record_file = self.api / "server.json"
+        self.server_lock = self.api / "server.lock"
+        self.log = self.api / "log"
+
+    def environment(self, base: Mapping[str, str]) -> dict[str, str]:
+        """`base`, and the files here for what it does not name."""
+        found = dict(base)
+        for name, path in (("DATABASE_URI", self.uri), ("JWT_SECRET", self.jwt)):
+            variable = f"SHARDSTACK_{name}"
+            if variable not in found and f"{variable}_FILE" not in found and path.exists():
+                found[f"{variable}_FILE"] = str(path.resolve())
+        return found
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one command at a time may start or stop the server. Raises LocalError."""
+        try:
+            self.api.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = os.open(self.api / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LocalError(
+                f"cannot use the state folder {self.folder}: {error.strerror}. "
+                "Give another with --state"
+            ) from None
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LocalError(
+                    f"another api command is at work in {self.folder}. Wait for it to end"
+                ) from None
+            yield
+        finally:
+            os.close(lock)
+
+    def ensure_jwt_secret(self) -> None:
+        """Make the signing secret, once."""
+        if not self.jwt.exists():
+            write_private(self.jwt, secrets.token_urlsafe(48).encode() + b"\n")
+
+    def record(self) -> Record:
+        """What is remembered; nothing at first. Raises LocalError for a damaged file."""
+        return _read(self.record_file, Record) or Record()
+
+    def remember(self, record: Record) -> None:
+        """Keep it."""
+        write_private(self.record_file, msgspec.json.encode(record))
+
+    def admin(self) -> Admin | None:
+        """The administrator made first, if one was made here. Raises LocalError."""
+        return _read(self.admin_file, Admin)
+
+    def keep_admin(self, admin: Admin) -> None:
+        """Keep it."""
+        write_private(self.admin_file, msgspec.json.encode(admin))
+
+
+def _read(path: Path, shape: type[T]) -> T | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=shape)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
+        raise LocalError(f"cannot read {path}: {reason}. Repair or remove it") from None
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, readable by its owner only."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise LocalError(
+            f"cannot write {path}: {error.strerror}. Make room or give access"
+        ) from None

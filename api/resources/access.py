@@ -1,0 +1,74 @@
+"""Who may do what: roles, the principal of a request, and the rules a resource declares."""
+
+from enum import Enum, StrEnum, auto
+from typing import Any
+
+import msgspec
+from bson import ObjectId
+from flask import g
+
+from api.web.problems import ProblemError
+
+
+class Role(StrEnum):
+    """What a user is to the API. Stored in the user's document; never taken from a request."""
+
+    USER = "user"
+    ADMIN = "admin"
+
+
+class Who(Enum):
+    """Whom a rule admits."""
+
+    ADMIN = auto()
+    OWNER = auto()  # the owner of the document, and administrators
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """A resource's rules, one per operation."""
+
+    list: Who = Who.ADMIN
+    create: Who = Who.ADMIN
+    get: Who = Who.OWNER
+    change: Who = Who.OWNER
+    delete: Who = Who.OWNER
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """Who makes this request: the user's document, as just read."""
+
+    id: ObjectId
+    role: Role
+    session: str
+    collection: str
+    document: dict[str, Any]
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether every rule admits it."""
+        return self.role is Role.ADMIN
+
+    def own(self, collection: str, document_id: ObjectId) -> dict[str, Any] | None:
+        """The principal's own document, if it is the one asked for: it need not be read again."""
+        mine = collection == self.collection and document_id == self.id
+        return self.document if mine else None
+
+
+def principal() -> Principal:
+    """The principal of the current request, set by the gate."""
+    found: Principal = g.principal
+    return found
+
+
+def admit(rule: Who, owner: ObjectId | None = None) -> bool:
+    """Whether the rule admits the principal to a document of `owner` (None: to no single one).
+
+    False: not to this document, and the principal must not learn that it exists. Raises 403 where
+    there is nothing to hide.
+    """
+    who = principal()
+    if who.is_admin:
+        return True
+    if owner is None:
+        raise ProblemError(403, "Only administrators may do this.", kind="forbidden")
+    return rule is Who.OWNER and owner == who.id

@@ -1,0 +1,61 @@
+"""Normal forms of text fields: a rule takes what was sent and returns what is stored.
+
+Raises ValueError with a sentence for the consumer.
+"""
+
+import re
+import unicodedata
+
+LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*").fullmatch
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?").fullmatch
+NATIONAL_ID = re.compile(r"[A-Z0-9]+([ ./-][A-Z0-9]+)*").fullmatch
+
+
+def line(text: str) -> str:
+    """One line of text: composed characters (NFC), single spaces, no control characters."""
+    if any(unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") for character in text):
+        raise ValueError("Use printable characters only, in one line.")
+    clean = " ".join(unicodedata.normalize("NFC", text).split())
+    if not clean:
+        raise ValueError("Give at least one character that is not a space.")
+    return clean
+
+
+def email(text: str) -> str:
+    """An address in lower case: `local@domain.tld`, ASCII, at most 254 characters (RFC 5321)."""
+    clean = text.strip().lower()
+    local, at, domain = clean.rpartition("@")
+    labels = domain.split(".")
+    if (
+        not at
+        or not clean.isascii()
+        or len(clean) > 254
+        or len(local) > 64
+        or not LOCAL(local)
+        or len(labels) < 2
+        or not all(LABEL(label) for label in labels)
+        or labels[-1].isdigit()
+    ):
+        raise ValueError("Give an e-mail address such as ada@example.com.")
+    return clean
+
+
+def phone(text: str) -> str:
+    """A number in international form, `+` and 7 to 15 digits (E.164)."""
+    clean = re.sub(r"[\s().-]", "", text)
+    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", clean, re.ASCII):
+        raise ValueError("Give a phone number in international form such as +49 30 1234567.")
+    return clean
+
+
+def national_id(text: str) -> str:
+    """Capital letters and digits, in groups as sent: `123-45-6789`, `AB 12 34 56 C`."""
+    clean = line(text).upper()
+    if not NATIONAL_ID(clean) or not 4 <= len(national_id_key(clean)) <= 32:
+        raise ValueError("Give 4 to 32 letters and digits; spaces, '-', '.' or '/' may group them.")
+    return clean
+
+
+def national_id_key(text: str) -> str:
+    """What makes a national id the same number: its letters and digits, not their grouping."""
+    return re.sub(r"[^A-Z0-9]", "", text)

@@ -1,0 +1,108 @@
+"""Users: people with an account. Each sees and changes only itself; administrators all."""
+
+import secrets
+from datetime import datetime
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from api.auth import passwords
+from api.resources import fields
+from api.resources.access import Access, Role, Who
+from api.resources.declaration import Resource
+from api.store import Unique
+
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+NationalId = Annotated[str, Meta(min_length=4, max_length=64)]
+Email = Annotated[str, Meta(min_length=3, max_length=254)]
+Phone = Annotated[str, Meta(min_length=7, max_length=32)]
+Address = Annotated[str, Meta(min_length=1, max_length=500)]
+Occupation = Annotated[str, Meta(min_length=1, max_length=200)]
+Password = Annotated[str, Meta(min_length=passwords.SHORTEST, max_length=passwords.LONGEST)]
+
+
+class NewUser(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body that creates a user. Without a password the user cannot log in."""
+
+    name: Name
+    national_id: NationalId
+    email: Email
+    phone: Phone | None = None
+    address: Address | None = None
+    occupation: Occupation | None = None
+    password: Password | None = None
+
+
+class SignUp(NewUser, kw_only=True, forbid_unknown_fields=True):
+    """Body by which people create their own account: with a password."""
+
+    password: Password
+
+
+class UserChange(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Body that changes a user. Null removes what may be absent."""
+
+    name: Name | UnsetType = UNSET
+    national_id: NationalId | UnsetType = UNSET
+    email: Email | UnsetType = UNSET
+    phone: Phone | UnsetType | None = UNSET
+    address: Address | UnsetType | None = UNSET
+    occupation: Occupation | UnsetType | None = UNSET
+    password: Password | UnsetType = UNSET
+
+
+class UserChangeByAdmin(UserChange, kw_only=True, forbid_unknown_fields=True):
+    """What administrators may change besides."""
+
+    disabled: bool | UnsetType = UNSET
+
+
+class User(Struct, kw_only=True):
+    """A user as shown."""
+
+    id: str
+    name: str
+    national_id: str
+    email: str
+    phone: str | None
+    address: str | None
+    occupation: str | None
+    role: Role
+    disabled: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+def prepare(given: dict[str, Any]) -> dict[str, Any]:
+    """Replace a password by its hash; a new one ends every session."""
+    password = given.pop("password", None)
+    if password is not None:
+        given["password_hash"] = passwords.hash_password(password)
+        given["session"] = secrets.token_hex(8)
+    elif given.get("disabled"):
+        given["session"] = secrets.token_hex(8)
+    return given
+
+
+USERS = Resource(
+    name="users",
+    create=NewUser,
+    change={Role.USER: UserChange, Role.ADMIN: UserChangeByAdmin},
+    read=User,
+    unique=(Unique("email"), Unique("national_id", fields.national_id_key)),
+    rules={
+        "name": fields.line,
+        "national_id": fields.national_id,
+        "email": fields.email,
+        "phone": fields.phone,
+        "address": fields.line,
+        "occupation": fields.line,
+        "password": passwords.check,
+    },
+    access=Access(
+        list=Who.ADMIN, create=Who.ADMIN, get=Who.OWNER, change=Who.OWNER, delete=Who.OWNER
+    ),
+    prepare=prepare,
+    defaults=lambda: {"role": Role.USER.value, "disabled": False},
+)

@@ -1,0 +1,24 @@
+"""Ground floor: the client, deadlines, generic documents and unique claims.
+
+Knows MongoDB and nothing of HTTP, settings or resources.
+"""
+
+from api.store.bulk import BulkReport
+from api.store.claims import Unique
+from api.store.client import Store, StoreOptions
+from api.store.documents import Documents
+from api.store.errors import DuplicateError, StoreError, UnavailableError, VersionMovedError
+from api.store.shape import Document
+
+__all__ = [
+    "BulkReport",
+    "Document",
+    "Documents",
+    "DuplicateError",
+    "Store",
+    "StoreError",
+    "StoreOptions",
+    "UnavailableError",
+    "Unique",
+    "VersionMovedError",
+]

@@ -1,0 +1,93 @@
+"""The one MongoClient of a worker process, and how it is set."""
+
+import os
+import threading
+from datetime import UTC
+from typing import Any
+
+import msgspec
+from bson.codec_options import CodecOptions
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.uri_parser import parse_uri
+from pymongo.write_concern import WriteConcern
+
+Raw = dict[str, Any]
+
+DEFAULT_DATABASE = "shardstack"
+CODEC: CodecOptions[Raw] = CodecOptions(tz_aware=True, tzinfo=UTC)
+
+
+class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach the database. Times in seconds."""
+
+    uri: str
+    deadline: float = 10.0
+    server_selection: float = 3.0
+    pool_wait: float = 1.5
+    pool_size: int = 16
+    claim_grace: float = 30.0
+
+    @property
+    def database_name(self) -> str:
+        """The database in the URI's path, or `shardstack`."""
+        return str(parse_uri(self.uri)["database"] or DEFAULT_DATABASE)
+
+    @property
+    def routers(self) -> int:
+        """How many routers the URI names."""
+        return len(parse_uri(self.uri)["nodelist"])
+
+
+class Store:
+    """Access to the database; connects at first use.
+
+    MongoClient must not cross a fork (its locks and sockets do not survive one), so the client
+    belongs to the process that first asks for it and a forked child gets its own.
+    """
+
+    def __init__(self, options: StoreOptions) -> None:
+        self.options = options
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._database: Database[Raw] | None = None
+        self._client: MongoClient[Raw] | None = None
+
+    @property
+    def database(self) -> Database[Raw]:
+        """The application's database."""
+        if self._database is None or self._pid != os.getpid():
+            with self._lock:
+                if self._database is None or self._pid != os.getpid():
+                    self._connect()
+        assert self._database is not None  # noqa: S101 - for the type checker
+        return self._database
+
+    def collection(self, name: str) -> Collection[Raw]:
+        """A collection, with times as aware UTC and majority writes."""
+        return self.database[name]
+
+    def close(self) -> None:
+        """Close the connections. The next use opens new ones."""
+        with self._lock:
+            if self._client is not None and self._pid == os.getpid():
+                self._client.close()
+            self._client = self._database = None
+
+    def _connect(self) -> None:
+        options = self.options
+        self._client = MongoClient(
+            options.uri,
+            appname="shardstack-api",
+            serverSelectionTimeoutMS=int(options.server_selection * 1000),
+            waitQueueTimeoutMS=int(options.pool_wait * 1000),
+            maxPoolSize=options.pool_size,
+            connectTimeoutMS=2000,
+        )
+        self._database = self._client.get_database(
+            options.database_name,
+            codec_options=CODEC,
+            write_concern=WriteConcern(w="majority"),
+        )
+        self._pid = os.getpid()

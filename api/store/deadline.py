@@ -1,0 +1,106 @@
+"""One deadline per request, and the one retry policy inside it.
+
+Two layers retry, and they do not overlap:
+
+* PyMongo. Inside `pymongo.timeout` it repeats every retryable read and write, under the same
+  transaction number, until the time is up. The servers recognise the number, so a write whose
+  acknowledgement was lost in a failover is not applied a second time.
+* `attempt`, for what PyMongo gives up on at once: no router selectable, no free connection in the
+  pool, a shard that has no primary for longer than the router waits. A call that was surely never
+  sent is repeated whatever it is; any other only when its caller calls it idempotent.
+
+So a failover is latency. Past the deadline the caller gets `UnavailableError`.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
+
+import pymongo
+from pymongo.errors import (
+    ConnectionFailure,
+    ExecutionTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+    WTimeoutError,
+)
+
+from api.store.errors import UnavailableError
+
+T = TypeVar("T")
+
+_ends: ContextVar[float | None] = ContextVar("deadline", default=None)
+
+FIRST_PAUSE = 0.02  # seconds; doubled each time up to LONGEST_PAUSE, with jitter
+LONGEST_PAUSE = 0.4
+
+# Server errors that pass by themselves once the cluster has healed:
+# HostUnreachable, HostNotFound, MaxTimeMSExpired, NetworkTimeout, ShutdownInProgress,
+# WriteConcernFailed, FailedToSatisfyReadPreference, ReadConcernMajorityNotAvailableYet,
+# ExceededTimeLimit, and the not-primary family.
+TRANSIENT = frozenset(
+    {6, 7, 50, 64, 89, 91, 133, 134, 189, 202, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+)
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Bound every database call made inside by `seconds` in all, or by an outer deadline."""
+    token = _ends.set(time.monotonic() + min(seconds, remaining()))
+    try:
+        with pymongo.timeout(seconds):
+            yield
+    finally:
+        _ends.reset(token)
+
+
+def remaining() -> float:
+    """Seconds left of the innermost deadline; infinite outside of one."""
+    ends = _ends.get()
+    return float("inf") if ends is None else ends - time.monotonic()
+
+
+def pause(turn: int) -> bool:
+    """Wait a little before trying again (`turn` counts from 0). False when time is up."""
+    wait = random.uniform(0.5, 1.0) * min(LONGEST_PAUSE, FIRST_PAUSE * 2**turn)  # noqa: S311 - jitter
+    if wait >= remaining():
+        return False
+    time.sleep(wait)
+    return True
+
+
+def is_transient(error: PyMongoError) -> bool:
+    """Whether the database may be able to do this later, unchanged."""
+    if isinstance(error, ConnectionFailure | ExecutionTimeout | WTimeoutError):
+        return True
+    if error.timeout or error.has_error_label("RetryableWriteError"):
+        return True
+    return isinstance(error, OperationFailure) and error.code in TRANSIENT
+
+
+def attempt(call: Callable[[], T], *, idempotent: bool) -> T:
+    """Make a database call under the policy above.
+
+    Raises `UnavailableError` past the deadline; errors that will not pass (a duplicate key, a
+    refused command) come out unchanged.
+    """
+    turn = 0
+    while True:
+        try:
+            return call()
+        except PyMongoError as error:
+            if not is_transient(error):
+                raise
+            # PyMongo raises these two only when no attempt of the call has reached a server.
+            unsent = isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError)
+            spent = error.timeout and remaining() < LONGEST_PAUSE
+            if spent or not (unsent or idempotent) or not pause(turn):
+                raise UnavailableError(
+                    f"the database did not answer: {type(error).__name__}"
+                ) from error
+            turn += 1

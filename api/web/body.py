@@ -1,0 +1,106 @@
+"""Bodies and query strings, decoded into structs; what does not fit is named field by field."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from flask import Flask, Response, request
+
+from api.web.problems import FieldError, ProblemError, in_body, in_query, invalid
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+Rules = Mapping[str, Callable[[str], str]]
+
+JSON = "application/json"
+
+
+def limit(app: Flask, size: int) -> None:
+    """Refuse bodies above `size` bytes with 413."""
+    app.config["MAX_CONTENT_LENGTH"] = size
+    app.config["MAX_FORM_MEMORY_SIZE"] = size
+
+
+def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """`value` as a JSON response."""
+    return Response(msgspec.json.encode(value), status, headers, mimetype=JSON)
+
+
+def read(shape: type[S], rules: Rules) -> dict[str, Any]:
+    """The request's body as the fields it sets, checked against `shape` and normalised by `rules`.
+
+    A rule takes a field's text and returns its normal form, or raises ValueError with a sentence.
+    Raises ProblemError: 415, 400 for what is not JSON, 422 with every field that is wrong.
+    """
+    if request.mimetype != JSON:
+        raise ProblemError(415, f"Send the body as {JSON}.")
+    body = request.get_data(cache=False)
+    try:
+        decoded = msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError:
+        raise _explain(body, shape, rules) from None
+    except (msgspec.DecodeError, UnicodeError) as error:
+        raise ProblemError(400, f"The body is not JSON: {error}.", kind="malformed") from None
+    fields = {
+        name: value
+        for name in shape.__struct_fields__
+        if (value := getattr(decoded, name)) is not msgspec.UNSET
+    }
+    errors = _normalise(fields, rules)
+    if errors:
+        raise invalid(*errors)
+    return fields
+
+
+def _normalise(fields: dict[str, Any], rules: Rules) -> list[FieldError]:
+    errors = []
+    for name, value in fields.items():
+        rule = rules.get(name)
+        if rule is not None and value is not None:
+            try:
+                fields[name] = rule(value)
+            except ValueError as error:
+                errors.append(in_body(name, str(error)))
+    return errors
+
+
+def _explain(body: bytes, shape: type[msgspec.Struct], rules: Rules) -> ProblemError:
+    """All that is wrong with a body. The decoder stops at the first error; people fix them all."""
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return ProblemError(400, "The body is not JSON.", kind="malformed")
+    if not isinstance(raw, dict):
+        return invalid(FieldError("Send a JSON object.", pointer="#"))
+    known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
+    errors = [in_body(name, "This field is not known here.") for name in raw if name not in known]
+    good: dict[str, Any] = {}
+    for name, field in known.items():
+        if name not in raw:
+            if field.required:
+                errors.append(in_body(name, "This field is required."))
+            continue
+        try:
+            good[name] = msgspec.convert(raw[name], field.type)
+        except msgspec.ValidationError as error:
+            errors.append(in_body(name, f"{error}."))
+    return invalid(*errors, *_normalise(good, rules))
+
+
+def query(shape: type[S]) -> S:
+    """The query string as a struct; parameters that are not declared or given twice are refused."""
+    known = shape.__struct_fields__
+    errors = [
+        in_query(
+            name, "This parameter is not known here." if name not in known else "Give it once."
+        )
+        for name, values in request.args.lists()
+        if name not in known or len(values) > 1
+    ]
+    if errors:
+        raise invalid(*errors)
+    try:
+        return msgspec.convert(request.args.to_dict(), shape, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        raise invalid(in_query(path.rstrip("`"), f"{message}.")) from None

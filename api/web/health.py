@@ -1,0 +1,75 @@
+"""Liveness and readiness, for load balancers and people.
+
+`/healthz`: this process answers; touches no database. `/readyz`: send traffic here; 503 while the
+database is away or this server is about to stop.
+"""
+
+import mmap
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from flask import Blueprint, Response
+
+from api.web.body import reply
+from api.web.problems import ProblemError, render
+
+PING_SECONDS = 1.0
+
+
+class Draining:
+    """A flag shared by the server's master and its workers: one byte of memory across the fork."""
+
+    def __init__(self) -> None:
+        self._shared = mmap.mmap(-1, 1)
+
+    def begin(self) -> None:
+        """Readiness is 503 from now on."""
+        self._shared[0] = 1
+
+    def __bool__(self) -> bool:
+        return self._shared[0] == 1
+
+
+def router_name(build: dict[str, Any], hello: dict[str, Any]) -> str:
+    """Which program serves us, from its buildInfo and hello."""
+    version = build.get("version", "of unknown version")
+    if build.get("router") == "stand-in":
+        return f"stand-in router (MongoDB {version})"
+    if hello.get("msg") == "isdbgrid":
+        return f"mongos {version}"
+    return f"no router (mongod {version})"
+
+
+def blueprint(
+    identify: Callable[[], str],
+    bounded: Callable[[float], AbstractContextManager[None]],
+    draining: Draining,
+    away: type[Exception],
+) -> Blueprint:
+    """The two routes. `identify` asks the database which router serves; raises `away`."""
+    health = Blueprint("health", __name__)
+
+    @health.get("/healthz")
+    def alive() -> Response:
+        """This process answers."""
+        return reply({"status": "ok"})
+
+    @health.get("/readyz")
+    def ready() -> Response:
+        """This process can serve requests."""
+        if draining:
+            return render(ProblemError(503, "This server is about to stop.", kind="draining"))
+        try:
+            with bounded(PING_SECONDS):
+                return reply({"status": "ready", "router": identify()})
+        except away:
+            problem = ProblemError(
+                503,
+                "The database does not answer.",
+                kind="unavailable",
+                headers={"Retry-After": "2"},
+            )
+            return render(problem)
+
+    return health

@@ -1,0 +1,121 @@
+"""The one error shape: problem details (RFC 9457).
+
+`application/problem+json` with type, title, status, detail, request_id and, where fields are at
+fault, `errors`: a list of {pointer | parameter, detail}; a pointer is a JSON pointer into the body
+as a URI fragment (`#/email`), a parameter is a name in the query string.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+import structlog
+from flask import Flask, Response, g, has_request_context
+from werkzeug.exceptions import HTTPException
+
+MEDIA_TYPE = "application/problem+json"
+
+log = structlog.get_logger("api")
+
+
+class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is wrong with one field of the body, or one query parameter."""
+
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+
+class ProblemError(Exception):
+    """Ends the request with problem details."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        kind: str | None = None,
+        errors: tuple[FieldError, ...] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.kind = kind
+        self.errors = errors
+        self.headers = headers or {}
+
+
+def in_body(field: str, detail: str) -> FieldError:
+    """An error of a field in the body (RFC 6901 escapes)."""
+    return FieldError(detail, pointer="#/" + field.replace("~", "~0").replace("/", "~1"))
+
+
+def in_query(parameter: str, detail: str) -> FieldError:
+    """An error of a query parameter."""
+    return FieldError(detail, parameter=parameter)
+
+
+def invalid(*errors: FieldError) -> ProblemError:
+    """422: understood, and refused for these fields."""
+    return ProblemError(422, "Some fields are not valid.", kind="invalid", errors=errors)
+
+
+def unauthorized(detail: str) -> ProblemError:
+    """401, with the challenge that RFC 6750 asks for."""
+    return ProblemError(401, detail, headers={"WWW-Authenticate": 'Bearer realm="shardstack"'})
+
+
+def unavailable(retry_after: int) -> ProblemError:
+    """503: the database did not answer in time."""
+    return ProblemError(
+        503,
+        "The database did not answer in time. Whether the request took effect is not known.",
+        kind="unavailable",
+        headers={"Retry-After": str(retry_after)},
+    )
+
+
+def render(problem: ProblemError) -> Response:
+    """The response for a problem."""
+    title = HTTPStatus(problem.status).phrase
+    body: dict[str, object] = {
+        "type": f"urn:shardstack:problem:{problem.kind}" if problem.kind else "about:blank",
+        "title": title,
+        "status": problem.status,
+        "detail": problem.detail,
+    }
+    if has_request_context() and "request_id" in g:
+        body["request_id"] = g.request_id
+    if problem.errors:
+        body["errors"] = problem.errors
+    response = Response(msgspec.json.encode(body), problem.status, mimetype=MEDIA_TYPE)
+    response.headers.update(problem.headers)
+    return response
+
+
+# Werkzeug's own sentences, where ours say more to the consumer of an API.
+DETAILS = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that method.",
+}
+
+
+def install(app: Flask) -> None:
+    """Turn everything that is raised into problem details."""
+
+    @app.errorhandler(ProblemError)
+    def on_problem(error: ProblemError) -> Response:
+        return render(error)
+
+    @app.errorhandler(HTTPException)
+    def on_http(error: HTTPException) -> Response:
+        status = error.code or 500
+        detail = DETAILS.get(status) or error.description or HTTPStatus(status).phrase
+        keep = {k: v for k, v in error.get_headers() if k in ("Allow", "Retry-After", "Location")}
+        return render(ProblemError(status, detail, headers=keep))
+
+    @app.errorhandler(Exception)
+    def on_bug(error: Exception) -> Response:
+        log.error("unexpected", exc_info=error)
+        return render(ProblemError(500, "Something went wrong on our side."))
