@@ -38,7 +38,7 @@ class Credentials:
     passwords: Mapping[str, str]
 
 
-def bootstrap(
+def bootstrap(  # noqa: PLR0913 - four things to work on, three that most callers leave
     layout: Layout,
     credentials: Credentials,
     report: Report,
@@ -58,12 +58,13 @@ def bootstrap(
     waiter = Waiter(seconds, watch)
     with Connections(credentials.key) as connections:
         work = _Work(layout, credentials, report, connections, waiter)
-        with ThreadPoolExecutor(4 * (len(layout.sets) + len(layout.routers)) + 4) as pool:
-            try:
-                work.run(pool, phase, leaving)
-            except BaseException:
-                waiter.cancel()
-                raise
+        pool = ThreadPoolExecutor(4 * (len(layout.sets) + len(layout.routers)) + 4)
+        try:
+            work.run(pool, phase, leaving)
+        finally:
+            waiter.cancel()
+            # Whoever waits for an answer is not waited for: an interruption ends at once.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 class _Work:

@@ -17,6 +17,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from cluster.errors import KeyFileError
 from cluster.topology import Node
+from cluster.waiting import Cancelled
 
 Client = MongoClient[dict[str, Any]]
 
@@ -34,6 +35,7 @@ class Connections:
         self._timeout = int(timeout * 1000)
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Client] = {}
+        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +49,7 @@ class Connections:
         with self._lock:
             clients = list(self._clients.values())
             self._clients.clear()
+            self._closed = True
         for client in clients:
             client.close()
 
@@ -60,6 +63,8 @@ class Connections:
 
     def _client(self, node: Node, user: str, password: str, source: str) -> Client:
         with self._lock:
+            if self._closed:
+                raise Cancelled
             client = self._clients.get((node.name, user))
             if client is None:
                 client = MongoClient(

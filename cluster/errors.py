@@ -1,12 +1,12 @@
 """What can go wrong with a cluster, each said in one line that tells what to do.
 
-    ClusterError            the base; its text is the whole line, without "error:"
-    ├── TopologyError       the description of the cluster is wrong (one line per mistake)
-    ├── StateError          the state folder is damaged, busy or does not fit the request
-    ├── NodeError           a process did not start, or died
-    ├── KeyFileError        a member does not accept the cluster's key
-    ├── MismatchError       the servers are set up otherwise than the description says
-    └── DeadlineError       something did not happen in time; names each member and its state
+ClusterError            the base; its text is the whole line, without "error:"
+├── TopologyError       the description of the cluster is wrong (one line per mistake)
+├── StateError          the state folder is damaged, busy or does not fit the request
+├── NodeError           a process did not start, or died
+├── KeyFileError        a member does not accept the cluster's key
+├── MismatchError       the servers are set up otherwise than the description says
+└── DeadlineError       something did not happen in time; names each member and its state
 """
 
 from __future__ import annotations

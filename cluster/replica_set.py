@@ -146,7 +146,11 @@ class SetMaker:
 
     def _initiate(self) -> bool | None:
         members = [{"_id": n, "host": m.address} for n, m in enumerate(self.set.members)]
-        config = {"_id": self.set.name, "members": members, "settings": self.settings}
+        config: dict[str, Any] = {
+            "_id": self.set.name,
+            "members": members,
+            "settings": self.settings,
+        }
         if self.set.is_config:
             config["configsvr"] = True
         first = self.set.members[0]

@@ -102,7 +102,9 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
     return make(values | given, source, flags=given)
 
 
-def make(values: Mapping[str, Any], source: str, flags: Mapping[str, Any] | None = None) -> Topology:
+def make(
+    values: Mapping[str, Any], source: str, flags: Mapping[str, Any] | None = None
+) -> Topology:
     """A checked Topology of plain values; `source` and `flags` are for the messages only."""
     problems = []
     for name in values:
@@ -143,9 +145,7 @@ def _contradictions(topology: Topology) -> list[str]:
             f"heartbeat_interval_ms {topology.heartbeat_interval_ms} is too long for an "
             f"election_timeout_ms of {topology.election_timeout_ms}. Make it at most half of it."
         )
-    nodes = (
-        topology.routers + topology.config_servers + topology.shards * topology.members
-    )
+    nodes = topology.routers + topology.config_servers + topology.shards * topology.members
     if isinstance(topology.ports, int) and topology.ports + nodes - 1 > 65535:
         problems.append(
             f"{nodes} nodes do not fit above port {topology.ports}. "

@@ -28,9 +28,9 @@ from cluster.errors import NodeError, StateError
 from cluster.local.boot import STOP_SECONDS, bring_up, prepare
 from cluster.local.launcher import Launcher, Program, is_alive
 from cluster.local.programs import programs, stoppable, why_it_died
-from cluster.local.state import HOST, Record, State
+from cluster.local.state import Record, State
 from cluster.replica_set import look, states
-from cluster.topology import CONFIG_SET, Node, ReplicaSet, Topology
+from cluster.topology import Node, Topology
 from cluster.waiting import Waiter
 
 Report = Callable[[str], None]
@@ -213,6 +213,12 @@ class LocalCluster:
             assert gone  # noqa: S101
         return pid
 
+    def resume(self) -> None:
+        """Lets every node go on that was paused with SIGSTOP."""
+        for process in self.launcher.running(self._programs(self.record()).values()).values():
+            if process.status() == psutil.STATUS_STOPPED:
+                process.send_signal(signal.SIGCONT)
+
     def start(self, name: str, *, seconds: float = 60) -> None:
         """Starts a node, if it does not run, and waits until it serves."""
         self.node(name)
@@ -227,7 +233,7 @@ class LocalCluster:
         """Stops a node cleanly, a primary having stepped down first, and starts it again."""
         node = self.node(name)
         with self.state.locked():
-            if node.kind != "router":
+            if len([n for n in self.nodes() if n.set_name == node.set_name != ""]) > 1:
                 self._step_down(node)
             program = self._programs(self.record())[name]
             self.launcher.stop([program], STOP_SECONDS)
@@ -251,11 +257,7 @@ class LocalCluster:
 
     def _sweep(self, record: Record) -> None:
         """Stops and deletes what no longer belongs to the cluster."""
-        surplus = [
-            program
-            for program in stoppable(self.state)
-            if program.name in record.surplus
-        ]
+        surplus = [program for program in stoppable(self.state) if program.name in record.surplus]
         self.launcher.stop(surplus, STOP_SECONDS)
         for program in surplus:
             shutil.rmtree(program.folder)
@@ -267,7 +269,7 @@ class LocalCluster:
         server = Node(node.name, node.host, node.port)
         with Connections(self.state.key(), timeout=5) as connections:
             if look(connections, server).state == "PRIMARY":
-                with contextlib.suppress(PyMongoError):  # a set of one has nobody to step in
+                with contextlib.suppress(PyMongoError):  # it hangs up on stepping down
                     connections.member(server).admin.command("replSetStepDown", 60)
 
     def _wait_until_serving(self, record: Record, program: Program, seconds: float) -> None:

@@ -33,6 +33,12 @@ class Program:
     argv: list[str]
     mark: tuple[str, ...]
     folder: Path
+    port: int = 0
+
+    @property
+    def is_mongod(self) -> bool:
+        """Whether it keeps data, as opposed to a router."""
+        return self.mark[0] == "--dbpath"
 
     @property
     def log(self) -> Path:
@@ -132,6 +138,11 @@ class Launcher:
     @staticmethod
     def _remember(program: Program, process: psutil.Process) -> None:
         write(program.pid_file, f"{process.pid} {process.create_time():.2f}\n")
+
+    def started(self) -> list[str]:
+        """The nodes that this command started, dead or alive."""
+        with self._lock:
+            return [*self._children, *self._exits]
 
     def died(self) -> list[tuple[str, int, int]]:
         """Of the nodes started by this command: name, exit status and where in its log it began.

@@ -11,21 +11,21 @@ from cluster.local.state import HOST, Record, State
 from cluster.topology import CONFIG_SET, Layout, ReplicaSet
 
 
-def programs(
-    state: State, record: Record, mongod: Path, mongos: list[str]
-) -> dict[str, Program]:
+def programs(state: State, record: Record, mongod: Path, mongos: list[str]) -> dict[str, Program]:
     """Every node's program, by node name."""
     layout = record.layout()
     made = {}
     for replica_set in layout.sets:
         for node in replica_set.members:
             argv = [str(mongod), *_mongod_flags(state, record, replica_set, node.name, node.port)]
-            mark = ("--dbpath", str(state.node(node.name) / "data"))
-            made[node.name] = Program(node.name, argv, mark, state.node(node.name))
+            mark: tuple[str, ...] = ("--dbpath", str(state.node(node.name) / "data"))
+            made[node.name] = Program(node.name, argv, mark, state.node(node.name), node.port)
     for node in layout.routers:
         flags = _router_flags(state, layout, node.port)
         mark = tuple(flags[2:6])
-        made[node.name] = Program(node.name, [*mongos, *flags], mark, state.node(node.name))
+        made[node.name] = Program(
+            node.name, [*mongos, *flags], mark, state.node(node.name), node.port
+        )
     return made
 
 
@@ -102,8 +102,11 @@ REASONS = (
         "its data files are damaged",
         "Delete its data folder, and it copies the data from the other members of its set",
     ),
-    (r"Permission denied|IllegalOperation.*[Pp]ermission", "it may not write its files",
-     "Give them back to your user"),
+    (
+        r"Permission denied|IllegalOperation.*[Pp]ermission",
+        "it may not write its files",
+        "Give them back to your user",
+    ),
     (r"error while loading shared libraries: (\S+?):", "it lacks the library {0}", "Install it"),
     (r"Too many open files", "it may not open enough files", "Raise the limit (ulimit -n)"),
 )
@@ -115,8 +118,8 @@ def why_it_died(program: Program, status: int, log_start: int) -> str:
     log = _tail(program.log, log_start)
     for pattern, reason, remedy in REASONS:
         if found := re.search(pattern, log):
-            reason = reason.format(*found.groups())
-            return f"{program.name} {how}: {reason}. {remedy} and run `up` again ({program.log})."
+            what = reason.format(*found.groups())
+            return f"{program.name} {how}: {what}. {remedy} and run `up` again ({program.log})."
     last = _last_complaint(log) or "its log does not tell why"
     return f"{program.name} {how}: {last}. See {program.log}, then run `up` again."
 

@@ -217,15 +217,10 @@ class State:
         except OSError as error:
             raise unwritable(self.folder, error) from None
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # A purge deletes the file: what we locked may no longer be the one in the folder.
-                if not path.exists() or path.stat().st_ino != os.fstat(file.fileno()).st_ino:
-                    raise BlockingIOError
-            except BlockingIOError:
+            if not _lock(file.fileno(), path):
                 raise StateError(
                     f"another command is at work in {self.folder}. Wait until it has ended."
-                ) from None
+                )
             yield
 
     # ---- secrets ------------------------------------------------------------------------------
@@ -259,12 +254,10 @@ class State:
         """Each user's password, and whether some had to be made."""
         file = self.secrets / "users.json"
         try:
-            known = json.loads(file.read_bytes())
-            if not all(isinstance(known.get(user, ""), str) for user in USERS):
-                raise TypeError
+            known = {str(k): str(v) for k, v in json.loads(file.read_bytes()).items()}
         except FileNotFoundError:
             known = {}
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, AttributeError, OSError):
             raise StateError(
                 f"{file} is damaged. Delete it and run `up` again: it gives every user a new "
                 "password."
@@ -300,6 +293,15 @@ class State:
         (self.folder / "lock").unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+
+def _lock(descriptor: int, path: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    # A purge deletes the file: what was locked may no longer be the one in the folder.
+    return path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino
 
 
 def write(file: Path, text: str, mode: int = 0o600) -> None:

@@ -1,0 +1,196 @@
+"""`python -m cluster`: a sharded MongoDB cluster of processes on this machine."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cluster import topology as topologies
+from cluster.terminal import Stopwatch, run, state_option
+from cluster.topology import USERS
+
+if TYPE_CHECKING:
+    from cluster.local.cluster import LocalCluster
+
+
+def _cluster(state: str) -> LocalCluster:
+    from cluster.local.cluster import LocalCluster  # noqa: PLC0415 - takes 0.2 s that --help needs not
+
+    return LocalCluster(Path(state))
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: python -m cluster up --shards 3 && python -m cluster status",
+)
+def main() -> None:
+    """A sharded MongoDB cluster of processes on this machine.
+
+    It lives in one folder, .shardstack by default: data, logs, ports, secrets. Two folders are
+    two clusters, which do not disturb one another.
+    """
+
+
+class _Ports(click.ParamType[str | int]):
+    name = "auto|PORT"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | int:  # noqa: ARG002
+        return int(value) if str(value).isdecimal() else str(value)
+
+
+FLAGS: dict[str, tuple[Any, str]] = {
+    "shards": (int, "Shards."),
+    "members": (int, "Members of each shard: 1, 3, 5 or 7."),
+    "config_servers": (int, "Config servers: 1, 3, 5 or 7."),
+    "routers": (int, "Routers."),
+    "election_timeout_ms": (int, "Silence after which a primary is replaced."),
+    "heartbeat_interval_ms": (int, "Time between heartbeats."),
+    "cache_gb": (float, "Cache of each mongod in GiB, at least 0.25."),
+    "oplog_mb": (int, "Oplog of each member in MiB."),
+    "ports": (_Ports(), "auto, or the first port of all."),
+    "database": (str, "The application's database."),
+}
+
+
+def _topology_flags(command: Callable[..., None]) -> Callable[..., None]:
+    for name, (kind, text) in reversed(FLAGS.items()):
+        flag = f"--{name.replace('_', '-')}"
+        command = click.option(flag, name, type=kind, default=None, help=text)(command)
+    return command
+
+
+@main.command(epilog="Example: python -m cluster up --shards 3 --election-timeout-ms 5000")
+@state_option
+@click.option(
+    "--topology",
+    "file",
+    type=click.Path(path_type=Path),
+    envvar="SHARDSTACK_TOPOLOGY",
+    metavar="FILE",
+    help=f"A TOML file; {topologies.DEFAULT_FILE.name} beside this program explains every value.",
+)
+@_topology_flags
+def up(state: str, file: Path | None, **flags: Any) -> None:
+    """Make the cluster, or make it whole again.
+
+    Run it at any moment: it starts what does not run and changes what is not as asked for. With
+    neither a file nor flags, a cluster that was made before stays as it was.
+    """
+    changes = {name: value for name, value in flags.items() if value is not None}
+    wanted = topologies.load(file, changes) if file else None
+    watch = Stopwatch()
+    cluster = _cluster(state)
+    cluster.up(wanted, report=watch.change, phase=watch.phase, **changes)
+    _summary(cluster)
+
+
+def _summary(cluster: LocalCluster) -> None:
+    topology = cluster.record().topology
+    click.echo(
+        f"\nA cluster of {topology.shards} shards of {topology.members} members, "
+        f"{topology.config_servers} config servers and {topology.routers} routers is up."
+    )
+    click.echo(f"  connect  {cluster.uri('admin')}")
+    click.echo(f"  secrets  {cluster.state.secrets}")
+    click.echo("  look     python -m cluster status")
+    click.echo("  stop     python -m cluster down")
+
+
+@main.command()
+@state_option
+@click.option("--purge", is_flag=True, help="Delete the data, too.")
+def down(state: str, purge: bool) -> None:
+    """Stop every process; the data stays, unless --purge is given."""
+    watch = Stopwatch()
+    _cluster(state).down(purge=purge, report=watch.change)
+    watch.phase("the cluster is down")
+
+
+@main.command()
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+def status(state: str, as_json: bool) -> None:
+    """Show members, shards, routers and the balancer; exit 1 when something is unwell."""
+    from cluster.local.status import local_status  # noqa: PLC0415
+    from cluster.status_view import show  # noqa: PLC0415
+
+    found = local_status(_cluster(state))
+    if as_json:
+        click.echo(json.dumps(dataclasses.asdict(found), indent=2))
+    else:
+        show(found)
+    sys.exit(0 if found.healthy else 1)
+
+
+@main.command()
+@state_option
+@click.option(
+    "--user", type=click.Choice(USERS), default="admin", show_default=True, help="As whom."
+)
+def uri(state: str, user: str) -> None:
+    """Print a connection string, password included.
+
+    Example: mongosh "$(python -m cluster uri --user app)"
+    """
+    click.echo(_cluster(state).uri(user))
+
+
+@main.command()
+@state_option
+def add_shard(state: str) -> None:
+    """Start one more shard; the balancer then moves chunks to it."""
+    watch = Stopwatch()
+    name = _cluster(state).add_shard(report=watch.change, phase=watch.phase)
+    click.echo(f"{name} is part of the cluster.")
+
+
+@main.command()
+@state_option
+@click.argument("name")
+def remove_shard(state: str, name: str) -> None:
+    """Move all data off the shard NAME, then stop it and delete its folder.
+
+    It may be interrupted and run again. While a database moves that has the shard as its primary,
+    its unsharded collections must not be written to; sharded ones may.
+    """
+    watch = Stopwatch()
+    _cluster(state).remove_shard(name, report=watch.change)
+    watch.phase(f"{name} is removed")
+
+
+@main.command()
+@state_option
+@click.argument("node")
+def restart(state: str, node: str) -> None:
+    """Restart one node cleanly; a primary steps down first."""
+    watch = Stopwatch()
+    _cluster(state).restart(node)
+    watch.phase(f"{node} serves again")
+
+
+@main.command()
+@state_option
+@click.argument("node")
+@click.option("-n", "lines", type=click.IntRange(0), default=50, show_default=True, help="Lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on printing what is added.")
+@click.option("--raw", is_flag=True, help="mongod's JSON as it is.")
+def logs(state: str, node: str, lines: int, follow: bool, raw: bool) -> None:
+    """Print the end of a node's log."""
+    from cluster.local import logs as reader  # noqa: PLC0415
+
+    cluster = _cluster(state)
+    cluster.node(node)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for line in reader.read(cluster.state.node(node) / "log", lines, follow=follow):
+        click.echo(line if raw else reader.readable(line))
+
+
+if __name__ == "__main__":
+    run(main, "python -m cluster")

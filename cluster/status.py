@@ -1,0 +1,304 @@
+"""What a cluster is at this moment, asked of its members and routers, whoever runs them.
+
+Nothing here fails because something is down: what cannot be asked is reported as such, and
+`problems` lists, in plain words, all that is not as it should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pymongo.errors import PyMongoError
+from pymongo.read_preferences import SecondaryPreferred
+
+from cluster.connect import Client, Connections, listens, short
+from cluster.errors import KeyFileError
+from cluster.replica_set import look
+from cluster.topology import Layout, Node, ReplicaSet
+
+T = TypeVar("T")
+
+TIMEOUT = 2.5  # seconds for each answer
+INTERNAL = {"admin", "config", "local"}
+
+
+@dataclass
+class MemberStatus:
+    """One mongod. `lag_seconds` is how far it is behind the primary, None when nobody knows;
+    `pid` and `rss_mib` are filled in by whoever runs the process."""
+
+    name: str
+    address: str
+    state: str
+    lag_seconds: float | None = None
+    pid: int | None = None
+    rss_mib: int | None = None
+
+
+@dataclass
+class SetStatus:
+    """One replica set; `primary` is a node's name or None."""
+
+    name: str
+    is_config: bool
+    primary: str | None
+    members: list[MemberStatus]
+
+
+@dataclass
+class CollectionStatus:
+    """One collection's part on one shard; `documents` counts orphans, too."""
+
+    namespace: str
+    sharded: bool
+    chunks: int
+    documents: int
+
+
+@dataclass
+class ShardStatus:
+    """One shard. Numbers are None when the shard or the config servers cannot be asked."""
+
+    name: str
+    draining: bool
+    chunks: int | None
+    documents: int | None
+    collections: list[CollectionStatus]
+
+
+@dataclass
+class RouterStatus:
+    """One router; `kind` is "mongos 8.0.4" or "stand-in router (MongoDB 6.0.5)", None if down."""
+
+    name: str
+    address: str
+    kind: str | None
+    error: str | None = None
+    pid: int | None = None
+    rss_mib: int | None = None
+
+
+@dataclass
+class ClusterStatus:
+    """The whole; `balancer` is on, off or unknown, `balancing` whether it moves something."""
+
+    healthy: bool = False
+    problems: list[str] = field(default_factory=list)
+    sets: list[SetStatus] = field(default_factory=list)
+    shards: list[ShardStatus] = field(default_factory=list)
+    routers: list[RouterStatus] = field(default_factory=list)
+    balancer: str = "unknown"
+    balancing: bool | None = None
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What the config servers know of the shards."""
+
+    shards: dict[str, bool]  # name: is it draining
+    chunks: dict[tuple[str, str], int]  # (shard, namespace): count
+    sharded: frozenset[str]
+    balancer: str
+
+
+def inspect(layout: Layout, key: str, user: str, password: str) -> ClusterStatus:
+    """Asks everybody at once; takes as long as the slowest answer, at most a few timeouts.
+
+    `user` needs the role clusterMonitor. Raises KeyFileError when no member accepts the key.
+    """
+    found = ClusterStatus()
+    with Connections(key, timeout=TIMEOUT) as connections, ThreadPoolExecutor(32) as pool:
+        sets = [pool.submit(_set, connections, s) for s in layout.sets]
+        routers = [pool.submit(_router, connections, r, user, password) for r in layout.routers]
+        catalogue = pool.submit(_catalogue, connections, layout)
+        counts = {s.name: pool.submit(_documents, connections, s) for s in layout.shards}
+        found.sets = [future.result() for future in sets]
+        found.routers = [future.result() for future in routers]
+        known = catalogue.result()
+        if known:
+            found.balancer = known.balancer
+            found.balancing = _balancing(connections, layout, user, password)
+        found.shards = [_shard(s.name, known, counts[s.name].result()) for s in layout.shards]
+    found.problems = list(_problems(layout, found, known))
+    found.healthy = not found.problems
+    return found
+
+
+# ---- members -----------------------------------------------------------------------------------
+
+
+def _set(connections: Connections, replica_set: ReplicaSet) -> SetStatus:
+    with ThreadPoolExecutor(len(replica_set.members)) as pool:
+        looks = list(pool.map(lambda node: _look(connections, node), replica_set.members))
+    primary = next((node.name for node, state in looks if state == "PRIMARY"), None)
+    members = [MemberStatus(node.name, node.address, state) for node, state in looks]
+    for node, state in looks:
+        # The primary knows most; without one, any member's view of the others is good enough.
+        if state == "PRIMARY" or (primary is None and state == "SECONDARY"):
+            _add_view(connections, node, members)
+            break
+    return SetStatus(replica_set.name, replica_set.is_config, primary, members)
+
+
+def _look(connections: Connections, node: Node) -> tuple[Node, str]:
+    try:
+        return node, look(connections, node).state
+    except KeyFileError:
+        return node, "refuses the key file"
+
+
+def _add_view(connections: Connections, node: Node, members: list[MemberStatus]) -> None:
+    try:
+        view = connections.member(node).admin.command("replSetGetStatus")
+    except PyMongoError:
+        return
+    by_address = {m["name"]: m for m in view["members"]}
+    newest = max(m["optimeDate"] for m in view["members"] if "optimeDate" in m)
+    for member in members:
+        seen = by_address.get(member.address)
+        if seen is None:
+            continue
+        if member.state == "starting or recovering":
+            member.state = seen["stateStr"]
+        if "optimeDate" in seen and seen.get("health") == 1:
+            member.lag_seconds = (newest - seen["optimeDate"]).total_seconds()
+
+
+# ---- routers -----------------------------------------------------------------------------------
+
+
+def _router(connections: Connections, node: Node, user: str, password: str) -> RouterStatus:
+    status = RouterStatus(node.name, node.address, None)
+    if not listens(node):
+        status.error = "not listening"
+        return status
+    try:
+        client = connections.user(node, user, password)
+        status.kind = router_kind(client.admin.command("buildInfo"))
+        client.admin.command("ping")
+    except PyMongoError as error:
+        status.kind, status.error = None, short(error)
+    return status
+
+
+def router_kind(build_info: dict[str, Any]) -> str:
+    """Which router serves, by its buildInfo: a real mongos or this project's stand-in."""
+    version = build_info["version"]
+    if build_info.get("router") == "stand-in":
+        return f"stand-in router (MongoDB {version})"
+    return f"mongos {version}"
+
+
+def _balancing(connections: Connections, layout: Layout, user: str, password: str) -> bool | None:
+    for node in layout.routers:
+        if listens(node):
+            try:
+                client = connections.user(node, user, password)
+                return bool(client.admin.command("balancerStatus")["inBalancerRound"])
+            except PyMongoError:
+                continue
+    return None
+
+
+# ---- data --------------------------------------------------------------------------------------
+
+
+def _ask(connections: Connections, replica_set: ReplicaSet, ask: Callable[[Client], T]) -> T | None:
+    """The answer of the first member that can give one, the primary before the others."""
+    members = [(node, _look(connections, node)[1]) for node in replica_set.members]
+    for wanted in ("PRIMARY", "SECONDARY"):
+        for node, state in members:
+            if state == wanted:
+                try:
+                    return ask(connections.member(node))
+                except PyMongoError:
+                    continue
+    return None
+
+
+def _catalogue(connections: Connections, layout: Layout) -> Catalogue | None:
+    def ask(client: Client) -> Catalogue:
+        config = client.get_database("config", read_preference=SecondaryPreferred())
+        names = {c["uuid"]: c["_id"] for c in config["collections"].find({}, {"uuid": 1})}
+        counts = config["chunks"].aggregate(
+            [{"$group": {"_id": {"shard": "$shard", "uuid": "$uuid"}, "n": {"$sum": 1}}}]
+        )
+        settings = config["settings"].find_one({"_id": "balancer"}) or {}
+        mode = settings.get("mode", "full")
+        off = settings.get("stopped") or mode == "off"
+        return Catalogue(
+            {s["_id"]: bool(s.get("draining")) for s in config["shards"].find()},
+            {
+                (c["_id"]["shard"], names[c["_id"]["uuid"]]): c["n"]
+                for c in counts
+                if c["_id"]["uuid"] in names
+            },
+            frozenset(names.values()),
+            "off" if off else "on",
+        )
+
+    return _ask(connections, layout.config, ask)
+
+
+def _documents(connections: Connections, shard: ReplicaSet) -> dict[str, int] | None:
+    """Documents by namespace, counted from metadata on one member: quick, with orphans."""
+
+    def ask(client: Client) -> dict[str, int]:
+        counts = {}
+        for database in client.list_database_names():
+            if database in INTERNAL:
+                continue
+            for entry in client[database].list_collections(filter={"type": "collection"}):
+                if not entry["name"].startswith("system."):
+                    answer = client[database].command("count", entry["name"])
+                    counts[f"{database}.{entry['name']}"] = int(answer["n"])
+        return counts
+
+    return _ask(connections, shard, ask)
+
+
+def _shard(name: str, known: Catalogue | None, counts: dict[str, int] | None) -> ShardStatus:
+    chunks = {ns: n for (shard, ns), n in known.chunks.items() if shard == name} if known else {}
+    collections = [
+        CollectionStatus(
+            namespace,
+            bool(known and namespace in known.sharded),
+            chunks.get(namespace, 0),
+            (counts or {}).get(namespace, 0),
+        )
+        for namespace in sorted({*chunks, *(counts or {})} - {"config.system.sessions"})
+    ]
+    return ShardStatus(
+        name,
+        bool(known and known.shards.get(name)),
+        sum(chunks.values()) if known else None,
+        sum(counts.values()) if counts is not None else None,
+        collections,
+    )
+
+
+# ---- verdict -----------------------------------------------------------------------------------
+
+
+def _problems(layout: Layout, found: ClusterStatus, known: Catalogue | None) -> Iterator[str]:
+    for replica_set in found.sets:
+        if replica_set.primary is None:
+            yield f"{replica_set.name} has no primary: it takes no writes"
+        for member in replica_set.members:
+            if member.state not in ("PRIMARY", "SECONDARY"):
+                yield f"{member.name} is {member.state}"
+    for router in found.routers:
+        if router.kind is None:
+            yield f"{router.name} does not serve: {router.error}"
+    if known is None:
+        yield "the config servers cannot be read: nothing is known about the shards"
+        return
+    for shard in layout.shards:
+        if shard.name not in known.shards:
+            yield f"{shard.name} is not part of the cluster: run `up`"
+    for name, draining in known.shards.items():
+        if draining:
+            yield f"{name} is being removed: run `remove-shard {name}` to finish"

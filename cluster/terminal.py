@@ -1,0 +1,102 @@
+"""How commands speak: one line per error, numbered exits, timed progress."""
+
+from __future__ import annotations
+
+import difflib
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from cluster.errors import ClusterError, TopologyError
+
+FAILURE, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+
+
+def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command; whatever goes wrong becomes one line on stderr and an exit status."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        status = command.main(args=arguments, prog_name=program, standalone_mode=False)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else program
+        fail(f"{_usage(error)} See `{path} --help`.", WRONG_USAGE)
+    except click.ClickException as error:
+        fail(_one_line(error.format_message()), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        fail("interrupted. Run the same command again to go on.", INTERRUPTED)
+    except TopologyError as error:
+        for problem in error.problems:
+            complain(problem)
+        sys.exit(WRONG_USAGE)
+    except ClusterError as error:
+        fail(str(error))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def complain(line: str) -> None:
+    """One line on stderr."""
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {_one_line(line)}", err=True)
+
+
+def fail(line: str, status: int = FAILURE) -> NoReturn:
+    """One line on stderr, then the end."""
+    complain(line)
+    sys.exit(status)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _usage(error: click.UsageError) -> str:
+    text = _one_line(error.format_message())
+    if isinstance(error, click.NoSuchOption) or "Did you mean" in text:
+        return text
+    if error.ctx and isinstance(error.ctx.command, click.Group) and "No such command" in text:
+        commands = error.ctx.command.list_commands(error.ctx)
+        close = difflib.get_close_matches(text.split("'")[1], commands, n=1)
+        return f"{text} Did you mean {close[0]}?" if close else text
+    return text
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+class Stopwatch:
+    """Prints what happens with the seconds since the command began."""
+
+    def __init__(self) -> None:
+        self._begin = self._last = time.perf_counter()
+
+    def change(self, line: str) -> None:
+        """Something was changed."""
+        click.echo(f"{self._seconds():>8} {line}")
+
+    def phase(self, line: str) -> None:
+        """A stretch of the work is done."""
+        now = time.perf_counter()
+        took, self._last = now - self._last, now
+        text = click.style(f"{line} (+{took:.2f} s)", fg="green")
+        click.echo(f"{self._seconds():>8} {text}")
+
+    def _seconds(self) -> str:
+        return f"{time.perf_counter() - self._begin:.2f} s"
+
+
+def state_option(command: Any) -> Any:
+    """--state DIR, which every command takes."""
+    return click.option(
+        "--state",
+        type=click.Path(path_type=str),
+        default=".shardstack",
+        envvar="SHARDSTACK_STATE",
+        show_default=True,
+        metavar="DIR",
+        help="The folder that holds the cluster (or SHARDSTACK_STATE).",
+    )(command)

@@ -1,0 +1,45 @@
+"""The one cluster that all tests of a run share, as large as `up` makes it by default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+from cluster.local.cluster import LocalCluster
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    """3 config servers, two shards of 3 and 2 routers, brought up once for the whole run.
+
+    A test that stops, kills or pauses a node, or switches the balancer, asks for
+    `healed_cluster` instead.
+    """
+    state: Path = tmp_path_factory.mktemp("shared-cluster") / "state"
+    local = LocalCluster(state)
+    try:
+        local.up()
+        yield local
+    finally:
+        local.down(purge=True)
+
+
+@pytest.fixture
+def healed_cluster(cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """The shared cluster, for a test that breaks it; it is whole again for the next one."""
+    yield cluster
+    heal(cluster)
+
+
+def heal(cluster: LocalCluster) -> None:
+    """Every node runs and is in sync, every set has a primary, the balancer is on."""
+    cluster.resume()
+    cluster.up()
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(cluster.uri("admin")) as client:
+        if client.admin.command("balancerStatus")["mode"] != "full":
+            client.admin.command("balancerStart")
