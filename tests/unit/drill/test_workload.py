@@ -1,0 +1,217 @@
+"""The workload against a store in memory: a correct one passes, each way to spoil it is found."""
+
+import random
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from cluster.drill.history import (
+    AUDITOR,
+    Guarantee,
+    History,
+    HistoryFile,
+    Kind,
+    Outcome,
+    State,
+    read,
+)
+from cluster.drill.report import summarise
+from cluster.drill.target import Answer
+from cluster.drill.violations import Rule
+from cluster.drill.workload import Load, Workload
+
+
+class RefusedError(Exception):
+    """Raised before anything is written."""
+
+
+class Store:
+    """Lists in memory under one lock; the simplest target there can be."""
+
+    groups = ("one", "two")
+    guarantee = Guarantee.LINEARIZABLE
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.lists: dict[str, list[str]] = {}
+
+    def insert(self, key: str, token: str) -> Answer:
+        with self.lock:
+            self.lists[key] = [token]
+        return Answer()
+
+    def append(self, key: str, token: str) -> Answer:
+        with self.lock:
+            if key not in self.lists:
+                return Answer(0)
+            self.lists[key].append(token)
+            return Answer()
+
+    def read(self, key: str) -> Answer:
+        with self.lock:
+            return self._answer(self.lists.get(key))
+
+    def delete(self, key: str) -> Answer:
+        with self.lock:
+            return self._answer(self.lists.pop(key, None))
+
+    def scan(self) -> Iterable[tuple[str, State]]:
+        with self.lock:
+            return [(key, State(tuple(held), len(held))) for key, held in self.lists.items()]
+
+    def outcome(self, error: Exception) -> Outcome:
+        return Outcome.FAILED if isinstance(error, RefusedError) else Outcome.UNKNOWN
+
+    def _answer(self, held: list[str] | None) -> Answer:
+        return Answer(0) if held is None else Answer(1, State(tuple(held), len(held)))
+
+
+class Forgetful(Store):
+    """Acknowledges every tenth append without making it."""
+
+    def append(self, key: str, token: str) -> Answer:
+        return Answer() if token.endswith("0") else super().append(key, token)
+
+
+class Repeating(Store):
+    """Makes every tenth append twice, as a retry that is not recognised would."""
+
+    def append(self, key: str, token: str) -> Answer:
+        if token.endswith("0"):
+            super().append(key, token)
+        return super().append(key, token)
+
+
+class Lagging(Store):
+    """Reads what was there before the last append, as a deposed primary would."""
+
+    def read(self, key: str) -> Answer:
+        answer = super().read(key)
+        if answer.state is None or len(answer.state.tokens) < 3:
+            return answer
+        older = answer.state.tokens[:-2]
+        return Answer(1, State(older, len(older)))
+
+
+class Undead(Store):
+    """Acknowledges deletes without making them."""
+
+    def delete(self, key: str) -> Answer:
+        return self.read(key)
+
+
+class Scattered(Store):
+    """Holds every document twice, as a chunk migration gone wrong would leave it."""
+
+    def scan(self) -> Iterable[tuple[str, State]]:
+        return [*super().scan(), *super().scan()]
+
+
+class Flaky(Store):
+    """Fails at random, before or after it has written; correct for all that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.chance = random.Random(1)  # noqa: S311 - chance, not a secret
+
+    def append(self, key: str, token: str) -> Answer:
+        with self.lock:
+            luck = self.chance.random()
+        if luck < 0.1:
+            raise RefusedError("not now")
+        answer = super().append(key, token)
+        if luck > 0.9:
+            raise ConnectionError("gone")
+        return answer
+
+
+def drill(store: Store, seconds: float = 0.15) -> History:
+    with Workload(store, Load(clients=4, keys=2, tokens=10)) as workload:
+        workload.run(seconds)
+    return workload.finish()
+
+
+def test_a_correct_store_passes() -> None:
+    history = drill(Store())
+    found = summarise(history)
+    assert found.violations == []
+    assert found.errors == {}
+    assert found.unverified == 0
+    assert set(found.counts) == set(Kind)
+    assert set(found.gaps) == {"all", "one", "two"}
+
+
+def test_clients_overlap_and_share_keys() -> None:
+    calls = [call for call in drill(Store()).calls if call.client != AUDITOR]
+    users: dict[str, set[int]] = {}
+    for call in calls:
+        users.setdefault(call.key, set()).add(call.client)
+    assert any(len(clients) > 1 for clients in users.values())
+    assert all(call.key.startswith(f"{call.group}/") for call in calls)
+    assert all(call.end >= call.begin for call in calls)
+
+
+@pytest.mark.parametrize(
+    ("store", "rule"),
+    [
+        (Forgetful(), Rule.LOST),
+        (Repeating(), Rule.DOUBLED),
+        (Lagging(), Rule.LOST),
+        (Undead(), Rule.RESURRECTED),
+        (Scattered(), Rule.DOUBLED),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_faulty_store_is_found(store: Store, rule: Rule) -> None:
+    assert rule in {violation.rule for violation in summarise(drill(store)).violations}
+
+
+def test_errors_are_counted_and_are_no_violations() -> None:
+    found = summarise(drill(Flaky(), seconds=0.5))
+    assert found.violations == []
+    assert set(found.errors) == {"RefusedError: not now", "ConnectionError: gone"}
+    assert found.counts["append"]["failed"] == found.errors["RefusedError: not now"]
+    assert found.counts["append"]["unknown"] == found.errors["ConnectionError: gone"]
+
+
+def test_a_call_that_never_returns_is_on_record() -> None:
+    released = threading.Event()
+
+    class Stuck(Store):
+        def append(self, key: str, token: str) -> Answer:
+            answer = super().append(key, token)
+            if token.startswith("0-"):
+                released.wait(20)
+            return answer
+
+    with Workload(Stuck(), Load(clients=4, keys=2, tokens=10)) as workload:
+        workload.run(0.2)
+    history = workload.finish(seconds=0.5)
+    before = len(history.calls)
+    released.set()
+    found = summarise(history)
+    assert found.counts["append"]["unknown"] == 1
+    assert found.errors == {"never returned": 1}
+    assert found.violations == []
+    assert len(history.calls) == before
+
+
+def test_waiting_for_writes() -> None:
+    with Workload(Store(), Load(clients=2)) as workload:
+        workload.wait_for_writes(20, "two", 10)
+    assert sum(c.acknowledged_write and c.group == "two" for c in workload.finish().calls) >= 20
+    with pytest.raises(TimeoutError, match="writes in two"):
+        workload.wait_for_writes(1, "two", 0.05)
+
+
+def test_a_file_holds_what_the_history_holds(tmp_path: Path) -> None:
+    with HistoryFile(tmp_path / "h.jsonl") as file:
+        with Workload(Store(), Load(clients=2), file) as workload:
+            workload.mark("nothing at all")
+            workload.run(0.1)
+        history = workload.finish()
+    kept = read(tmp_path / "h.jsonl")
+    assert kept.calls == history.calls
+    assert kept.marks == history.marks
