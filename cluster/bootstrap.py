@@ -84,6 +84,7 @@ class _Work:
         settings = {
             "electionTimeoutMillis": layout.election_timeout_ms,
             "heartbeatIntervalMillis": layout.heartbeat_interval_ms,
+            "chainingAllowed": True,
         }
         self.makers = {
             s.name: SetMaker(s, settings, connections, waiter, report) for s in layout.sets

@@ -18,7 +18,7 @@ T = TypeVar("T")
 NOT_YET_INITIALIZED = 94
 ALREADY_INITIALIZED = 23
 # Codes that a moment later may be gone: elections, members that start or stop, moving data.
-TRANSIENT = {6, 7, 11, 50, 64, 70, 74, 89, 91, 112, 117, 125, 133, 189, 202, 262, 314, 9001}
+TRANSIENT = {6, 7, 11, 50, 64, 70, 74, 89, 91, 112, 117, 125, 133, 189, 202, 262, 308, 314, 9001}
 TRANSIENT |= {10058, 10107, 11600, 11602, 13388, 13435, 13436}
 
 
@@ -71,7 +71,7 @@ class SetMaker:
     def __init__(
         self,
         replica_set: ReplicaSet,
-        settings: dict[str, int],
+        settings: dict[str, Any],
         connections: Connections,
         waiter: Waiter,
         report: Callable[[str], None],
@@ -92,7 +92,7 @@ class SetMaker:
         fresh = self.waiter.until(self._is_fresh, lambda: self._late("a member does not answer"))
         if fresh:
             self.waiter.until(self._initiate, lambda: self._late("it could not be initiated"))
-        self.on_primary(self._reconcile)
+        self.on_primary(self._check_members)
         return fresh
 
     def on_primary(self, act: Callable[[Node], T]) -> T:
@@ -115,12 +115,13 @@ class SetMaker:
         return self.waiter.until(attempt, lambda: self._late(f"it has no primary{last}"))[0]
 
     def settle(self) -> None:
-        """Waits until every member is primary or secondary."""
+        """Waits until every member is primary or secondary, then sees to the timings."""
         self.waiter.until(
             lambda: all(look(self.connections, n).is_settled for n in self.set.members) or None,
             lambda: self._late("a member has not caught up"),
             every=0.1,
         )
+        self.on_primary(self._set_timings)
 
     def _late(self, what: str) -> str:
         now = states(self.connections, self.set)
@@ -149,7 +150,7 @@ class SetMaker:
         config: dict[str, Any] = {
             "_id": self.set.name,
             "members": members,
-            "settings": self.settings,
+            "settings": self._hasty(),
         }
         if self.set.is_config:
             config["configsvr"] = True
@@ -167,6 +168,17 @@ class SetMaker:
         names = ", ".join(m.name for m in self.set.members)
         self.report(f"{self.set.name}: initiated with {names}")
         return True
+
+    def _hasty(self) -> dict[str, Any]:
+        """Settings for a set in the making, of which no majority acknowledges anything until a
+        second member has copied the data and follows the primary.
+
+        It waits for heartbeats before it copies. Afterwards it follows a member that is ahead of
+        it and, when none is, looks again only a second later; without chaining it follows the
+        primary as soon as that is not behind it.
+        """
+        hasty = min(100, self.settings["heartbeatIntervalMillis"])
+        return self.settings | {"heartbeatIntervalMillis": hasty, "chainingAllowed": False}
 
     # ---- primary ------------------------------------------------------------------------------
 
@@ -192,9 +204,8 @@ class SetMaker:
 
     # ---- configuration ------------------------------------------------------------------------
 
-    def _reconcile(self, primary: Node) -> None:
-        admin = self.connections.member(primary).admin
-        config = admin.command("replSetGetConfig")["config"]
+    def _check_members(self, primary: Node) -> None:
+        config = self.connections.member(primary).admin.command("replSetGetConfig")["config"]
         there = {member["host"] for member in config["members"]}
         wanted = {node.address for node in self.set.members}
         if there != wanted:
@@ -205,13 +216,18 @@ class SetMaker:
                 f"{missing}; only in it: {extra}). Correct the description, or use "
                 "rs.add/rs.remove, then run it again."
             )
+
+    def _set_timings(self, primary: Node) -> None:
+        admin = self.connections.member(primary).admin
+        config = admin.command("replSetGetConfig")["config"]
         now = {name: config["settings"].get(name) for name in self.settings}
         if now != self.settings:
             config["settings"] |= self.settings
             config["version"] += 1
             admin.command("replSetReconfig", config)
-            changes = ", ".join(f"{k} {now[k]} → {v}" for k, v in self.settings.items())
-            self.report(f"{self.set.name}: {changes}")
+            if now != self._hasty():
+                changes = [f"{k} is now {v}" for k, v in self.settings.items() if v != now[k]]
+                self.report(f"{self.set.name}: {', '.join(changes)}")
 
 
 def is_transient(error: PyMongoError) -> bool:

@@ -19,7 +19,7 @@ from cluster.local.state import Record, State
 
 Report = Callable[[str], None]
 
-MIB_PER_NEW_NODE = 330  # an empty mongod with its journal takes 300
+MIB_PER_NEW_NODE = 64  # an empty mongod with its journal takes 20, and it must have room to work
 STOP_SECONDS = 6.0
 WIDTH = (os.cpu_count() or 2) + 1
 

@@ -75,6 +75,9 @@ def _mongod_flags(
         *("--keyFile", str(state.key_file)),
         *("--wiredTigerCacheSizeGB", str(record.topology.cache_gb)),
         *("--oplogSize", str(record.topology.oplog_mb)),
+        # 17 MiB on disk for an empty member; with the default journal, made of files of 100 MiB
+        # and two more in reserve, 300.
+        *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"),
         "--quiet",
     ]
     for parameter, value in parameters.items():
