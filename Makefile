@@ -1,0 +1,58 @@
+# What a contributor needs, one command each. `make` alone lists them.
+
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+STATE  ?= .shardstack
+# What was installed: the lock file and the package's metadata; a change of either installs anew.
+STAMP  := $(VENV)/.installed
+
+export SHARDSTACK_STATE := $(STATE)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status test lint format bench
+
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv and install the locked versions
+
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "error: there is no $(PYTHON). Install Python 3.11 or newer (apt-get install python3 python3-venv), or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1), and 3.11 is the oldest that will do. Name a newer one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "error: $(PYTHON) has no venv. Install it: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(RUN) && $(RUN) -m pip --version >/dev/null 2>&1 || { \
+	  echo "making $(VENV)"; $(PYTHON) -m venv --clear $(VENV); }
+	@echo "installing the locked versions"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+up: setup ## Start the cluster and the API, or make them whole again
+	@$(RUN) -m cluster up
+	@$(RUN) -m api up
+
+down: setup ## Stop both; PURGE=1 deletes the data, too
+	@$(RUN) -m api down
+	@$(RUN) -m cluster down $(if $(PURGE),--purge)
+
+status: setup ## Show the members, shards, routers, balancer and API
+	@s=0; $(RUN) -m cluster status || s=$$?; $(RUN) -m api status || s=$$?; exit $$s
+
+test: setup ## Run every test (a cluster of its own, in a temporary folder)
+	@$(RUN) -m pytest
+
+lint: setup ## Check style and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+format: setup ## Put the code into the project's style
+	@$(VENV)/bin/ruff check --fix-only .
+	@$(VENV)/bin/ruff format .
+
+bench: setup ## Compare the routers' speed with a shard's own
+	@$(RUN) -m pytest tests/bench -s
