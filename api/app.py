@@ -22,6 +22,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     app = Flask("api", static_folder=None)
     app.config.update(PROPAGATE_EXCEPTIONS=False, PROVIDE_AUTOMATIC_OPTIONS=False)
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # no redirects: an address is right or it is not
     store = Store(settings.store_options())
     app.extensions["store"] = store
 

@@ -31,6 +31,7 @@ class Gate:
     def __init__(self, users: Documents, cache_seconds: float) -> None:
         self._users = users
         self._cache_seconds = cache_seconds
+        self._verifier = tokens.Verifier()
         self._admins: dict[ObjectId, tuple[float, Principal]] = {}
 
     def check(self) -> None:
@@ -38,7 +39,7 @@ class Gate:
         # No endpoint: nothing is there, or not with this method; the router answers 404 or 405.
         if request.endpoint is None or request.endpoint in PUBLIC:
             return
-        user_id, session = tokens.verify()
+        user_id, session, _ = self._verifier.verify()
         g.user_id = str(user_id)
         principal = self._cached(user_id) or self._read(user_id)
         if principal is None or principal.session != session:

@@ -6,11 +6,13 @@ read from the document, so a change of role counts at once.
 """
 
 import hashlib
+import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import ObjectId
-from flask import Flask
+from bson.errors import InvalidId
+from flask import Flask, request
 from flask_jwt_extended import JWTManager, create_access_token, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
 from jwt.exceptions import ExpiredSignatureError, InvalidTokenError, PyJWTError
@@ -20,6 +22,7 @@ from api.web.problems import unauthorized
 
 ALGORITHM = "HS256"
 SESSION = "ses"
+MOST_KNOWN = 10_000  # verified tokens, some 300 bytes each
 
 
 def key_id(secret: str) -> str:
@@ -59,18 +62,48 @@ def issue(user_id: ObjectId, session: str) -> str:
     return token
 
 
-def verify() -> tuple[ObjectId, str]:
-    """The user id and session of this request's token. Raises ProblemError 401."""
+class Verified(NamedTuple):
+    """What a good token says."""
+
+    user_id: ObjectId
+    session: str
+    until: float  # seconds since 1970
+
+
+class Verifier:
+    """Verifies the tokens of requests, each token once per process.
+
+    Whether a signature is right never changes, and checking it costs more than reading a document.
+    So what was found is kept, under a digest of the header, until the token expires.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Verified] = {}
+
+    def verify(self) -> Verified:
+        """What the current request's token says. Raises ProblemError 401."""
+        header = request.headers.get("Authorization", "").encode()
+        digest = hashlib.sha256(header).digest()
+        known = self._known.get(digest)
+        if known is not None and time.time() < known.until:
+            return known
+        found = verify()
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[digest] = found
+        return found
+
+
+def verify() -> Verified:
+    """Check this request's token. Raises ProblemError 401."""
     try:
         found = verify_jwt_in_request()
         claims = found[1] if found else {}
-        if "exp" not in claims:
-            raise InvalidTokenError("never expires")
-        return ObjectId(claims["sub"]), str(claims[SESSION])
+        return Verified(ObjectId(claims["sub"]), str(claims[SESSION]), float(claims["exp"]))
     except NoAuthorizationError:
         raise unauthorized("Log in, and send the token as 'Authorization: Bearer …'.") from None
     except ExpiredSignatureError:
         raise unauthorized("The token has expired. Log in again.") from None
-    except (JWTExtendedException, PyJWTError, ValueError, KeyError, TypeError):
+    except (JWTExtendedException, PyJWTError, InvalidId, ValueError, KeyError, TypeError):
         # One sentence for all of these: which check failed helps only those who forge tokens.
         raise unauthorized("The token is not valid. Log in again.") from None

@@ -58,4 +58,4 @@ def national_id(text: str) -> str:
 
 def national_id_key(text: str) -> str:
     """What makes a national id the same number: its letters and digits, not their grouping."""
-    return re.sub(r"[^A-Z0-9]", "", text)
+    return re.sub(r"[^A-Z0-9]", "", text.upper())

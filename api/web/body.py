@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from flask import Flask, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.web.problems import FieldError, ProblemError, in_body, in_query, invalid
 
@@ -35,6 +36,8 @@ def read(shape: type[S], rules: Rules) -> dict[str, Any]:
     if request.mimetype != JSON:
         raise ProblemError(415, f"Send the body as {JSON}.")
     body = request.get_data(cache=False)
+    if len(body) >= (request.max_content_length or len(body) + 1) and not request.content_length:
+        raise RequestEntityTooLarge  # sent in chunks, of which Werkzeug gives us the first ones
     try:
         decoded = msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError:

@@ -97,6 +97,7 @@ def render(problem: ProblemError) -> Response:
 # Werkzeug's own sentences, where ours say more to the consumer of an API.
 DETAILS = {
     404: "There is nothing at this address.",
+    413: "The body is larger than this server takes.",
     405: "This address does not take that method.",
 }
 

@@ -1,0 +1,213 @@
+"""Users by HTTP: who sees and changes what, pages, conflicts, normal forms."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from flask import Flask
+from flask.testing import FlaskClient
+
+from api.settings import Settings
+from api.store import Documents
+
+USERS = "/api/v1/users"
+
+
+def test_own_document(client: FlaskClient, ada: dict[str, Any]) -> None:
+    url, own = ada["url"], ada["headers"]
+    assert client.get(url, headers=own).json == ada["user"]
+    changed = client.patch(url, json={"occupation": "Countess", "phone": None}, headers=own)
+    assert changed.status_code == 200
+    expected = {**ada["user"], "occupation": "Countess", "phone": None, "version": 2}
+    assert {k: v for k, v in changed.json.items() if k != "updated_at"} == {
+        k: v for k, v in expected.items() if k != "updated_at"
+    }
+    assert changed.json["updated_at"] > ada["user"]["updated_at"]
+    assert client.get(url, headers=own).json == changed.json
+    assert client.delete(url, headers=own).status_code == 204
+
+
+def test_normal_forms(client: FlaskClient, ada: dict[str, Any]) -> None:
+    sent = {
+        "name": "  Ada   King ",
+        "email": "ADA." + ada["user"]["id"] + "@Example.COM",
+        "phone": "+44 (20) 7946-0018",
+        "national_id": "ab-" + ada["user"]["id"],
+    }
+    got = client.patch(ada["url"], json=sent, headers=ada["headers"]).json
+    assert got["name"] == "Ada King"
+    assert got["email"] == sent["email"].lower()
+    assert got["phone"] == "+442079460018"
+    assert got["national_id"] == sent["national_id"].upper()
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+def test_others_do_not_exist(
+    client: FlaskClient, ada: dict[str, Any], bob: dict[str, Any], method: str
+) -> None:
+    body = {"name": "Mallory"} if method == "PATCH" else None
+    answer = client.open(bob["url"], method=method, json=body, headers=ada["headers"])
+    nobody = client.open(f"{USERS}/{ObjectId()}", method=method, json=body, headers=ada["headers"])
+    assert (answer.status_code, nobody.status_code) == (404, 404)
+    assert answer.json["detail"] == nobody.json["detail"]
+    assert client.get(bob["url"], headers=bob["headers"]).json == bob["user"]
+
+
+def test_users_may_not_list_or_create(
+    client: FlaskClient, ada: dict[str, Any], person: dict[str, str]
+) -> None:
+    assert client.get(USERS, headers=ada["headers"]).status_code == 403
+    assert client.post(USERS, json=person, headers=ada["headers"]).status_code == 403
+
+
+def test_administrators_may(
+    client: FlaskClient, admin: dict[str, str], ada: dict[str, Any]
+) -> None:
+    url = ada["url"]
+    assert client.get(url, headers=admin).json == ada["user"]
+    assert client.patch(url, json={"name": "A"}, headers=admin).json["name"] == "A"
+    assert client.delete(url, headers=admin).status_code == 204
+    for method in ("GET", "PATCH", "DELETE"):
+        body = {} if method == "PATCH" else None
+        assert client.open(url, method=method, json=body, headers=admin).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "field", ["role", "_id", "id", "password_hash", "version", "session", "$set"]
+)
+def test_fields_that_are_not_theirs(
+    client: FlaskClient,
+    admin: dict[str, str],
+    ada: dict[str, Any],
+    person: dict[str, str],
+    field: str,
+) -> None:
+    person["email"] = f"x{person['email']}"
+    for method, url, headers, body in (
+        ("POST", "/api/v1/auth/signup", None, person),
+        ("POST", USERS, admin, person),
+        ("PATCH", ada["url"], ada["headers"], {}),
+        ("PATCH", ada["url"], admin, {}),
+    ):
+        answer = client.open(url, method=method, headers=headers, json={**body, field: "admin"})
+        assert answer.status_code == 422
+        assert [e["pointer"] for e in answer.json["errors"]] == [f"#/{field}"]
+
+
+def test_users_cannot_disable_themselves(client: FlaskClient, ada: dict[str, Any]) -> None:
+    answer = client.patch(ada["url"], json={"disabled": True}, headers=ada["headers"])
+    assert [e["pointer"] for e in answer.json["errors"]] == ["#/disabled"]
+
+
+@pytest.mark.parametrize("field", ["email", "national_id"])
+def test_taken_values(
+    client: FlaskClient,
+    ada: dict[str, Any],
+    bob: dict[str, Any],
+    another: Callable[[], dict[str, str]],
+    field: str,
+) -> None:
+    taken = {field: bob["user"][field].lower()}
+    for answer in (
+        client.post("/api/v1/auth/signup", json={**another(), **taken}),
+        client.patch(ada["url"], json=taken, headers=ada["headers"]),
+    ):
+        assert answer.status_code == 409
+        assert [e["pointer"] for e in answer.json["errors"]] == [f"#/{field}"]
+
+
+def test_a_refused_signup_leaves_no_claim(
+    client: FlaskClient, bob: dict[str, Any], person: dict[str, str]
+) -> None:
+    clash = {**person, "national_id": bob["user"]["national_id"]}
+    assert client.post("/api/v1/auth/signup", json=clash).status_code == 409
+    assert client.post("/api/v1/auth/signup", json=person).status_code == 201
+
+
+def test_a_changed_address_is_free_and_the_new_one_works(
+    client: FlaskClient, ada: dict[str, Any], person: dict[str, str]
+) -> None:
+    old, new = ada["user"]["email"], f"new.{ada['user']['email']}"
+    answer = client.patch(ada["url"], json={"email": new}, headers=ada["headers"])
+    assert answer.json["email"] == new
+    login = {"password": ada["person"]["password"]}
+    assert client.post("/api/v1/auth/login", json={**login, "email": old}).status_code == 401
+    assert client.post("/api/v1/auth/login", json={**login, "email": new}).status_code == 200
+    fresh = {**person, "email": old, "national_id": person["national_id"] + "X"}
+    assert client.post("/api/v1/auth/signup", json=fresh).status_code == 201
+
+
+def test_a_half_refused_change_changes_nothing(
+    client: FlaskClient, ada: dict[str, Any], bob: dict[str, Any]
+) -> None:
+    wish = f"wish.{ada['user']['email']}"
+    both = {"email": wish, "national_id": bob["user"]["national_id"]}
+    assert client.patch(ada["url"], json=both, headers=ada["headers"]).status_code == 409
+    assert client.get(ada["url"], headers=ada["headers"]).json["email"] == ada["user"]["email"]
+    answer = client.patch(bob["url"], json={"email": wish}, headers=bob["headers"])
+    assert answer.status_code == 200
+
+
+def test_sending_the_same_address_is_no_conflict(client: FlaskClient, ada: dict[str, Any]) -> None:
+    same = {"email": ada["user"]["email"], "national_id": ada["user"]["national_id"]}
+    assert client.patch(ada["url"], json=same, headers=ada["headers"]).status_code == 200
+
+
+def test_pages(client: FlaskClient, admin: dict[str, str], users: Documents) -> None:
+    mark = ObjectId()
+    ids = [ObjectId(f"00{mark}"[:22] + f"{n:02x}") for n in range(7)]
+    items = [{"email": f"{i}@example.com", "national_id": str(i), "name": "P"} for i in ids]
+    assert users.create_many(items, ids).created == 7
+
+    first = client.get(f"{USERS}?limit=3&after={'0' * 24}", headers=admin).json
+    seen = [u["id"] for u in first["items"]]
+    while len(seen) < 7:
+        first = client.get(f"{USERS}?limit=3&after={first['next']}", headers=admin).json
+        seen += [u["id"] for u in first["items"]]
+    assert seen[:7] == [str(i) for i in ids]
+    for i in ids:
+        assert client.delete(f"{USERS}/{i}", headers=admin).status_code == 204
+
+
+def test_pages_end_and_are_capped(
+    client: FlaskClient, admin: dict[str, str], conf: Settings, users: Documents
+) -> None:
+    items = [
+        {"email": f"{i}@example.com", "national_id": str(i), "name": "P"}
+        for i in (ObjectId() for _ in range(conf.page_size_limit + 5))
+    ]
+    assert users.create_many(items).created == len(items)
+    page = client.get(f"{USERS}?limit=100000", headers=admin).json
+    assert len(page["items"]) == conf.page_size_limit
+    assert len(client.get(USERS, headers=admin).json["items"]) == conf.page_size
+    after = page["items"][-1]["id"]
+    total = len(page["items"])
+    while page["next"]:
+        page = client.get(f"{USERS}?limit=100&after={after}", headers=admin).json
+        assert all(u["id"] > after for u in page["items"])
+        after = page["items"][-1]["id"]
+        total += len(page["items"])
+    assert total == users.collection.count_documents({"version": {"$exists": True}})
+
+
+def test_no_page_shows_a_secret(client: FlaskClient, admin: dict[str, str], ada: Any) -> None:
+    page = client.get(f"{USERS}?limit=100", headers=admin)
+    assert set(page.json["items"][0]) == set(ada["user"])
+    assert "argon2" not in page.text
+
+
+def test_routes_are_those_declared(app: Flask) -> None:
+    rules = {(r.rule, m) for r in app.url_map.iter_rules() for m in r.methods or ()}
+    assert {rule for rule in rules if rule[1] != "HEAD"} == {
+        ("/healthz", "GET"),
+        ("/readyz", "GET"),
+        ("/api/v1/auth/signup", "POST"),
+        ("/api/v1/auth/login", "POST"),
+        ("/api/v1/auth/me", "GET"),
+        (USERS, "GET"),
+        (USERS, "POST"),
+        (f"{USERS}/<document_id>", "GET"),
+        (f"{USERS}/<document_id>", "PATCH"),
+        (f"{USERS}/<document_id>", "DELETE"),
+    }
