@@ -25,6 +25,11 @@ def generate_password() -> str:
     return secrets.token_urlsafe(15)
 
 
+def exists(store: Store, email: str) -> bool:
+    """Whether any user has this address."""
+    return USERS.documents(store).find_unique("email", email) is not None
+
+
 def ensure_admin(
     store: Store, email: str, password: str, name: str = "Administrator", *, promote: bool = False
 ) -> Made:

@@ -24,6 +24,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # no redirects: an address is right or it is not
     store = Store(settings.store_options())
+    draining = Draining() if draining is None else draining
     app.extensions["store"] = store
 
     problems.install(app)
@@ -34,9 +35,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     gate.install(app, store, settings)
 
     app.register_blueprint(
-        health.blueprint(
-            partial(serving_router, store), deadline, draining or Draining(), UnavailableError
-        )
+        health.blueprint(partial(serving_router, store), deadline, draining, UnavailableError)
     )
     app.register_blueprint(routes.blueprint(store, settings), url_prefix=f"{PREFIX}/auth")
     for resource in resources.ALL:

@@ -7,6 +7,7 @@ server is found by the lock it holds.
 
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -124,10 +125,17 @@ class Up:
         with self._timed("administrator"):
             admin = self._state.admin()
             if admin is None:
-                admin = Admin(email=ADMIN_EMAIL, password=accounts.generate_password())
+                admin = self._new_admin(store)
                 self._state.keep_admin(admin)
             made = accounts.ensure_admin(store, admin.email, admin.password)
         return admin, made.what == "created"
+
+    def _new_admin(self, store: Store) -> Admin:
+        """For an address that is free: in this database an earlier one's may have been lost."""
+        email = ADMIN_EMAIL
+        if accounts.exists(store, email):
+            email = ADMIN_EMAIL.replace("@", f".{secrets.token_hex(3)}@")
+        return Admin(email=email, password=accounts.generate_password())
 
     def _load_samples(
         self,

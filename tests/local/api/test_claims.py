@@ -253,6 +253,42 @@ def test_a_slow_change_cannot_use_a_claim_it_lost(seam: Any, users: Documents, e
     assert users.find_unique("email", f"old.{email}") is not None
 
 
+def test_a_claim_is_not_taken_back_from_a_later_sibling(
+    seam: Any, users: Documents, email: str
+) -> None:
+    """Two changes of one document to one address; the older must not free the newer's claim."""
+    owner = users.create(fields(f"old.{email}"))
+    done = threading.Event()
+    later: list[Held] = []
+
+    def change() -> Any:
+        return users.change(owner["_id"], {"email": email})
+
+    def older() -> Any:
+        state = {"removed": False}
+
+        def before(name: str, collection: str, _command: dict[str, Any]) -> None:
+            if (name, collection) == ("insert", "claims") and not later:
+                users.collection.update_one({"_id": owner["_id"]}, {"$inc": {"version": 1}})
+                later.append(Held(seam, "findAndModify", change))
+            elif (name, collection) == ("delete", "claims"):
+                state["removed"] = True
+            elif (name, collection) == ("find", "users") and state["removed"]:
+                later[0].release()
+                done.set()
+
+        with seam.hooked(before=before):
+            return change()
+
+    older()
+    if not done.is_set():
+        later[0].release()
+    assert later[0].error is None
+    assert users.find_unique("email", email) is not None
+    with pytest.raises(DuplicateError):
+        users.create(fields(email))
+
+
 def test_tombstones_are_not_seen(seam: Any, users: Documents, email: str) -> None:
     slow = Held(seam, "insert", lambda: users.create(fields(email)))
     try:

@@ -1,0 +1,253 @@
+"""`python -m api …` as people run it: up and down at any moment, mistakes in one line."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from api import samples
+from api.store import Documents
+from cluster.local.cluster import LocalCluster
+
+SAMPLES = "40"
+
+
+@pytest.fixture(scope="module")
+def state(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A state folder beside the shared cluster's, so that these tests leave that one alone."""
+    folder = tmp_path_factory.mktemp("state")
+    (folder / "secrets").mkdir()
+    (folder / "secrets" / "app.uri").write_text(cluster.uri("app"))
+    yield folder
+    api(folder, "down")
+
+
+def api(state: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "api", *arguments],
+        env={**os.environ, "SHARDSTACK_STATE": str(state), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def up(state: Path, *more: str) -> str:
+    done = api(state, "up", "--samples", SAMPLES, *more)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+def status(state: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(api(state, "status", "--json").stdout)
+    return found
+
+
+def test_up_at_any_moment(state: Path, users: Documents) -> None:
+    began = time.monotonic()
+    first = up(state)
+    took = time.monotonic() - began
+    assert f"{SAMPLES} users" in first or "existed" in first
+    assert took < 7, first
+    before = status(state)
+    assert before["ready"]
+    assert before["router"]
+
+    # The curl line works as it is printed.
+    line = re.search(r"try +(curl .*)", first)
+    assert line is not None
+    done = subprocess.run(["/bin/bash", "-c", line[1]], capture_output=True, text=True, check=True)
+    assert len(json.loads(done.stdout)["items"]) == 3
+
+    # All up: nothing changes.
+    second = up(state)
+    assert status(state)["pid"] == before["pid"]
+    password = json.loads((state / "api" / "admin.json").read_text())["password"]
+    assert password not in second
+
+    # The master killed, its workers not yet gone; then everything killed.
+    os.kill(before["pid"], signal.SIGKILL)
+    up(state)
+    after = status(state)
+    assert after["ready"]
+    assert after["url"] == before["url"]
+    os.killpg(after["pid"], signal.SIGKILL)
+    up(state)
+    assert status(state)["ready"]
+
+    # A sample user that was deleted does not come back.
+    gone = samples.sample_id(7)
+    users.delete(gone)
+    up(state)
+    assert users.get(gone) is None
+
+    began = time.monotonic()
+    assert "is down" in api(state, "down").stdout
+    assert time.monotonic() - began < 8
+    assert "does not run" in api(state, "down").stdout
+    assert api(state, "status").returncode == 1
+
+
+def test_up_interrupted_half_way(state: Path) -> None:
+    for wait in (0.3, 0.7, 1.1):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "api", "up", "--samples", SAMPLES],
+            env={**os.environ, "SHARDSTACK_STATE": str(state)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            child.wait(wait)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+    up(state)
+    assert status(state)["ready"]
+    api(state, "down")
+
+
+def test_files_are_private(state: Path) -> None:
+    for path in (state / "api").iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_taken_port(state: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = str(stranger.getsockname()[1])
+        done = api(state, "up", "--port", port)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: port {port} is taken by another program. Stop that, or choose another port "
+        "with --port.\n"
+    )
+    assert api(tmp_path, "status").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "says"),
+    [
+        (["up"], {}, 1, "there is no cluster"),
+        (["serve"], {}, 1, "SHARDSTACK_DATABASE_URI is not set"),
+        (["frobnicate"], {}, 2, "No such command"),
+        (["up", "--prot", "1"], {}, 2, "--port"),
+        (["up", "--port", "x"], {}, 2, "--port"),
+        (["sample-data", "--count", "0"], {}, 2, "--count"),
+    ],
+)
+def test_mistakes_are_one_line(
+    tmp_path: Path, arguments: list[str], environment: dict[str, str], code: int, says: str
+) -> None:
+    done = api(tmp_path, *arguments, **environment)
+    assert done.returncode == code
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    "secret", ["", "short", "x" * 40, "your-256-bit-secret-your-256-bit-secret", "change-me" * 8]
+)
+def test_serve_refuses_weak_secrets(state: Path, secret: str) -> None:
+    done = api(state, "serve", SHARDSTACK_JWT_SECRET=secret)
+    assert done.returncode == 1
+    assert "Make one with: python3 -c" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert len(secret) < 8 or secret not in done.stderr
+
+
+def test_schema_can_be_repeated(state: Path) -> None:
+    done = api(state, "schema")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("is sharded by {_id: hashed} already") == 2
+
+
+def test_sample_data_can_be_repeated(state: Path, users: Documents) -> None:
+    assert api(state, "sample-data", "--count", SAMPLES).returncode == 0
+    again = api(state, "sample-data", "--count", SAMPLES)
+    assert again.stdout == f"sample users: 0 created, {SAMPLES} existed\n"
+    found = users.get(samples.sample_id(3))
+    assert found is not None
+    assert "password_hash" not in found
+    assert found["email"] == samples.sample_user(3)["email"]
+
+
+def test_create_admin(state: Path, another: Any, client: Any) -> None:
+    email = another()["email"]
+    made = api(state, "create-admin", "--email", email)
+    password = re.search(r"password: (\S+)", made.stdout)
+    assert password is not None
+    body = {"email": email, "password": password[1]}
+    assert client.post("/api/v1/auth/login", json=body).status_code == 200
+    assert "existing" in api(state, "create-admin", "--email", email).stdout
+    assert client.post("/api/v1/auth/login", json=body).status_code == 200
+
+    person = another()
+    client.post("/api/v1/auth/signup", json=person)
+    refused = api(state, "create-admin", "--email", person["email"])
+    assert refused.returncode == 1
+    assert "--promote" in refused.stderr
+    promoted = api(state, "create-admin", "--email", person["email"], "--promote")
+    assert "promoted" in promoted.stdout
+
+
+def test_sigterm_drains(environment: dict[str, str], tmp_path: Path, server: Any) -> None:
+    """Readiness turns 503 while the port still answers; then the server ends with 0."""
+    running = type(server)({**environment, "SHARDSTACK_DRAIN": "1"}, tmp_path / "log")
+    running.wait_ready()
+    began = time.monotonic()
+    running.process.terminate()
+    seen = set()
+    with requests.Session() as session:
+        while time.monotonic() - began < 10:
+            try:
+                seen.add(session.get(f"{running.url}/readyz", timeout=2).status_code)
+                session.get(f"{running.url}/healthz", timeout=2).raise_for_status()
+            except requests.ConnectionError:
+                break
+            time.sleep(0.02)
+    assert running.process.wait(10) == 0
+    assert 503 in seen
+    assert time.monotonic() - began > 0.9
+
+
+def test_the_log_is_json_and_holds_no_secret(server: Any, another: Any) -> None:
+    person = another()
+    requests.post(f"{server.url}/api/v1/auth/signup", json=person, timeout=10)
+    body = {"email": person["email"], "password": person["password"]}
+    answer = requests.post(f"{server.url}/api/v1/auth/login", json=body, timeout=10)
+    token = answer.json()["access_token"]
+    me = requests.get(
+        f"{server.url}/api/v1/auth/me?x={person['password']}",
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=10,
+    )
+    end = time.monotonic() + 5
+    while (request_id := me.headers["X-Request-Id"]) not in server.log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    text = server.log.read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert any(line.get("request_id") == request_id for line in lines)
+    for secret in (person["password"], token, person["email"], person["national_id"]):
+        assert secret not in text
+
+
+def test_a_chunked_body_over_the_limit(server: Any) -> None:
+    answer = requests.post(
+        f"{server.url}/api/v1/auth/login",
+        data=(b"x" * 1000 for _ in range(100)),
+        headers={"Content-Type": "application/json"},
+        timeout=10,
+    )
+    assert answer.status_code == 413
