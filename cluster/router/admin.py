@@ -55,19 +55,20 @@ async def list_collections(context: Context) -> Answer:
     """List collections and views as the database's own shard knows them: it knows them all."""
     namespace = f"{context.db}.$cmd.listCollections"
 
-    async def attempt() -> Reply | None:
+    async def attempt() -> Reply:
         database = await context.services.catalogue.database(context.db)
         if database is None:
-            return None
+            raise CommandError(NAMESPACE_NOT_FOUND, f"database {context.db} does not exist")
         versions = {"databaseVersion": database.version}
         return await context.run(database.primary, {**context.command, **versions})
 
-    if await context.services.catalogue.database(context.db) is None:
-        context.services.catalogue.forget(context.db)
-        if await context.services.catalogue.database(context.db) is None:
-            nothing: list[Any] = []
-            return {"cursor": {"id": 0, "ns": namespace, "firstBatch": nothing}, "ok": 1.0}
-    reply = await context.until_fresh(attempt, context.db)  # type: ignore[arg-type]  # it exists
+    try:
+        reply = await context.until_fresh(attempt, context.db)
+    except CommandError as error:
+        if error.code != NAMESPACE_NOT_FOUND:
+            raise
+        nothing: list[Any] = []
+        return {"cursor": {"id": 0, "ns": namespace, "firstBatch": nothing}, "ok": 1.0}
     return hand_out(context, reply, "getMore")
 
 
@@ -82,15 +83,18 @@ def coordinated(internal: str) -> Any:
     return handler
 
 
-async def on_database_primary(context: Context, db: str, command: Document, on: str = "") -> Answer:
+async def on_database_primary(
+    context: Context, db: str, command: Document, *, on: str = "", create: bool = False
+) -> Answer:
     """Run a coordinator's command on a database's primary shard, and forget what it changes.
 
-    ``on`` is the database that the command itself is addressed to, if another than `db`.
+    ``on`` is the database that the command itself is addressed to, if another than `db`;
+    ``create`` makes the database if there is none (or no more: another router may have dropped it).
     """
     catalogue = context.services.catalogue
 
     async def attempt() -> Reply:
-        database = await catalogue.database(db)
+        database = await (catalogue.ensure_database(db) if create else catalogue.database(db))
         if database is None:
             raise CommandError(NAMESPACE_NOT_FOUND, f"ns not found: database {db} does not exist")
         versioned = {**command, "databaseVersion": database.version, "writeConcern": MAJORITY}
@@ -108,8 +112,7 @@ async def drop_database(context: Context) -> Answer:
     catalogue.forget(context.db)
     if await catalogue.database(context.db) is None:
         return {"ok": 1.0, "info": "database does not exist"}
-    answer = await on_database_primary(context, context.db, {"_shardsvrDropDatabase": 1})
-    assert isinstance(answer, bytes)  # noqa: S101 - for mypy
+    await on_database_primary(context, context.db, {"_shardsvrDropDatabase": 1})
     return {"dropped": context.db, "ok": 1.0}
 
 

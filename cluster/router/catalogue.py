@@ -113,7 +113,7 @@ class Catalogue:
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
-        self._databases: dict[str, Database | None] = {}
+        self._databases: dict[str, Database] = {}
         self._collections: dict[str, Collection | None] = {}
         self._loading: dict[str, asyncio.Future[Any]] = {}
 
@@ -173,10 +173,12 @@ class Catalogue:
 
     async def _load_database(self, name: str) -> Database | None:
         found = await self.find("databases", {"_id": name})
-        entry = found[0] if found else None
-        if entry is not None and entry["primary"] not in self._shards.ids:
+        if not found:
+            return None  # not kept: nothing would tell this router when another one creates it
+        entry = found[0]
+        if entry["primary"] not in self._shards.ids:
             await self.load_shards()
-        self._databases[name] = entry and Database(entry["primary"], entry["version"])
+        self._databases[name] = Database(entry["primary"], entry["version"])
         return self._databases[name]
 
     async def _load_collection(self, namespace: str) -> Collection | None:

@@ -7,6 +7,7 @@ Source: https://github.com/mongodb/specifications (server discovery and monitori
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from bson.objectid import ObjectId
 
 from cluster.router.errors import CommandError, HostError
 from cluster.router.upstream import Connection, connect
+
+log = logging.getLogger(__name__)
 
 AWAIT_SECONDS = 5.0
 GRACE_SECONDS = 5.0
@@ -158,6 +161,8 @@ class ReplicaSet:
             return  # a primary that has not yet heard of its successor
         self._election = election
         previous, self.primary = self.primary, host
+        if previous != host:
+            log.info("%s: %s is primary", self.name, host)
         if previous not in (None, host):
             self._abort(str(previous), f"{host} is the primary now")
         current = reply.get("hosts", [])
@@ -166,6 +171,8 @@ class ReplicaSet:
             self._states.pop(gone, None)
 
     def _lost(self, host: str) -> None:
+        if self._states.get(host) != "unreachable":
+            log.info("%s: %s is unreachable", self.name, host)
         self._states[host] = "unreachable"
         if self.primary == host:
             self.primary = None

@@ -33,8 +33,8 @@ def _hmac(key: bytes, text: bytes) -> bytes:
     return hmac.digest(key, text, "sha256")
 
 
-async def log_in(call: Call, key: str) -> None:
-    """Authenticate a fresh connection as the cluster itself.
+async def log_in(call: Call, key: str, user: str = USER, source: str = SOURCE) -> None:
+    """Authenticate a fresh connection, as the cluster itself unless another user is named.
 
     ``call`` sends one command document and returns the reply document.
 
@@ -42,8 +42,8 @@ async def log_in(call: Call, key: str) -> None:
         KeyRefused: wrong key, or the member's own proof is wrong.
     """
     nonce = base64.b64encode(secrets.token_bytes(24)).decode()
-    first = f"n={USER},r={nonce}"
-    start = {"saslStart": 1, "mechanism": "SCRAM-SHA-256", "$db": SOURCE}
+    first = f"n={user},r={nonce}"
+    start = {"saslStart": 1, "mechanism": "SCRAM-SHA-256", "$db": source}
     reply = await call(
         {**start, "payload": f"n,,{first}".encode(), "options": {"skipEmptyExchange": True}}
     )
@@ -58,7 +58,7 @@ async def log_in(call: Call, key: str) -> None:
     signature = _hmac(hashlib.sha256(client_key).digest(), signed)
     proof = bytes(a ^ b for a, b in zip(client_key, signature, strict=True))
     answer = f"{final},p={base64.b64encode(proof).decode()}".encode()
-    conversation = {"conversationId": reply["conversationId"], "payload": answer, "$db": SOURCE}
+    conversation = {"conversationId": reply["conversationId"], "payload": answer, "$db": source}
     verdict = _fields(_accepted(await call({"saslContinue": 1, **conversation})))
     expected = _hmac(_hmac(salted, b"Server Key"), signed)
     if not hmac.compare_digest(base64.b64decode(verdict.get("v", "")), expected):

@@ -81,12 +81,11 @@ async def shard_collection(context: Context) -> Answer:
     db, name = namespace_of(context)
     if not isinstance(context.sent.get("key"), Mapping):
         raise CommandError(2, "shardCollection needs key: the shard key, as a document")
-    await context.services.catalogue.ensure_database(db)
     renamed = {"key": "shardKey"}
     wanted = ("key", "unique", "numInitialChunks", "presplitHashedZones", "collation", "timeseries")
     options = {renamed.get(key, key): context.sent[key] for key in wanted if key in context.sent}
-    answer = await on_database_primary(context, db, {"_shardsvrCreateCollection": name, **options})
-    assert isinstance(answer, bytes)  # noqa: S101 - for mypy
+    command = {"_shardsvrCreateCollection": name, **options}
+    await on_database_primary(context, db, command, create=True)
     return {"collectionsharded": f"{db}.{name}", "ok": 1.0}
 
 

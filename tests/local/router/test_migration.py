@@ -1,0 +1,87 @@
+"""Chunks that move while a router believes something else."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.collection import Collection
+
+from tests.local.router.conftest import chunks
+
+Documents = Collection[dict[str, Any]]
+Client = MongoClient[dict[str, Any]]
+
+
+def move(client: Client, namespace: str, position: int) -> None:
+    """Move the chunk at a position to the other shard."""
+    chunk = chunks(client, namespace)[position]
+    other = "shard-2" if chunk["shard"] == "shard-1" else "shard-1"
+    client.admin.command("moveRange", namespace, min=chunk["min"], max=chunk["max"], toShard=other)
+
+
+def test_a_router_that_was_not_told_finds_every_document(
+    single_routers: list[Client], sharded: Documents
+) -> None:
+    told, untold = single_routers
+    view = untold[sharded.database.name][sharded.name]
+    assert view.count_documents({}) == 200
+    move(told, sharded.full_name, 0)
+    assert [view.find_one({"_id": n}) for n in range(200)] == [
+        {"_id": n, "group": n % 5} for n in range(200)
+    ]
+    move(told, sharded.full_name, 0)
+    assert view.update_many({}, {"$inc": {"k": 1}}).modified_count == 200
+    move(told, sharded.full_name, 0)
+    view.insert_many([{"_id": n} for n in range(300, 400)])
+    assert view.count_documents({}) == 300
+    assert view.delete_many({"_id": {"$gte": 300}}).deleted_count == 100
+    view.update_many({}, {"$unset": {"k": ""}})
+
+
+def test_a_router_that_was_not_told_notices_what_became_sharded_or_dropped(
+    single_routers: list[Client], sharded: Documents
+) -> None:
+    told, untold = single_routers
+    name = sharded.database.name
+    untold[name]["turns"].insert_one({"_id": 1})
+    told.admin.command("shardCollection", f"{name}.turns", key={"_id": 1})
+    untold[name]["turns"].insert_one({"_id": 2})
+    assert untold[name]["turns"].find_one({"_id": 1}) == {"_id": 1}
+    assert told[name]["turns"].count_documents({}) == 2
+    told[name]["turns"].drop()
+    assert untold[name]["turns"].find_one({"_id": 1}) is None
+    untold[name]["turns"].insert_one({"_id": 3})
+    assert told[name]["turns"].count_documents({}) == 1
+    told[name]["turns"].drop()
+    told.drop_database(name + "y")
+    untold[name + "y"]["t"].insert_one({"_id": 1})
+    told.drop_database(name + "y")
+    untold.admin.command("shardCollection", f"{name}y.t", key={"_id": "hashed"})
+    told.drop_database(name + "y")
+
+
+def test_counters_stay_exact_while_their_chunks_move(client: Client, sharded: Documents) -> None:
+    """Every acknowledged increment is there once, although chunks change shards underneath."""
+    done = threading.Event()
+    counts = [0] * 4
+
+    def work(worker: int) -> None:
+        while not done.is_set():
+            sharded.update_one({"_id": worker}, {"$inc": {"hits": 1}})
+            counts[worker] += 1
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(len(counts))]
+    for thread in threads:
+        thread.start()
+    try:
+        for position in (0, 1, 0, 1):
+            move(client, sharded.full_name, position)
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    stored = {d["_id"]: d["hits"] for d in sharded.find({"_id": {"$lt": len(counts)}})}
+    assert [stored[n] for n in range(len(counts))] == counts
+    assert min(counts) > 0
