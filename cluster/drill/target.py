@@ -19,13 +19,16 @@ class Target(Protocol):
     """A store of lists, called by several threads at once.
 
     A method returns once the call is acknowledged, and raises whatever its client library raises
-    otherwise; `outcome` then says what that means for a write. `groups` are the parts of the data
-    that fail separately, such as shards: a key "shard-1/000007" belongs to the group "shard-1".
-    `guarantee` is what `read` promises.
+    otherwise; `outcome` then says what that means for a write.
     """
 
-    groups: Sequence[str]
-    guarantee: Guarantee
+    @property
+    def groups(self) -> Sequence[str]:
+        """The parts of the data that fail separately: "shard-1/000007" belongs to "shard-1"."""
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What `read` promises."""
 
     def insert(self, key: str, token: str) -> Answer:
         """Create the key with one token."""

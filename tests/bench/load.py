@@ -63,7 +63,9 @@ def measure(plan: Plan) -> Run:
     client: MongoClient[dict[str, Any]]
     with MongoClient(plan.uri) as client:
         majority = WriteConcern("majority")
-        documents = client[plan.database].get_collection(plan.collection, write_concern=majority)
+        documents: Documents = client[plan.database].get_collection(
+            plan.collection, write_concern=majority
+        )
         spent: list[list[float]] = [[] for _ in range(plan.threads)]
         barrier = threading.Barrier(plan.threads)
         threads = [

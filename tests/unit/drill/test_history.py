@@ -73,12 +73,12 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
 def test_lines_of_several_threads_do_not_mix(tmp_path: Path) -> None:
     path = tmp_path / "h.jsonl"
     with HistoryFile(path) as file:
-        threads = [
-            threading.Thread(
-                target=lambda n=n: [file.append(append(i, i, f"{n}-{i}")) for i in range(200)]
-            )
-            for n in range(4)
-        ]
+
+        def write_many(name: int) -> None:
+            for i in range(200):
+                file.append(append(i, i, f"{name}-{i}"))
+
+        threads = [threading.Thread(target=write_many, args=(name,)) for name in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
