@@ -48,7 +48,7 @@ def _members(found: ClusterStatus) -> Table:
                 member.address,
                 f"[{style}]{member.state}[/{style}]",
                 lag,
-                _text(member.pid),
+                _pid(member.pid),
                 _mib(member.rss_mib),
             )
         table.add_section()
@@ -71,12 +71,16 @@ def _routers(found: ClusterStatus) -> Table:
     table = _table("router", "address", "serves", "!pid", "!RSS")
     for router in found.routers:
         kind = router.kind or f"[red]{router.error}[/red]"
-        table.add_row(router.name, router.address, kind, _text(router.pid), _mib(router.rss_mib))
+        table.add_row(router.name, router.address, kind, _pid(router.pid), _mib(router.rss_mib))
     return table
 
 
 def _text(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
+
+
+def _pid(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def _mib(value: int | None) -> str:

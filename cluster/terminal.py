@@ -19,7 +19,8 @@ FAILURE, WRONG_USAGE, INTERRUPTED = 1, 2, 130
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command; whatever goes wrong becomes one line on stderr and an exit status."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     try:
         status = command.main(args=arguments, prog_name=program, standalone_mode=False)
     except click.UsageError as error:
@@ -27,7 +28,7 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
         fail(f"{_usage(error)} See `{path} --help`.", WRONG_USAGE)
     except click.ClickException as error:
         fail(_one_line(error.format_message()), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, Interrupted):
         fail("interrupted. Run the same command again to go on.", INTERRUPTED)
     except TopologyError as error:
         for problem in error.problems:
@@ -49,8 +50,14 @@ def fail(line: str, status: int = FAILURE) -> NoReturn:
     sys.exit(status)
 
 
+class Interrupted(BaseException):
+    """Somebody wants the command to end, be it from the keyboard or by SIGTERM."""
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is tidying up
+    raise Interrupted
 
 
 def _usage(error: click.UsageError) -> str:

@@ -24,14 +24,13 @@ STOP_SECONDS = 6.0
 WIDTH = (os.cpu_count() or 2) + 1
 
 
-def bring_up(
-    state: State, launcher: Launcher, record: Record, report: Report, phase: Report
-) -> None:
+def bring_up(state: State, record: Record, report: Report, phase: Report) -> None:
     """Starts what is missing and makes it the cluster of `record`; the caller holds the lock.
 
     When it fails or is interrupted, what it started is stopped again. Raises ClusterError.
     """
-    wanted = prepare(state, launcher, record, report)
+    launcher = Launcher()
+    wanted = prepare(state, record, report)
     running = launcher.running(wanted.values())
     missing = [program for program in wanted.values() if program.name not in running]
     starter = _Starter(launcher, missing)
@@ -112,7 +111,7 @@ def _start_order(program: Program) -> tuple[int, str]:
     return next(n for n, kind in enumerate(kinds) if program.name.startswith(kind)), program.name
 
 
-def prepare(state: State, launcher: Launcher, record: Record, report: Report) -> dict[str, Program]:
+def prepare(state: State, record: Record, report: Report) -> dict[str, Program]:
     """Checks everything that can be checked before a process is started, then writes the folder.
 
     Returns every node's program.
@@ -124,7 +123,7 @@ def prepare(state: State, launcher: Launcher, record: Record, report: Report) ->
     state.check_data(record)
     fresh = ports.assign(record)
     wanted = programs(state, record, mongod, mongos)
-    running = launcher.running(wanted.values())
+    running = Launcher().running(wanted.values())
     ports.check_free(record, (name for name in wanted if name not in running), fresh)
     _check_disk(state, record)
     _prepare_secrets(state, running=bool(running), report=report)

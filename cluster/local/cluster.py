@@ -59,7 +59,6 @@ class LocalCluster:
 
     def __init__(self, state: Path) -> None:
         self.state = State(state)
-        self.launcher = Launcher()
 
     # ---- the whole ----------------------------------------------------------------------------
 
@@ -77,10 +76,11 @@ class LocalCluster:
         are single values of it. `report` gets a line per change, `phase` one per stretch of the
         work. Raises ClusterError, having stopped whatever it started.
         """
+        self._plan(topology, changes)  # a mistake shall leave no trace
         with self.state.locked():
             record = self._plan(topology, changes)
             self._sweep(record)
-            bring_up(self.state, self.launcher, record, report, phase)
+            bring_up(self.state, record, report, phase)
 
     def down(self, *, purge: bool = False, report: Report = silent) -> None:
         """Stops every process, the config servers last; `purge` deletes the data and secrets."""
@@ -90,9 +90,10 @@ class LocalCluster:
             everything = stoppable(self.state)
             config = [p for p in everything if p.name.startswith("config-")]
             others = [p for p in everything if p not in config]
-            running = self.launcher.running(everything)
-            killed = self.launcher.stop(others, STOP_SECONDS)
-            killed += self.launcher.stop(config, CONFIG_STOP_SECONDS)
+            launcher = Launcher()
+            running = launcher.running(everything)
+            killed = launcher.stop(others, STOP_SECONDS)
+            killed += launcher.stop(config, CONFIG_STOP_SECONDS)
             if running:
                 report(f"stopped {len(running)} processes")
             if killed:
@@ -103,11 +104,12 @@ class LocalCluster:
 
     def add_shard(self, *, report: Report = silent, phase: Report = silent) -> str:
         """Starts one more shard and adds it; returns its name."""
+        self.record()
         with self.state.locked():
             record = self.record()
             name = record.add_shard()
             self._sweep(record)
-            bring_up(self.state, self.launcher, record, report, phase)
+            bring_up(self.state, record, report, phase)
         return name
 
     def remove_shard(self, name: str, *, report: Report = silent) -> None:
@@ -117,6 +119,7 @@ class LocalCluster:
         """
         from cluster.drain import drain  # noqa: PLC0415 - only this command needs it
 
+        self.record()
         with self.state.locked():
             record = self.record()
             if name not in record.shards:
@@ -152,7 +155,7 @@ class LocalCluster:
         """Every node; `pid` is None for one that does not run."""
         record = self.record()
         layout = record.layout()
-        running = self.launcher.running(self._programs(record).values())
+        running = Launcher().running(self._programs(record).values())
         kinds = [("router", "", node) for node in layout.routers]
         for replica_set in layout.sets:
             kind = "config" if replica_set.is_config else "shard"
@@ -215,7 +218,7 @@ class LocalCluster:
 
     def resume(self) -> None:
         """Lets every node go on that was paused with SIGSTOP."""
-        for process in self.launcher.running(self._programs(self.record()).values()).values():
+        for process in Launcher().running(self._programs(self.record()).values()).values():
             if process.status() == psutil.STATUS_STOPPED:
                 process.send_signal(signal.SIGCONT)
 
@@ -224,10 +227,11 @@ class LocalCluster:
         self.node(name)
         with self.state.locked():
             record = self.record()
-            program = prepare(self.state, self.launcher, record, silent)[name]
-            if name not in self.launcher.running([program]):
-                self.launcher.start(program)
-            self._wait_until_serving(record, program, seconds)
+            launcher = Launcher()
+            program = prepare(self.state, record, silent)[name]
+            if name not in launcher.running([program]):
+                launcher.start(program)
+            self._wait_until_serving(record, program, launcher, seconds)
 
     def restart(self, name: str, *, seconds: float = 60) -> None:
         """Stops a node cleanly, a primary having stepped down first, and starts it again."""
@@ -236,7 +240,7 @@ class LocalCluster:
             if len([n for n in self.nodes() if n.set_name == node.set_name != ""]) > 1:
                 self._step_down(node)
             program = self._programs(self.record())[name]
-            self.launcher.stop([program], STOP_SECONDS)
+            Launcher().stop([program], STOP_SECONDS)
         self.start(name, seconds=seconds)
 
     # ---- inside -------------------------------------------------------------------------------
@@ -258,7 +262,7 @@ class LocalCluster:
     def _sweep(self, record: Record) -> None:
         """Stops and deletes what no longer belongs to the cluster."""
         surplus = [program for program in stoppable(self.state) if program.name in record.surplus]
-        self.launcher.stop(surplus, STOP_SECONDS)
+        Launcher().stop(surplus, STOP_SECONDS)
         for program in surplus:
             shutil.rmtree(program.folder)
         if record.surplus:
@@ -272,7 +276,9 @@ class LocalCluster:
                 with contextlib.suppress(PyMongoError):  # it hangs up on stepping down
                     connections.member(server).admin.command("replSetStepDown", 60)
 
-    def _wait_until_serving(self, record: Record, program: Program, seconds: float) -> None:
+    def _wait_until_serving(
+        self, record: Record, program: Program, launcher: Launcher, seconds: float
+    ) -> None:
         layout = record.layout()
         server = next(
             node
@@ -283,7 +289,7 @@ class LocalCluster:
         last = ""
 
         def watch() -> None:
-            for _, status, log_start in self.launcher.died():
+            for _, status, log_start in launcher.died():
                 raise NodeError(why_it_died(program, status, log_start))
 
         with Connections(self.state.key(), timeout=5) as connections:

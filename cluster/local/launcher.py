@@ -52,7 +52,7 @@ class Program:
 
 
 class Launcher:
-    """The processes of one state folder, as seen by one command."""
+    """The processes of one state folder, as seen by one command; it remembers what it started."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -190,11 +190,16 @@ class Launcher:
 
 def is_alive(process: psutil.Process) -> bool:
     """Whether it still runs; a dead child of ours is buried on the way."""
-    _reap(process.pid)
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        # A process of many threads is called dead when its first has ended; the others may still
+        # be giving up its files and ports.
+        alive = alive or process.num_threads() > 1
     except psutil.Error:
-        return False
+        alive = False
+    if not alive:
+        _reap(process.pid)
+    return alive
 
 
 def _is(process: psutil.Process, program: Program) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import secrets
 import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -71,6 +72,10 @@ def is_free(port: int) -> bool:
 def check_free(record: Record, nodes: Iterable[str], fresh: Iterable[str]) -> None:
     """NodeError when a stranger listens where one of `nodes` must; `fresh` ones can still move."""
     taken = [name for name in nodes if not is_free(record.ports[name])]
+    end = time.monotonic() + 3
+    while taken and _holder(record.ports[taken[0]]) is None and time.monotonic() < end:
+        time.sleep(0.02)  # nobody's, so probably that of a node which is just dying
+        taken = [name for name in taken if not is_free(record.ports[name])]
     if not taken:
         return
     port = record.ports[taken[0]]
@@ -78,14 +83,15 @@ def check_free(record: Record, nodes: Iterable[str], fresh: Iterable[str]) -> No
     remedy = "Stop that program"
     if taken[0] in set(fresh):
         remedy += ", or choose other ports with --ports"
-    raise NodeError(f"port {port} of {taken[0]} is taken by {_holder(port)}{more}. {remedy}.")
+    holder = _holder(port) or "another program"
+    raise NodeError(f"port {port} of {taken[0]} is taken by {holder}{more}. {remedy}.")
 
 
-def _holder(port: int) -> str:
+def _holder(port: int) -> str | None:
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.laddr and connection.laddr.port == port and connection.pid:
                 return f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
     except psutil.Error:
         pass
-    return "another program"
+    return None

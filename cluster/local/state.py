@@ -180,6 +180,8 @@ class State:
             if not whole or not all(type(port) is int for port in record.ports.values()):
                 raise self._damaged("its shards or ports are not what was written")
             record.next_shard += 0
+            if missing := [name for name in record.node_names() if name not in record.ports]:
+                raise self._damaged(f"the port of {missing[0]} is missing")
         except TopologyError as error:
             raise self._damaged(error.problems[0]) from None
         except (KeyError, TypeError, AttributeError) as error:

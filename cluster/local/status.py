@@ -19,8 +19,6 @@ def local_status(cluster: LocalCluster) -> ClusterStatus:
     for server in servers:
         server.pid = pids[server.name]
         server.rss_mib = _rss(server.pid)
-        if server.pid is None and isinstance(server, MemberStatus):
-            server.state = "not running"
     return found
 
 
