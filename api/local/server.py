@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -49,6 +50,20 @@ class Server:
             return None
         finally:
             os.close(lock)
+
+    def master_lives(self) -> bool:
+        """Whether the master itself is among them: without it the workers soon end, too."""
+        pid = self.pid()
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, 0)
+            # Dead, but not yet collected by its parent: in a container that may take for ever.
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except ProcessLookupError:
+            return False
+        except OSError:  # no /proc here
+            return True
 
     def start(self, environment: Mapping[str, str]) -> None:
         """Start it in the background; it outlives this command. Output goes to the log."""

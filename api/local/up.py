@@ -90,7 +90,7 @@ class Up:
         running = self._server.pid() is not None
         if running and asked in (None, record.port) and record.port is not None:
             conf = self._settings(environment, record.port)
-            if conf.fingerprint() == record.fingerprint and self._master_lives():
+            if conf.fingerprint() == record.fingerprint and self._server.master_lives():
                 return record.port, conf, False
         if running:
             self._say("the server runs with other settings, or has lost its master: starting anew")
@@ -102,13 +102,6 @@ class Up:
         with self._timed("server started"):
             self._server.start(environment)
         return chosen, conf, True
-
-    def _master_lives(self) -> bool:
-        try:
-            os.kill(self._server.pid() or 0, 0)
-        except ProcessLookupError:
-            return False
-        return True
 
     def _settings(self, environment: dict[str, str], port: int) -> settings.Settings:
         environment |= {"SHARDSTACK_HOST": HOST, "SHARDSTACK_PORT": str(port)}

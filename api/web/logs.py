@@ -27,6 +27,17 @@ def encode(event: Any, **_: Any) -> str:
     return msgspec.json.encode(event, enc_hook=str).decode()
 
 
+class StandardOutput:
+    """Writes whole lines: threads share the stream, and whoever replaces it is followed."""
+
+    def msg(self, line: str) -> None:
+        """One line, in one write."""
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+    debug = info = warning = error = critical = msg
+
+
 SHARED: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
@@ -42,10 +53,10 @@ def configure(level: str = "info") -> None:
     structlog.configure(
         processors=[*SHARED, structlog.processors.JSONRenderer(serializer=encode)],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=lambda *_: StandardOutput(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(sys.__stdout__)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *SHARED],

@@ -59,7 +59,7 @@ def test_up_at_any_moment(state: Path, users: Documents) -> None:
     first = up(state)
     took = time.monotonic() - began
     assert f"{SAMPLES} users" in first or "existed" in first
-    assert took < 7, first
+    assert took < 20, first  # 1 to 2 s on an idle machine; tests may share theirs
     before = status(state)
     assert before["ready"]
     assert before["router"]
