@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from cluster.router.catalogue import Catalogue
 from cluster.router.context import Defaults, Services
@@ -17,10 +18,16 @@ from cluster.router.cursors import Cursors
 from cluster.router.errors import CommandError
 from cluster.router.identity import Identities
 from cluster.router.members import parse_set
-from cluster.router.scram import KeyRefused
+from cluster.router.scram import KeyRefusedError
 from cluster.router.server import serve
 from cluster.router.shards import CONFIG, Shards
 from cluster.router.upstream import connect, read_keys
+
+uvloop: ModuleType | None
+try:
+    import uvloop
+except ImportError:  # it only makes the router faster
+    uvloop = None
 
 log = logging.getLogger("cluster.router")
 
@@ -29,7 +36,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m cluster.router",
         description="Stand-in for mongos on a machine that has none. Takes mongos' flags.",
-        epilog="example: python -m cluster.router --configdb cfg/127.0.0.1:27019 --keyFile key --port 27017",
+        epilog="example: python -m cluster.router --configdb cfg/127.0.0.1:27019 --keyFile key",
         allow_abbrev=False,
     )
     parser.add_argument("--configdb", required=True, metavar="SET/HOST:PORT,…")
@@ -43,7 +50,7 @@ async def _first_contact(shards: Shards, keys: list[str]) -> None:
     """Wait, like mongos, until the config servers have a primary that accepts the key file.
 
     Raises:
-        KeyRefused: it does not.
+        KeyRefusedError: it does not.
     """
     while True:
         try:
@@ -85,18 +92,14 @@ def main() -> int:
         keys = read_keys(arguments.keyFile)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(arguments, keys))
-    except (ValueError, OSError, KeyRefused) as error:
+    except (ValueError, OSError, KeyRefusedError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - a command's own message
         return 1
     return 0
 
 
 def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
-    try:
-        import uvloop
-    except ImportError:  # it only makes the router faster
-        return None
-    return uvloop.Loop
+    return uvloop.Loop if uvloop is not None else None
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cluster.router.batches import hand_out
 from cluster.router.catalogue import UNSHARDED
-from cluster.router.context import Answer, Context, Document, result
+from cluster.router.context import Answer, Context, Document, namespace_of, result
 from cluster.router.errors import CommandError
-from cluster.router.reads import hand_out, on_owners
-from cluster.router.shards import Reply
-from cluster.router.writes import version_fields
+from cluster.router.reads import on_owners
+from cluster.router.routes import version_fields
+from cluster.router.shards import CONFIG, Reply
 
 MAJORITY = {"w": "majority"}
 NAMESPACE_NOT_FOUND = 26
@@ -118,8 +119,6 @@ async def drop_database(context: Context) -> Answer:
 
 async def rename_collection(context: Context) -> Answer:
     """Rename within or across databases (the command names both as ``db.collection``)."""
-    from cluster.router.permissions import namespace_of
-
     db, collection = namespace_of(context)
     target = context.sent.get("to")
     if not isinstance(target, str) or "." not in target:
@@ -135,14 +134,14 @@ async def rename_collection(context: Context) -> Answer:
 async def list_databases(context: Context) -> Document:
     """All databases of all shards, sizes added up; only those the user may see."""
     shards = context.services.shards
-    kept = {key: context.command[key] for key in ("filter", "nameOnly") if key in context.command}
-    command = {"listDatabases": 1, **kept, "$db": "admin"}
-    replies = await shards.call_all([*shards.ids, "config"], command)
+    command: Document = {"listDatabases": 1, "$db": "admin"}
+    command |= {key: context.sent[key] for key in ("filter", "nameOnly") if key in context.sent}
+    replies = await shards.call_all([*shards.ids, CONFIG], command)
     merged: dict[str, Document] = {}
     for shard, reply in replies.items():
         for entry in reply.fields["databases"]:
             name = entry["name"]
-            if name == "local" or (name in ("admin", "config")) != (shard == "config"):
+            if name == "local" or (name in ("admin", "config")) != (shard == CONFIG):
                 continue
             total = merged.setdefault(name, {"name": name})
             if "sizeOnDisk" in entry:
@@ -165,8 +164,8 @@ async def db_stats(context: Context) -> Document:
     """dbStats of every shard, and their sum."""
     shards = context.services.shards
     replies = await shards.call_all(shards.ids, {**context.command, "$db": context.db})
-    answer: Document = {"raw": {shard: dict(reply.fields) for shard, reply in replies.items()}}
-    answer["db"] = context.db
+    raw = {shard: dict(reply.fields) for shard, reply in replies.items()}
+    answer: Document = {"raw": raw, "db": context.db}
     return {**answer, **_summed(replies, skip={"scaleFactor", "ok", "avgObjSize"}), "ok": 1.0}
 
 

@@ -56,7 +56,7 @@ class Collection:
         self.epoch: ObjectId = entry["lastmodEpoch"]
         self.unique = bool(entry.get("unique"))
         self.simple_collation = "defaultCollation" not in entry
-        self._hashed = [kind == "hashed" for kind in self.key.values()]
+        self._hashed: list[bool] = [kind == "hashed" for kind in self.key.values()]
         ordered = sorted(
             ((keys.document_point(chunk["min"]), chunk) for chunk in chunks), key=lambda it: it[0]
         )
@@ -88,7 +88,7 @@ class Collection:
         """Return the chunk that holds a shard key's values, hashed here where the key is.
 
         Raises:
-            keys.Unplaceable: the router cannot tell.
+            keys.UnplaceableError: the router cannot tell.
         """
         hashing = [False] * len(values) if hashed_already else self._hashed
         pairs = zip(values, hashing, strict=True)

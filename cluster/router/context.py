@@ -25,14 +25,16 @@ _PRIVATE = frozenset({
     "shardVersion", "databaseVersion", "$audit", "$client", "$configTime", "$topologyTime",
     "stmtId", "stmtIds", "fromMongos", "needsMerge", "mayBypassWriteBlocking", "$impersonatedUser",
     "$clusterTime", "$db", "$readPreference", "lsid", "txnNumber", "autocommit", "startTransaction",
-    "apiVersion", "apiStrict", "apiDeprecationErrors", "$queryOptions", "use44SortKeys", "isMapReduceCommand",
+    "apiVersion", "apiStrict", "apiDeprecationErrors", "$queryOptions", "use44SortKeys",
 })  # fmt: skip
+_WRITE_CONCERN = ("writeConcern", "defaultWriteConcern")
+_READ_CONCERN = ("readConcern", "defaultReadConcern")
 STALE_TRIES = 12
 DEFAULTS_SECONDS = 10.0
 
 
 class Defaults:
-    """The cluster's default read and write concern, which a router adds where a client gave none."""
+    """The cluster's default read and write concern: a router adds it where a client gave none."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
@@ -130,23 +132,15 @@ class Context:
 
     async def with_concern(self, *, write: bool) -> Document:
         """The command, with the cluster's default concern where the client gave none."""
-        field_name, kind = (
-            ("writeConcern", "defaultWriteConcern")
-            if write
-            else ("readConcern", "defaultReadConcern")
-        )
-        given = self.command.get(field_name)
-        if isinstance(given, Mapping) and (not write or given):
-            if write or "level" in given:
-                return self.command
+        name, kind = _WRITE_CONCERN if write else _READ_CONCERN
+        given = self.command.get(name)
+        own = dict(given.items()) if isinstance(given, Mapping) else {}
+        if own and (write or "level" in own):
+            return self.command
         default = await self.services.defaults.get(kind)
         if default is None:
             return self.command
-        merged = {
-            **dict(default.items()),
-            **(dict(given.items()) if isinstance(given, Mapping) else {}),
-        }
-        return {**self.command, field_name: merged}
+        return {**self.command, name: {**default, **own}}
 
     async def run(
         self,
@@ -164,6 +158,19 @@ class Context:
     async def until_fresh(self, attempt: Callable[[], Awaitable[Reply]], namespace: str) -> Reply:
         """Repeat an attempt, with the catalogue read anew, while shards call it stale."""
         return await until_fresh(self.services.catalogue, attempt, namespace)
+
+
+def namespace_of(context: Context) -> tuple[str, str]:
+    """Split the ``db.collection`` that an admin command names.
+
+    Raises:
+        CommandError: 73, it names none.
+    """
+    value = context.sent[context.name]
+    db, dot, collection = value.partition(".") if isinstance(value, str) else ("", "", "")
+    if not (db and dot and collection):
+        raise CommandError(73, f"{context.name} needs a namespace db.collection, not {value!r}")
+    return db, collection
 
 
 async def until_fresh(

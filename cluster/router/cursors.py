@@ -1,4 +1,4 @@
-"""Cursors that clients hold: the router's own ids, and which member's cursor each stands for."""
+"""Cursors that clients hold: the router's own ids, and the member's cursor that each stands for."""
 
 import secrets
 import time
@@ -17,7 +17,7 @@ class Cursor:
     id: int
     namespace: str
     more: str
-    """The command that continues it: ``getMore``, or ``clusterGetMore`` for one over many shards."""
+    """The command that continues it: ``getMore``; ``clusterGetMore`` for one over many shards."""
     owner: str
     """The user who opened it; nobody else may read on."""
     used: float = field(default_factory=time.monotonic)

@@ -36,7 +36,7 @@ _SIGNED = struct.Struct("<i")
 _INT64 = struct.Struct("<q")
 
 
-class Unplaceable(Exception):
+class UnplaceableError(Exception):
     """The router does not know the place of a value of this type; a member has to be asked."""
 
 
@@ -44,7 +44,7 @@ def hashed(value: object) -> Int64:
     """Return what a hashed index stores for a value.
 
     Raises:
-        Unplaceable: for Decimal128 and code, whose hashing depends on the server's arithmetic.
+        UnplaceableError: for Decimal128 and code, whose hashing depends on the server's arithmetic.
     """
     digest = hashlib.md5(_SIGNED.pack(0), usedforsecurity=False)
     _feed(digest, bson.encode({"": value}), with_name=False)
@@ -97,19 +97,19 @@ def _width(kind: int, document: bytes, start: int) -> int:
         return 5 + int(_SIGNED.unpack_from(document, start)[0])
     if kind == 11:
         return document.index(0, document.index(0, start) + 1) + 1 - start
-    raise Unplaceable(f"BSON type {kind}")
+    raise UnplaceableError(f"BSON type {kind}")
 
 
 def point(value: object) -> Point:
     """Return the place of one value.
 
     Raises:
-        Unplaceable: for types that no shard key in practice has.
+        UnplaceableError: for types that no shard key in practice has.
     """
     for types, rank, key in _ORDER:
         if isinstance(value, types):
             return (rank, key(value)) if key is not None else (rank,)
-    raise Unplaceable(f"a value of type {type(value).__name__}")
+    raise UnplaceableError(f"a value of type {type(value).__name__}")
 
 
 def document_point(document: Mapping[str, Any]) -> Point:
@@ -119,7 +119,7 @@ def document_point(document: Mapping[str, Any]) -> Point:
 
 def _number(value: Any) -> tuple[int, Any]:
     exact = value.to_decimal() if isinstance(value, Decimal128) else value
-    if exact != exact:  # NaN comes before all other numbers
+    if math.isnan(exact):  # NaN comes before all other numbers
         return (0, 0)
     return (1, Decimal(exact) if isinstance(exact, float) and math.isfinite(exact) else exact)
 

@@ -42,7 +42,7 @@ def parse_set(text: str) -> tuple[str, list[str]]:
 
 
 class ReplicaSet:
-    """A set as its own members describe it: hosts, states, and the primary of the newest election."""
+    """A set as its own members describe it: hosts, states, the primary of the newest election."""
 
     def __init__(self, name: str, seeds: list[str], abort: Abort) -> None:
         """``abort(host, why)`` is called when calls in flight to a host cannot succeed any more."""

@@ -8,7 +8,7 @@ Source: https://www.mongodb.com/docs/manual/reference/privilege-actions/
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cluster.router.context import Context
+from cluster.router.context import Context, namespace_of
 from cluster.router.errors import CommandError
 from cluster.router.identity import Action, Privileges
 
@@ -23,6 +23,19 @@ def on_collection(*actions: str) -> Needs:
 def on_namespace(*actions: str) -> Needs:
     """Actions on the collection that an admin command names as ``db.collection``."""
     return lambda context: [(*namespace_of(context), action) for action in actions]
+
+
+def rename_needs(context: Context) -> list[Action]:
+    """Within a database its own action; across databases what copying and dropping would need."""
+    db, collection = namespace_of(context)
+    to_db, _, to_collection = str(context.sent.get("to")).partition(".")
+    needs: list[Action] = [(db, collection, "renameCollectionSameDB")]
+    if to_db != db:
+        needs = [(db, collection, action) for action in ("find", "dropCollection")]
+        needs += [(to_db, to_collection, action) for action in ("insert", "createIndex")]
+    if context.sent.get("dropTarget"):
+        needs.append((to_db, to_collection, "dropCollection"))
+    return needs
 
 
 def on_database(*actions: str) -> Needs:
@@ -45,19 +58,6 @@ def on_config(collection: str, action: str) -> Needs:
 def anyone(_: Context) -> list[Action]:
     """Nothing beyond having logged in; the handler itself looks at whose things are touched."""
     return []
-
-
-def namespace_of(context: Context) -> tuple[str, str]:
-    """Split the ``db.collection`` that an admin command names.
-
-    Raises:
-        CommandError: 73, it names none.
-    """
-    value = context.sent[context.name]
-    db, dot, collection = value.partition(".") if isinstance(value, str) else ("", "", "")
-    if not (db and dot and collection):
-        raise CommandError(73, f"{context.name} needs a namespace db.collection, not {value!r}")
-    return db, collection
 
 
 def update_needs(context: Context) -> list[Action]:

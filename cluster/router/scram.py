@@ -15,7 +15,7 @@ Call = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 USER, SOURCE = "__system", "local"
 
 
-class KeyRefused(Exception):
+class KeyRefusedError(Exception):
     """The member does not accept the key, or cannot prove that it holds it too."""
 
 
@@ -39,7 +39,7 @@ async def log_in(call: Call, key: str, user: str = USER, source: str = SOURCE) -
     ``call`` sends one command document and returns the reply document.
 
     Raises:
-        KeyRefused: wrong key, or the member's own proof is wrong.
+        KeyRefusedError: wrong key, or the member's own proof is wrong.
     """
     nonce = base64.b64encode(secrets.token_bytes(24)).decode()
     first = f"n={user},r={nonce}"
@@ -50,7 +50,7 @@ async def log_in(call: Call, key: str, user: str = USER, source: str = SOURCE) -
     challenge = _accepted(reply)
     given = _fields(challenge)
     if not given.get("r", "").startswith(nonce):
-        raise KeyRefused("the member's nonce does not continue ours")
+        raise KeyRefusedError("the member's nonce does not continue ours")
     salted = _salted(key, base64.b64decode(given["s"]), int(given["i"]))
     client_key = _hmac(salted, b"Client Key")
     final = f"c=biws,r={given['r']}"
@@ -62,10 +62,10 @@ async def log_in(call: Call, key: str, user: str = USER, source: str = SOURCE) -
     verdict = _fields(_accepted(await call({"saslContinue": 1, **conversation})))
     expected = _hmac(_hmac(salted, b"Server Key"), signed)
     if not hmac.compare_digest(base64.b64decode(verdict.get("v", "")), expected):
-        raise KeyRefused("the member could not prove that it holds the key")
+        raise KeyRefusedError("the member could not prove that it holds the key")
 
 
 def _accepted(reply: dict[str, Any]) -> bytes:
     if reply.get("ok") != 1:
-        raise KeyRefused(str(reply.get("errmsg", "refused")))
+        raise KeyRefusedError(str(reply.get("errmsg", "refused")))
     return bytes(reply["payload"])

@@ -58,7 +58,7 @@ class ClientConnection(asyncio.Protocol):
             while (length := wire.message_length(self._buffer)) and len(self._buffer) >= length:
                 self._waiting.append(bytes(self._buffer[:length]))
                 del self._buffer[:length]
-        except wire.MalformedMessage as error:
+        except wire.MalformedMessageError as error:
             self._drop(error)
             return
         self._flow()
@@ -89,7 +89,7 @@ class ClientConnection(asyncio.Protocol):
                 message = self._waiting.popleft()
                 try:
                     request = wire.parse_request(message)
-                except wire.MalformedMessage as error:
+                except wire.MalformedMessageError as error:
                     self._drop(error)
                     return
                 document = await self._answer(request.command)
@@ -110,7 +110,7 @@ class ClientConnection(asyncio.Protocol):
         except (bson.errors.BSONError, RecursionError, UnicodeError) as error:
             return bson.encode(CommandError(22, f"invalid BSON: {error}").document())
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
-            # Only a document of a shape that no handler foresaw comes here; it must not end the router.
+            # A document of a shape that no handler foresaw; it must not end the router.
             log.exception("%s sent a command that could not be understood", self._peer)
             reason = f"the command is not of the form that it must have ({type(error).__name__})"
             return bson.encode(CommandError(9, reason).document())
@@ -156,7 +156,7 @@ async def serve(
     await stop.wait()
     server.close()
     deadline = loop.time() + drain_seconds
-    while any(client.busy for client in clients) and loop.time() < deadline:
+    while any(c.busy for c in clients) and loop.time() < deadline:  # noqa: ASYNC110 - 0.5 s at most
         await asyncio.sleep(0.01)
     for client in list(clients):
         client.close()

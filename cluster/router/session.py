@@ -150,7 +150,7 @@ async def users_info(context: Context) -> Answer:
     return result(await context.run(CONFIG, context.command))
 
 
-async def ping(context: Context) -> Document:
+async def ping(_: Context) -> Document:
     """Answered by the router itself, like mongos does."""
     return {"ok": 1.0}
 

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.router.admin import MAJORITY, on_database_primary
+from cluster.router.batches import hand_out
 from cluster.router.catalogue import Chunk, Collection
-from cluster.router.context import Answer, Context, Document, Handler, result
+from cluster.router.context import Answer, Context, Document, Handler, namespace_of, result
 from cluster.router.errors import CommandError
-from cluster.router.permissions import namespace_of
-from cluster.router.reads import hand_out
 from cluster.router.shards import CONFIG
 from cluster.router.targeting import chunk_of_query
 
@@ -30,7 +29,7 @@ def on_config_primary(internal: str = "", *, concern: bool = True) -> Handler:
 
 
 async def plain_on_config(context: Context) -> Answer:
-    """Any data command on the databases ``config`` and ``admin``, which live on the config servers."""
+    """Any data command on the databases ``config`` and ``admin``: the config servers hold them."""
     write = context.name in ("insert", "update", "delete", "findAndModify", "findandmodify")
     command = {**await context.with_concern(write=write), **context.session}
     if not write and context.name not in ("find", "aggregate", "count", "distinct"):

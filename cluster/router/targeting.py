@@ -8,7 +8,7 @@ import bson
 from cluster.router.catalogue import Chunk, Collection
 from cluster.router.context import Context
 from cluster.router.errors import CommandError
-from cluster.router.keys import Unplaceable
+from cluster.router.keys import UnplaceableError
 
 
 def equalities(query: Any, paths: list[str]) -> dict[str, Any] | None:
@@ -41,14 +41,14 @@ async def locate(context: Context, collection: Collection, values: list[Any]) ->
     """Return the chunk of a shard key's values, asking a member to hash what the router cannot."""
     try:
         return collection.chunk_at(values)
-    except Unplaceable:
+    except UnplaceableError:
         hashed = [
             await _ask_hash(context, collection, value) if collection.is_hashed_at(i) else value
             for i, value in enumerate(values)
         ]
     try:
         return collection.chunk_at(hashed, hashed_already=True)
-    except Unplaceable as error:
+    except UnplaceableError as error:
         raise CommandError(2, f"the router cannot place a shard key with {error}") from None
 
 

@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self._buffer += data
         try:
             length = wire.message_length(self._buffer)
-        except wire.MalformedMessage:
+        except wire.MalformedMessageError:
             self.abort("it sent something that is not a message")
             return
         if length is None or len(self._buffer) < length:
@@ -106,7 +106,7 @@ async def connect(host: str, keys: list[str] | None) -> Connection:
 
     Raises:
         HostError: nobody answers there in time.
-        scram.KeyRefused: it answers, and refuses every key.
+        scram.KeyRefusedError: it answers, and refuses every key.
     """
     name, _, port = host.rpartition(":")
     loop = asyncio.get_running_loop()
@@ -126,16 +126,16 @@ async def connect(host: str, keys: list[str] | None) -> Connection:
 
 
 async def _log_in(connection: Connection, keys: list[str]) -> None:
-    refused: scram.KeyRefused | None = None
+    refused: scram.KeyRefusedError | None = None
     for key in keys:
         try:
             await scram.log_in(connection.call, key)
-        except scram.KeyRefused as error:
+        except scram.KeyRefusedError as error:
             refused = error
         else:
             return
     connection.abort("log-in refused")
-    raise scram.KeyRefused(f"{connection.host} refuses this key file: {refused}")
+    raise scram.KeyRefusedError(f"{connection.host} refuses this key file: {refused}")
 
 
 class Pools:
@@ -174,7 +174,7 @@ class Pools:
                 return connection
         try:
             return await connect(host, self._keys)
-        except scram.KeyRefused as error:
+        except scram.KeyRefusedError as error:
             raise HostError(str(error), sent=False) from None
 
     def abort(self, host: str, why: str) -> None:

@@ -27,7 +27,7 @@ RAW: CodecOptions[RawBSONDocument] = CodecOptions(
 )
 
 
-class MalformedMessage(Exception):
+class MalformedMessageError(Exception):
     """The bytes are not a message; the connection cannot go on, since its framing is lost."""
 
 
@@ -46,13 +46,15 @@ def message_length(buffer: bytes | bytearray) -> int | None:
     """Length in bytes of the message that starts the buffer, None while its header is incomplete.
 
     Raises:
-        MalformedMessage: the length cannot be one.
+        MalformedMessageError: the length cannot be one.
     """
     if len(buffer) < 16:
         return None
     length: int = INT32.unpack_from(buffer)[0]
     if not 16 < length <= MAX_MESSAGE_BYTES:
-        raise MalformedMessage(f"a message of {length} bytes (17 to {MAX_MESSAGE_BYTES} may be)")
+        raise MalformedMessageError(
+            f"a message of {length} bytes (17 to {MAX_MESSAGE_BYTES} may be)"
+        )
     return length
 
 
@@ -60,7 +62,7 @@ def parse_request(message: bytes) -> Request:
     """Decode one whole message of a client.
 
     Raises:
-        MalformedMessage: it breaks the protocol.
+        MalformedMessageError: it breaks the protocol.
     """
     _, request_id, _, opcode = HEADER.unpack_from(message)
     try:
@@ -70,8 +72,8 @@ def parse_request(message: bytes) -> Request:
         if opcode == OP_QUERY:
             return Request(request_id, _legacy_query(message), legacy=True)
     except (bson.errors.BSONError, struct.error, ValueError, RecursionError) as error:
-        raise MalformedMessage(str(error) or type(error).__name__) from None
-    raise MalformedMessage(f"opcode {opcode} is not served here")
+        raise MalformedMessageError(str(error) or type(error).__name__) from None
+    raise MalformedMessageError(f"opcode {opcode} is not served here")
 
 
 def parse_reply(message: bytes) -> dict[str, Any]:
@@ -83,7 +85,7 @@ def parse_reply(message: bytes) -> dict[str, Any]:
 def _sections(message: bytes) -> tuple[int, dict[str, Any]]:
     flags: int = INT32.unpack_from(message, 16)[0]
     if flags & 0xFFFF & ~(CHECKSUM_PRESENT | MORE_TO_COME):
-        raise MalformedMessage(f"unknown required flag bits {flags:#x}")
+        raise MalformedMessageError(f"unknown required flag bits {flags:#x}")
     end = len(message) - (4 if flags & CHECKSUM_PRESENT else 0)
     if message[20] == 0 and INT32.unpack_from(message, 21)[0] == end - 21:  # by far the usual case
         return flags, _decode(message[21:end])
@@ -95,22 +97,22 @@ def _sections(message: bytes) -> tuple[int, dict[str, Any]]:
         size: int = INT32.unpack_from(message, position + 1)[0]
         stop = position + 1 + size
         if size < 5 or stop > end:
-            raise MalformedMessage("a section runs past the end of its message")
+            raise MalformedMessageError("a section runs past the end of its message")
         if kind == 0 and body is None:
             body = _decode(message[position + 1 : stop])
         elif kind == 1:
             nul = message.index(0, position + 5, stop)
             name = message[position + 5 : nul].decode()
             if name in sequences:
-                raise MalformedMessage(f"two document sequences are named {name}")
+                raise MalformedMessageError(f"two document sequences are named {name}")
             sequences[name] = _split(message, nul + 1, stop)
         else:
-            raise MalformedMessage(f"a section of kind {kind} is unknown or stands twice")
+            raise MalformedMessageError(f"a section of kind {kind} is unknown or stands twice")
         position = stop
     if body is None:
-        raise MalformedMessage("the message has no body section")
+        raise MalformedMessageError("the message has no body section")
     if sequences.keys() & body.keys():
-        raise MalformedMessage("a document sequence repeats a field of the body")
+        raise MalformedMessageError("a document sequence repeats a field of the body")
     return flags, {**body, **sequences}
 
 
@@ -119,7 +121,7 @@ def _split(message: bytes, start: int, stop: int) -> list[RawBSONDocument]:
     while start < stop:
         size: int = INT32.unpack_from(message, start)[0]
         if size < 5 or start + size > stop:
-            raise MalformedMessage("a document runs past the end of its sequence")
+            raise MalformedMessageError("a document runs past the end of its sequence")
         documents.append(RawBSONDocument(message[start : start + size], RAW))
         start += size
     return documents
@@ -131,7 +133,7 @@ def _legacy_query(message: bytes) -> dict[str, Any]:
     start = nul + 9
     size: int = INT32.unpack_from(message, start)[0]
     if not name.endswith(".$cmd") or size < 5 or start + size > len(message):
-        raise MalformedMessage("OP_QUERY serves commands only")
+        raise MalformedMessageError("OP_QUERY serves commands only")
     command = _decode(message[start : start + size])
     command.setdefault("$db", name.removesuffix(".$cmd"))
     return command

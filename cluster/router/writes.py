@@ -1,8 +1,8 @@
 """Inserts, updates, deletes and findAndModify.
 
-Every statement goes to the shard that owns its shard key, with that shard's own version, as mongos
-does it; so session and transaction number pass through, and a write that is sent again (by the driver
-or by the router, after a failover or a migration) is applied once.
+Every statement goes to the shard that owns its shard key, with that shard's own version, as
+mongos does it; so session and transaction number pass through, and a write that is sent again (by
+the driver or by the router, after a failover or a migration) is applied once.
 """
 
 import asyncio
@@ -15,21 +15,13 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from cluster.router import wire
-from cluster.router.catalogue import ANY_VERSION, UNSHARDED, Collection
 from cluster.router.context import STALE_TRIES, Context, Document
 from cluster.router.errors import RETRYABLE, STALE, CommandError
+from cluster.router.routes import Route, route_of, version_fields
 from cluster.router.shards import Reply
-from cluster.router.targeting import chunk_of_document, chunk_of_query
+from cluster.router.targeting import chunk_of_query
 
 LISTS = {"insert": "documents", "update": "updates", "delete": "deletes"}
-
-
-@dataclass(frozen=True)
-class Route:
-    """Where a statement goes: its shards, and under which version ("exact", "any", "unsharded")."""
-
-    shards: tuple[str, ...]
-    kind: str
 
 
 @dataclass
@@ -190,59 +182,6 @@ class _Batch:
             else:
                 outcome.errors.append({**error, "index": indexes[error["index"]]})
         return again
-
-
-async def route_of(context: Context, statement: Mapping[str, Any]) -> Route:
-    """Where one statement of an insert, update or delete goes.
-
-    Raises:
-        CommandError: 61, it must name the shard key and does not.
-    """
-    collection = await context.services.catalogue.collection(context.namespace)
-    if collection is None:
-        database = await context.services.catalogue.ensure_database(context.db)
-        return Route((database.primary,), "unsharded")
-    if context.name == "insert":
-        return Route(((await chunk_of_document(context, collection, statement)).shard,), "exact")
-    query, collation = statement.get("q"), statement.get("collation")
-    chunk = await chunk_of_query(context, collection, query, collation)
-    if chunk is None and context.name == "update" and not statement.get("multi"):
-        replacement = statement.get("u")
-        if isinstance(replacement, Mapping) and not next(iter(replacement), "$").startswith("$"):
-            values = {path: replacement.get(path) for path in collection.key if path in replacement}
-            values = {**dict(query.items() if isinstance(query, Mapping) else ()), **values}
-            chunk = await chunk_of_query(context, collection, values, collation)
-    if chunk is not None:
-        return Route((chunk.shard,), "exact")
-    _assert_may_broadcast(context, collection, statement)
-    return Route(tuple(collection.shards), "any")
-
-
-def _assert_may_broadcast(
-    context: Context, collection: Collection, statement: Mapping[str, Any]
-) -> None:
-    many = statement.get("multi") if context.name == "update" else statement.get("limit") == 0
-    query = statement.get("q")
-    by_id = isinstance(query, Mapping) and "_id" in query and not isinstance(query["_id"], Mapping)
-    if (many or by_id) and not statement.get("upsert"):
-        return
-    raise CommandError(
-        61,
-        f"A single {context.name} on sharded collection {context.namespace} must contain an exact "
-        f"match on _id or the shard key {list(collection.key)} (an upsert: the shard key)",
-    )
-
-
-async def version_fields(context: Context, shard: str, kind: str) -> Document:
-    """The version fields of a command to a shard: "exact", "any" or "unsharded"."""
-    if kind == "any":
-        return {"shardVersion": ANY_VERSION}
-    catalogue = context.services.catalogue
-    collection = await catalogue.collection(context.namespace) if kind == "exact" else None
-    if collection is not None:
-        return {"shardVersion": collection.version_on(shard)}
-    database = await catalogue.ensure_database(context.db)
-    return {"shardVersion": UNSHARDED, "databaseVersion": database.version}
 
 
 async def find_and_modify(context: Context) -> bytes:

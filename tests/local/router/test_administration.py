@@ -37,7 +37,7 @@ def test_hello_and_build_info_tell_a_router(client: Client) -> None:
     assert client.is_mongos
 
 
-def test_indexes_stand_on_every_shard(sharded: Documents, client: Client) -> None:
+def test_indexes_stand_on_every_shard(sharded: Documents) -> None:
     sharded.create_indexes([IndexModel("group"), IndexModel([("a", 1), ("b", -1)])])
     assert {index["name"] for index in sharded.list_indexes()} >= {"group_1", "a_1_b_-1"}
     stats = sharded.aggregate([{"$indexStats": {}}, {"$match": {"name": "group_1"}}])

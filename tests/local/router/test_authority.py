@@ -39,9 +39,7 @@ def refused(database: Database[dict[str, Any]], command: dict[str, Any]) -> int:
     return failure.value.code or 0
 
 
-def test_nothing_is_served_before_log_in(
-    cluster: LocalCluster, single_routers: list[Client]
-) -> None:
+def test_nothing_is_served_before_log_in(single_routers: list[Client]) -> None:
     port = single_routers[0].address[1]  # type: ignore[index]
     with MongoClient[dict[str, Any]]("127.0.0.1", port) as anyone:
         assert anyone.admin.command("hello")["ok"] == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from bson.int64 import Int64
 from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -47,15 +48,9 @@ def test_a_closed_cursor_is_gone(sharded: Documents, client: Client) -> None:
     cursor.close()
     database = client[sharded.database.name]
     with pytest.raises(OperationFailure, match="not found") as failure:
-        database.command("getMore", _int64(number), collection=sharded.name)
+        database.command("getMore", Int64(number or 0), collection=sharded.name)
     assert failure.value.code == 43
     assert isinstance(failure.value, CursorNotFound)
-
-
-def _int64(number: Any) -> Any:
-    from bson.int64 import Int64
-
-    return Int64(number)
 
 
 def test_counts(sharded: Documents, db: Database[dict[str, Any]]) -> None:
