@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from api.resources import USERS
 from api.settings import Settings
-from api.store import Store
+from api.store import Documents, Store
 from cluster.local.cluster import LocalCluster
 
 
@@ -100,6 +100,26 @@ def test_an_applied_insert_whose_answer_was_lost_is_a_success(
         assert proxy.lost == 1
     finally:
         store.close()
+
+
+def test_an_insert_that_was_applied_before_is_recognised_as_ones_own(
+    seam: Any, users: Documents
+) -> None:
+    """A repetition under another transaction number: the document is there, the key is taken."""
+    applied: list[Any] = []
+
+    def apply_first(name: str, collection: str, command: dict[str, Any]) -> None:
+        if (name, collection) == ("insert", "users") and not applied:
+            applied.append(command["documents"][0]["_id"])
+            users.collection.insert_one(dict(command["documents"][0]))
+
+    with seam.hooked(before=apply_first):
+        made = users.create(fields())
+    assert applied == [made["_id"]]
+    assert users.collection.count_documents({"email": made["email"]}) == 1
+    found = users.find_unique("email", made["email"])
+    assert found is not None
+    assert found["_id"] == made["_id"]
 
 
 def fields() -> dict[str, Any]:
