@@ -55,4 +55,4 @@ format: setup ## Put the code into the project's style
 	@$(VENV)/bin/ruff format .
 
 bench: setup ## Compare the routers' speed with a shard's own
-	@$(RUN) -m pytest tests/bench -s
+	@$(RUN) -m tests.bench

@@ -289,7 +289,7 @@ def _problems(layout: Layout, found: ClusterStatus, known: Catalogue | None) -> 
             yield f"{replica_set.name} has no primary: it takes no writes"
         for member in replica_set.members:
             if member.state not in ("PRIMARY", "SECONDARY"):
-                yield f"{member.name} is {member.state}"
+                yield f"{member.name}: {member.state}"
     for router in found.routers:
         if router.kind is None:
             yield f"{router.name} does not serve: {router.error}"

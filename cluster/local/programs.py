@@ -60,6 +60,10 @@ def _mongod_flags(
         # The default waits 15 s for clients that this machine does not have.
         "shutdownTimeoutMillisForSignaledShutdown": "500",
         "diagnosticDataCollectionEnabled": "false",
+        # A secondary whose primary stands still, rather than dies, gives up reading from it after
+        # 2 s instead of 6, twice: so long no majority can acknowledge what the next primary takes.
+        "oplogNetworkTimeoutBufferSeconds": "1",
+        "oplogFetcherSteadyStateMaxFetcherRestarts": "0",
     }
     if replica_set.name != CONFIG_SET:
         # How long a moved chunk's remains stay; the default of 15 minutes is for long cursors and

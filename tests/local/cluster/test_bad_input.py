@@ -97,14 +97,15 @@ def test_damaged_data_files(empty: LocalCluster) -> None:
     assert _nothing_runs(empty)
 
 
-@pytest.mark.parametrize("content", ["too short"[:5], "with § signs" * 9, ""])
+@pytest.mark.parametrize("content", ["short", "with § signs" * 9, ""])
 def test_unusable_key_file(small: LocalCluster, content: str) -> None:
     key = small.state.key()
     small.down()
     try:
         small.state.key_file.unlink()
         small.state.key_file.write_text(content)
-        assert "is not a key file" in error_of(run(small, "up")) or content.isascii() is False
+        line = error_of(run(small, "up"))
+        assert "is not a key file" in line or "cannot be read" in line
     finally:
         small.state.key_file.unlink()
         small.state.key_file.write_text(key)
@@ -121,7 +122,7 @@ def test_key_file_that_is_not_the_running_clusters(small: LocalCluster) -> None:
         assert "refuses the key file: it runs with another one. Put that one back" in line
         done = run(small, "status")
         assert done.returncode == 1
-        assert "shard-1-1 is refuses the key file" not in done.stdout
+        assert "shard-1-1: refuses the key file" in done.stdout
     finally:
         small.state.key_file.unlink()
         small.state.key_file.write_text(key)
@@ -151,11 +152,19 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 300 MiB."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(folder)]
+    mount = [
+        shutil.which("mount") or "/bin/mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        "size=300m",
+        "tmpfs",
+        str(folder),
+    ]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("only root may mount a small disk")
     yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    subprocess.run([shutil.which("umount") or "/bin/umount", str(folder)], check=True)
 
 
 def _fill(folder: Path) -> None:

@@ -23,7 +23,7 @@ def _write(folder: Path, text: str) -> Path:
 def test_default_is_the_documented_cluster() -> None:
     made = topology.load()
     assert (made.config_servers, made.shards, made.members, made.routers) == (3, 2, 3, 2)
-    assert made.election_timeout_ms == 2000
+    assert made.election_timeout_ms == 1700
     assert made.ports == "auto"
 
 
