@@ -58,6 +58,10 @@ BAD: dict[str, tuple[Rule, list[Call]]] = {
         [A, B, read(40, 50, "a", "b"), read(60, 70, "a")],
     ),
     "the document is gone": (Rule.LOST, [A, read_nothing(20, 30)]),
+    "the document is gone before its delete is called": (
+        Rule.LOST,
+        [A, read_nothing(20, 30), delete(40, 50, outcome=Outcome.UNKNOWN)],
+    ),
     "the delete did not remove it": (Rule.LOST, [A, B, delete(40, 50, "a")]),
     "an append is there twice": (Rule.DOUBLED, [A, B, read(60, 70, "a", "b", "b")]),
     "an append counted twice": (
@@ -153,6 +157,18 @@ def test_a_loss_is_told_once_and_in_words() -> None:
         " since."
     )
     assert found[0].calls[0] is B
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [A, B, read(40, 50, "a"), delete(60, 70, "a")],
+        [A, B, read(40, 50, "a", "b"), read(60, 70, "a")],
+    ],
+    ids=["a read and the delete miss it", "one read saw it, the next does not"],
+)
+def test_one_loss_is_one_violation(calls: list[Call]) -> None:
+    assert [violation.rule for violation in check(history(*calls))] == [Rule.LOST]
 
 
 def test_every_lost_write_is_named() -> None:
