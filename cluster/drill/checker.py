@@ -22,9 +22,11 @@ def check(history: History) -> list[Violation]:
     for key, calls in sorted(keys.items()):
         contents = examine(key, calls, writers, origin)
         violations += contents.violations
-        violations += _check_removed(contents, origin)
-        violations += _check_order(contents, origin)
-    return _once(violations)
+        removed = _check_removed(contents, origin)
+        violations += removed
+        lost = [violation.calls[0] for violation in removed if violation.rule is Rule.LOST]
+        violations += _check_order(contents, lost, origin)
+    return violations
 
 
 def _sort_out(history: History) -> tuple[dict[str, Call], dict[str, list[Call]]]:
@@ -71,9 +73,11 @@ def _check_removed(contents: Contents, origin: int) -> list[Violation]:
     return found
 
 
-def _check_order(contents: Contents, origin: int) -> list[Violation]:
+def _check_order(contents: Contents, known: list[Call], origin: int) -> list[Violation]:
+    """Losses that reads show, beside those already `known`, and whatever else breaks the order."""
     placed = place(contents)
-    lost = losses(placed)
+    told = [p for p in placed if p.effect and p.call in known]
+    lost = losses([p for p in placed if p not in told])
     found = [
         _violation(
             Rule.LOST,
@@ -85,10 +89,10 @@ def _check_order(contents: Contents, origin: int) -> list[Violation]:
         )
         for write, read in lost
     ]
-    gone = {id(write) for write, _ in lost}
-    for earlier, later in conflicts([p for p in placed if id(p) not in gone]):
+    gone = [*told, *(write for write, _ in lost)]
+    for earlier, later in conflicts([p for p in placed if p not in gone]):
         # A read that misses a lost write is the loss once more, not a violation of its own.
-        misses = any(w.level > later.level and w.end < later.begin for w, _ in lost)
+        misses = any(w.level > later.level and w.end < later.begin for w in gone)
         if later.effect or not misses:
             found.append(explain(contents.key, earlier, later, origin))
     return found
@@ -96,15 +100,3 @@ def _check_order(contents: Contents, origin: int) -> list[Violation]:
 
 def _violation(rule: Rule, key: str, sentence: str, *calls: Call) -> Violation:
     return Violation(rule, key, f"{key}: {sentence}.", calls)
-
-
-def _once(violations: list[Violation]) -> list[Violation]:
-    """One report of each loss, however many calls show it."""
-    reported: set[tuple[Rule, str]] = set()
-    kept = []
-    for violation in violations:
-        mark = (violation.rule, violation.calls[0].token)
-        if violation.rule is not Rule.LOST or mark not in reported:
-            kept.append(violation)
-        reported.add(mark)
-    return kept
