@@ -6,23 +6,18 @@ Nothing here fails because something is down: what cannot be asked is reported a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from pymongo.errors import PyMongoError
-from pymongo.read_preferences import SecondaryPreferred
 
-from cluster.connect import Client, Connections, listens, short
-from cluster.errors import KeyFileError
-from cluster.replica_set import look
+from cluster.census import Catalogue, count_documents, read_catalogue, state_of
+from cluster.connect import Connections, listens, short
 from cluster.topology import Layout, Node, ReplicaSet
 
-T = TypeVar("T")
-
 TIMEOUT = 2.5  # seconds for each answer
-INTERNAL = {"admin", "config", "local"}
 
 
 @dataclass
@@ -94,16 +89,6 @@ class ClusterStatus:
     balancing: bool | None = None
 
 
-@dataclass(frozen=True)
-class Catalogue:
-    """What the config servers know of the shards."""
-
-    shards: dict[str, bool]  # name: is it draining
-    chunks: dict[tuple[str, str], int]  # (shard, namespace): count
-    sharded: frozenset[str]
-    balancer: str
-
-
 def inspect(layout: Layout, key: str, user: str, password: str) -> ClusterStatus:
     """Asks everybody at once; takes as long as the slowest answer, at most a few timeouts.
 
@@ -113,8 +98,8 @@ def inspect(layout: Layout, key: str, user: str, password: str) -> ClusterStatus
     with Connections(key, timeout=TIMEOUT) as connections, ThreadPoolExecutor(32) as pool:
         sets = [pool.submit(_set, connections, s) for s in layout.sets]
         routers = [pool.submit(_router, connections, r, user, password) for r in layout.routers]
-        catalogue = pool.submit(_catalogue, connections, layout)
-        counts = {s.name: pool.submit(_documents, connections, s) for s in layout.shards}
+        catalogue = pool.submit(read_catalogue, connections, layout)
+        counts = {s.name: pool.submit(count_documents, connections, s) for s in layout.shards}
         found.sets = [future.result() for future in sets]
         found.routers = [future.result() for future in routers]
         known = catalogue.result()
@@ -132,7 +117,12 @@ def inspect(layout: Layout, key: str, user: str, password: str) -> ClusterStatus
 
 def _set(connections: Connections, replica_set: ReplicaSet) -> SetStatus:
     with ThreadPoolExecutor(len(replica_set.members)) as pool:
-        looks = list(pool.map(lambda node: _look(connections, node), replica_set.members))
+        looks = [
+            (node, future.result())
+            for node, future in [
+                (node, pool.submit(state_of, connections, node)) for node in replica_set.members
+            ]
+        ]
     primary = next((node.name for node, state in looks if state == "PRIMARY"), None)
     members = [MemberStatus(node.name, node.address, state) for node, state in looks]
     for node, state in looks:
@@ -141,13 +131,6 @@ def _set(connections: Connections, replica_set: ReplicaSet) -> SetStatus:
             _add_view(connections, node, members)
             break
     return SetStatus(replica_set.name, replica_set.is_config, primary, members)
-
-
-def _look(connections: Connections, node: Node) -> tuple[Node, str]:
-    try:
-        return node, look(connections, node).state
-    except KeyFileError:
-        return node, "refuses the key file"
 
 
 def _add_view(connections: Connections, node: Node, members: list[MemberStatus]) -> None:
@@ -204,60 +187,6 @@ def _balancing(connections: Connections, layout: Layout, user: str, password: st
 
 
 # ---- data --------------------------------------------------------------------------------------
-
-
-def _ask(connections: Connections, replica_set: ReplicaSet, ask: Callable[[Client], T]) -> T | None:
-    """The answer of the first member that can give one, the primary before the others."""
-    members = [(node, _look(connections, node)[1]) for node in replica_set.members]
-    for wanted in ("PRIMARY", "SECONDARY"):
-        for node, state in members:
-            if state == wanted:
-                try:
-                    return ask(connections.member(node))
-                except PyMongoError:
-                    continue
-    return None
-
-
-def _catalogue(connections: Connections, layout: Layout) -> Catalogue | None:
-    def ask(client: Client) -> Catalogue:
-        config = client.get_database("config", read_preference=SecondaryPreferred())
-        names = {c["uuid"]: c["_id"] for c in config["collections"].find({}, {"uuid": 1})}
-        counts = config["chunks"].aggregate(
-            [{"$group": {"_id": {"shard": "$shard", "uuid": "$uuid"}, "n": {"$sum": 1}}}]
-        )
-        settings = config["settings"].find_one({"_id": "balancer"}) or {}
-        mode = settings.get("mode", "full")
-        off = settings.get("stopped") or mode == "off"
-        return Catalogue(
-            {s["_id"]: bool(s.get("draining")) for s in config["shards"].find()},
-            {
-                (c["_id"]["shard"], names[c["_id"]["uuid"]]): c["n"]
-                for c in counts
-                if c["_id"]["uuid"] in names
-            },
-            frozenset(names.values()),
-            "off" if off else "on",
-        )
-
-    return _ask(connections, layout.config, ask)
-
-
-def _documents(connections: Connections, shard: ReplicaSet) -> dict[str, int] | None:
-    """Documents by namespace, counted from metadata on one member: quick, with orphans."""
-
-    def ask(client: Client) -> dict[str, int]:
-        counts = {}
-        for database in client.list_database_names():
-            if database in INTERNAL:
-                continue
-            for entry in client[database].list_collections(filter={"type": "collection"}):
-                if not entry["name"].startswith("system."):
-                    answer = client[database].command("count", entry["name"])
-                    counts[f"{database}.{entry['name']}"] = int(answer["n"])
-        return counts
-
-    return _ask(connections, shard, ask)
 
 
 def _shard(name: str, known: Catalogue | None, counts: dict[str, int] | None) -> ShardStatus:

@@ -15,7 +15,8 @@ from cluster.local import ports
 from cluster.local.binaries import BinaryError, find_mongod, find_mongos
 from cluster.local.launcher import Launcher, Program
 from cluster.local.programs import programs, why_it_died
-from cluster.local.state import Record, State
+from cluster.local.record import Record
+from cluster.local.state import State
 
 Report = Callable[[str], None]
 

@@ -11,7 +11,6 @@ remembered. Only one process at a time may change a cluster; the others get a St
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import signal
 from collections.abc import Callable
@@ -20,15 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from pymongo.errors import PyMongoError
 
 from cluster import topology as topologies
 from cluster.connect import Connections
 from cluster.errors import NodeError, StateError
 from cluster.local.boot import STOP_SECONDS, bring_up, prepare
 from cluster.local.launcher import Launcher, Program, is_alive
-from cluster.local.programs import programs, stoppable, why_it_died
-from cluster.local.state import Record, State
+from cluster.local.programs import programs, stoppable
+from cluster.local.record import Record
+from cluster.local.serving import step_down, wait_until_serving
+from cluster.local.state import State
 from cluster.replica_set import look, states
 from cluster.topology import Node, Topology
 from cluster.waiting import Waiter
@@ -231,14 +231,14 @@ class LocalCluster:
             program = prepare(self.state, record, silent)[name]
             if name not in launcher.running([program]):
                 launcher.start(program)
-            self._wait_until_serving(record, program, launcher, seconds)
+            wait_until_serving(self.state, record, program, launcher, seconds)
 
     def restart(self, name: str, *, seconds: float = 60) -> None:
         """Stops a node cleanly, a primary having stepped down first, and starts it again."""
         node = self.node(name)
         with self.state.locked():
             if len([n for n in self.nodes() if n.set_name == node.set_name != ""]) > 1:
-                self._step_down(node)
+                step_down(self.state, Node(node.name, node.host, node.port))
             program = self._programs(self.record())[name]
             Launcher().stop([program], STOP_SECONDS)
         self.start(name, seconds=seconds)
@@ -268,49 +268,6 @@ class LocalCluster:
         if record.surplus:
             record.surplus.clear()
             self.state.save(record)
-
-    def _step_down(self, node: LocalNode) -> None:
-        server = Node(node.name, node.host, node.port)
-        with Connections(self.state.key(), timeout=5) as connections:
-            if look(connections, server).state == "PRIMARY":
-                with contextlib.suppress(PyMongoError):  # it hangs up on stepping down
-                    connections.member(server).admin.command("replSetStepDown", 60)
-
-    def _wait_until_serving(
-        self, record: Record, program: Program, launcher: Launcher, seconds: float
-    ) -> None:
-        layout = record.layout()
-        server = next(
-            node
-            for node in (*layout.routers, *(m for s in layout.sets for m in s.members))
-            if node.name == program.name
-        )
-        passwords = self.state.passwords()[0]
-        last = ""
-
-        def watch() -> None:
-            for _, status, log_start in launcher.died():
-                raise NodeError(why_it_died(program, status, log_start))
-
-        with Connections(self.state.key(), timeout=5) as connections:
-
-            def serves() -> bool | None:
-                nonlocal last
-                if server not in layout.routers:
-                    member = look(connections, server)
-                    last = member.state
-                    return member.is_settled or None
-                try:
-                    client = connections.user(server, "admin", passwords["admin"])
-                    client.admin.command("ping")
-                except PyMongoError as error:
-                    last = str(error)
-                    return None
-                return True
-
-            Waiter(seconds, watch).until(
-                serves, lambda: f"{server.name} does not serve: {last}. See {program.log}."
-            )
 
 
 def _list(names: Any) -> str:

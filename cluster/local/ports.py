@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from cluster.errors import NodeError
-from cluster.local.state import HOST, Record
+from cluster.local.record import HOST, Record
 
 LOWEST, HIGHEST = 10_000, 32_000
 RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")

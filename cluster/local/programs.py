@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from cluster.local.launcher import Program
-from cluster.local.state import HOST, Record, State
+from cluster.local.record import HOST, Record
+from cluster.local.state import State
 from cluster.topology import CONFIG_SET, Layout, ReplicaSet
 
 

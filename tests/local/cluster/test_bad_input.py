@@ -77,14 +77,13 @@ def test_damaged_record(small: LocalCluster) -> None:
     assert running_pids(small) == {}
 
 
-def test_lost_data_is_not_replaced_by_an_empty_shard(empty: LocalCluster) -> None:
-    empty.up(**SMALL)
-    empty.down()
-    data = empty.state.node("shard-1-1") / "data"
+def test_lost_data_is_not_replaced_by_an_empty_shard(small: LocalCluster) -> None:
+    small.down()
+    data = small.state.node("shard-1-1") / "data"
     data.rename(data.with_name("elsewhere"))
-    assert "the data of shard-1 is gone" in error_of(run(empty, "up"))
+    assert "the data of shard-1 is gone" in error_of(run(small, "up"))
     data.with_name("elsewhere").rename(data)
-    assert run(empty, "up").returncode == 0
+    assert run(small, "up").returncode == 0
 
 
 def test_damaged_data_files(empty: LocalCluster) -> None:

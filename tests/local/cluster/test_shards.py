@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.drain import drain
 from cluster.local.cluster import LocalCluster
 from tests.local.cluster.small import SMALL, client_of, error_of, run, running_pids
 
@@ -71,16 +72,14 @@ def test_shard_is_removed_under_writes_and_another_added(two: LocalCluster) -> N
 
 def test_interrupted_removal_goes_on(two: LocalCluster) -> None:
     """`up` neither adds the leaving shard again nor forgets it; `remove-shard` finishes."""
+    record = two.record()
+    record.leaving.append("shard-2")
+    two.state.save(record)
+    drain(two.uri(), "shard-2", lambda _: None)
+    two.up()
     with client_of(two) as admin:
-        admin.admin.command("removeShard", "shard-2")
-        record = two.record()
-        record.leaving.append("shard-2")
-        two.state.save(record)
-        while admin.admin.command("removeShard", "shard-2")["state"] != "completed":
-            pass
-        two.up()
         assert [s["_id"] for s in admin.admin.command("listShards")["shards"]] == ["shard-1"]
-        two.remove_shard("shard-2")
+    two.remove_shard("shard-2")
     assert two.record().shards == ["shard-1"]
     assert not two.state.node("shard-2-1").exists()
 

@@ -10,7 +10,7 @@ import pytest
 from cluster import topology
 from cluster.errors import NodeError
 from cluster.local import ports
-from cluster.local.state import Record
+from cluster.local.record import Record
 
 
 def _record(**changes: object) -> Record:

@@ -11,7 +11,8 @@ import pytest
 from cluster import topology
 from cluster.errors import KeyFileError, StateError
 from cluster.local import ports
-from cluster.local.state import Record, State
+from cluster.local.record import Record
+from cluster.local.state import State
 
 
 @pytest.fixture
