@@ -52,7 +52,8 @@ def history(*calls: Call) -> History:
 def valid_calls(draw: st.DrawFn, size: int = 12, *, audited: bool = False) -> list[Call]:
     """Calls on one key as a correct store answers them, their intervals overlapping at random.
 
-    `audited` ones end with a read of the key, which still exists, after all else.
+    `audited` ones end, after all else, with two appends one after the other and a read of the key,
+    which still exists.
     """
     kinds = draw(st.lists(st.sampled_from(["append", "append", "read", "read"]), max_size=size - 2))
     kinds.insert(draw(st.integers(0, min(2, len(kinds)))), "insert")
@@ -90,7 +91,8 @@ def valid_calls(draw: st.DrawFn, size: int = 12, *, audited: bool = False) -> li
         )
     if audited and tokens is not None:
         end = max(c.end for c in calls)
-        calls.append(read(end + 1, end + 2, *tokens, client=AUDITOR))
+        calls += [append(end + 1, end + 2, "y"), append(end + 3, end + 4, "z")]
+        calls.append(read(end + 5, end + 6, *tokens, "y", "z", client=AUDITOR))
     return calls
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from cluster.drill.checker import check
 from cluster.drill.history import Call, Kind, Outcome, State
 from cluster.drill.violations import Rule
-from tests.unit.drill.histories import arbitrary_calls, history, linearizable, valid_calls
+from tests.unit.drill.histories import append, arbitrary_calls, history, linearizable, valid_calls
 
 Tokens = tuple[str, ...]
+
+unhurried = settings(deadline=None)
+"""How long an example takes is the machine's affair."""
 
 
 def rules(calls: list[Call]) -> set[Rule]:
@@ -37,32 +40,35 @@ def _state(tokens: Tokens) -> State:
     return State(tokens, len(tokens))
 
 
+@unhurried
 @given(valid_calls())
 def test_what_a_correct_store_answers_passes(calls: list[Call]) -> None:
     assert check(history(*calls)) == []
 
 
+@unhurried
 @given(valid_calls(audited=True))
 def test_an_audited_history_passes(calls: list[Call]) -> None:
     assert check(history(*calls)) == []
 
 
-@settings(max_examples=1000)
+@settings(deadline=None, max_examples=1000)
 @given(arbitrary_calls())
 def test_the_verdict_is_that_of_trying_every_order(calls: list[Call]) -> None:
     assert (check(history(*calls)) == []) == linearizable(calls)
 
 
+@unhurried
 @given(valid_calls(audited=True), st.data())
 def test_a_lost_acknowledged_write_is_found(calls: list[Call], data: st.DataObject) -> None:
     tokens = [c.token for c in calls if c.kind is Kind.APPEND and c.acknowledged_write]
-    assume(tokens)
     lost = data.draw(st.sampled_from(tokens))
     silent = [replace(c, state=None) if c.token == lost else c for c in calls]
     spoilt = in_all(silent, lambda seen: tuple(token for token in seen if token != lost))
     assert Rule.LOST in rules(spoilt)
 
 
+@unhurried
 @given(valid_calls(audited=True), st.data())
 def test_a_doubled_write_is_found(calls: list[Call], data: st.DataObject) -> None:
     tokens = audited(calls)
@@ -70,6 +76,7 @@ def test_a_doubled_write_is_found(calls: list[Call], data: st.DataObject) -> Non
     assert Rule.DOUBLED in rules(in_last(calls, (*tokens, twice)))
 
 
+@unhurried
 @given(valid_calls(audited=True), st.integers(1, 3))
 def test_a_count_that_disagrees_with_the_list_is_found(calls: list[Call], more: int) -> None:
     tokens = audited(calls)
@@ -77,6 +84,7 @@ def test_a_count_that_disagrees_with_the_list_is_found(calls: list[Call], more: 
     assert Rule.DOUBLED in rules([*calls[:-1], wrong])
 
 
+@unhurried
 @given(valid_calls(audited=True), st.data())
 def test_writes_in_the_wrong_order_are_found(calls: list[Call], data: st.DataObject) -> None:
     writer = {c.token: c for c in calls if c.token}
@@ -87,7 +95,6 @@ def test_writes_in_the_wrong_order_are_found(calls: list[Call], data: st.DataObj
         for other in tokens[i + 1 :]
         if i > 0 and writer[one].outcome is Outcome.OK and writer[one].end < writer[other].begin
     ]
-    assume(pairs)
     one, other = data.draw(st.sampled_from(pairs))
     swap = {one: other, other: one}
     seen = [c if c.kind is Kind.READ else replace(c, state=None) for c in calls]
@@ -98,24 +105,27 @@ def test_writes_in_the_wrong_order_are_found(calls: list[Call], data: st.DataObj
     assert Rule.ORDER in rules(spoilt)
 
 
+@unhurried
 @given(valid_calls(audited=True))
 def test_an_invented_value_is_found(calls: list[Call]) -> None:
     assert Rule.INVENTED in rules(in_last(calls, (*audited(calls), "nobody's")))
 
 
-@given(valid_calls(audited=True), st.data())
-def test_the_effect_of_a_failed_write_is_found(calls: list[Call], data: st.DataObject) -> None:
-    failed = [c.token for c in calls if c.token and c.outcome is Outcome.FAILED]
-    assume(failed)
-    token = data.draw(st.sampled_from(failed))
-    assert Rule.FAILED_VISIBLE in rules(in_last(calls, (*audited(calls), token)))
+@unhurried
+@given(valid_calls(audited=True), st.integers(0, 1000))
+def test_the_effect_of_a_failed_write_is_found(calls: list[Call], begin: int) -> None:
+    failed = append(begin, begin + 100, "f", outcome=Outcome.FAILED)
+    assert check(history(failed, *calls)) == []
+    assert Rule.FAILED_VISIBLE in rules([failed, *in_last(calls, (*audited(calls), "f"))])
 
 
+@unhurried
 @given(valid_calls(audited=True))
 def test_a_document_that_vanished_is_found(calls: list[Call]) -> None:
     assert Rule.LOST in rules([*calls[:-1], replace(calls[-1], found=0, state=None)])
 
 
+@unhurried
 @given(valid_calls(audited=True))
 def test_a_document_on_two_shards_is_found(calls: list[Call]) -> None:
     assert Rule.DOUBLED in rules([*calls[:-1], replace(calls[-1], found=2)])
