@@ -50,6 +50,7 @@ def test_majority_is_the_default_write_concern(small: LocalCluster) -> None:
     with client_of(small) as admin:
         now = admin.admin.command("getDefaultRWConcern")
     assert now["defaultWriteConcern"]["w"] == "majority"
+    assert now["defaultWriteConcernSource"] == "global"  # set, not merely what it comes to
 
 
 def test_password_that_differs_is_set_again(small: LocalCluster) -> None:

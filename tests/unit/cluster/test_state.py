@@ -148,6 +148,8 @@ def test_shard_names_are_never_used_twice(record: Record) -> None:
     assert record.shards == ["shard-2", "shard-3"]
     assert "shard-1-1" not in record.ports
     assert record.surplus == ["shard-1-1", "shard-1-2", "shard-1-3"]
+    record.retire("shard-3")
+    assert record.add_shard() == "shard-4"
 
 
 @pytest.mark.parametrize(
