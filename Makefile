@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 STATE  ?= .shardstack
+MONGOSH := 2.12.0
 # What was installed: the lock file and the package's metadata; a change of either installs anew.
 STAMP  := $(VENV)/.installed
 
 export SHARDSTACK_STATE := $(STATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status test lint format bench
+.PHONY: help setup tools up down status test lint format bench
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +31,13 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
+
+tools: .tools/node_modules/.bin/mongosh ## Install mongosh from npm, for the test that uses it
+
+.tools/node_modules/.bin/mongosh:
+	@command -v npm >/dev/null || { echo "error: there is no npm. Install it: apt-get install npm" >&2; exit 1; }
+	@echo "installing mongosh"
+	@npm install --silent --no-audit --no-fund --prefix .tools mongosh@$(MONGOSH)
 
 up: setup ## Start the cluster and the API, or make them whole again
 	@$(RUN) -m cluster up
