@@ -134,6 +134,7 @@ async def rename_collection(context: Context) -> Answer:
 async def list_databases(context: Context) -> Document:
     """All databases of all shards, sizes added up; only those the user may see."""
     shards = context.services.shards
+    await context.services.catalogue.load_shards()
     command: Document = {"listDatabases": 1, "$db": "admin"}
     command |= {key: context.sent[key] for key in ("filter", "nameOnly") if key in context.sent}
     replies = await shards.call_all([*shards.ids, CONFIG], command)
@@ -163,6 +164,7 @@ async def list_databases(context: Context) -> Document:
 async def db_stats(context: Context) -> Document:
     """dbStats of every shard, and their sum."""
     shards = context.services.shards
+    await context.services.catalogue.load_shards()
     replies = await shards.call_all(shards.ids, {**context.command, "$db": context.db})
     raw = {shard: dict(reply.fields) for shard, reply in replies.items()}
     answer: Document = {"raw": raw, "db": context.db}

@@ -7,6 +7,7 @@ sees such a refusal calls `forget` and asks again.
 
 import asyncio
 import bisect
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from cluster.router.errors import CommandError
 from cluster.router.shards import Shards
 
 Document = dict[str, Any]
+SHARDS_SECONDS = 10.0
 UNSHARDED: Document = {"t": Timestamp(0, 0), "e": ObjectId("0" * 24), "v": Timestamp(0, 0)}
 ANY_VERSION: Document = {
     "t": Timestamp(0xFFFFFFFF, 0xFFFFFFFF),
@@ -120,6 +122,13 @@ class Catalogue:
     async def load_shards(self) -> None:
         """Read the list of shards."""
         self._shards.replace(await self.find("shards", {}))
+
+    async def keep_shards(self) -> None:
+        """Read the list of shards now and then, for those added or removed by other routers."""
+        while True:
+            await asyncio.sleep(SHARDS_SECONDS)
+            with contextlib.suppress(CommandError):  # no config primary now: next time
+                await self.load_shards()
 
     async def database(self, name: str) -> Database | None:
         """The database, or None when it does not exist."""

@@ -43,10 +43,10 @@ DATA: dict[str, tuple[Needs, Handler]] = {
     "findAndModify": (permissions.find_and_modify_needs, writes.find_and_modify),
     "findandmodify": (permissions.find_and_modify_needs, writes.find_and_modify),
     "explain": (anyone, explain.explain),  # needs what the explained command needs: see _needs
-    "create": (on_collection("createCollection"), admin.create),
+    "create": (permissions.create_needs, admin.create),
     "createIndexes": (on_collection("createIndex"), admin.create_indexes),
     "dropIndexes": (on_collection("dropIndex"), admin.coordinated("_shardsvrDropIndexes")),
-    "collMod": (on_collection("collMod"), admin.coordinated("_shardsvrCollMod")),
+    "collMod": (permissions.create_needs, admin.coordinated("_shardsvrCollMod")),
     "drop": (on_collection("dropCollection"), admin.coordinated("_shardsvrDropCollection")),
     "dropDatabase": (on_database("dropDatabase"), admin.drop_database),
     "listIndexes": (on_collection("listIndexes"), admin.list_indexes),

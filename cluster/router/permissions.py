@@ -60,6 +60,16 @@ def anyone(_: Context) -> list[Action]:
     return []
 
 
+def create_needs(context: Context) -> list[Action]:
+    """A view shows what its maker may read, so its maker must be allowed to read it."""
+    action = "createCollection" if context.name == "create" else "collMod"
+    needs = on_collection(action)(context)
+    source, pipeline = context.sent.get("viewOn"), context.sent.get("pipeline")
+    if source is not None:
+        needs.append((*_place(context.db, source), "find"))
+    return needs + _pipeline_needs(context.db, pipeline if isinstance(pipeline, list) else [])
+
+
 def update_needs(context: Context) -> list[Action]:
     actions = ["update"]
     if any(isinstance(it, Mapping) and it.get("upsert") for it in context.sent.get("updates", ())):

@@ -99,17 +99,18 @@ async def _database_level(context: Context, command: Document) -> Reply:
 
 
 async def anywhere(context: Context, command: Document, *, repeatable: bool = True) -> Reply:
-    """Run a router command on the shard that holds the database, or on any."""
+    """Run a router command on the shard that holds the database, or on any that has a primary."""
     preference = context.sent.get("$readPreference")
     if isinstance(preference, Mapping):
         command = {**command, "$readPreference": preference}
+    shards = context.services.shards
     database = await context.services.catalogue.database(context.db)
-    ids = context.services.shards.ids
-    if database is None and not ids:
+    candidates = [database.primary] if database else []
+    candidates += [shard for shard in shards.ids if shard not in candidates]
+    if not candidates:
         raise CommandError(70, "the cluster has no shard yet: add one with addShard")
-    return await context.run(
-        database.primary if database else ids[0], command, repeatable=repeatable
-    )
+    able = (shard for shard in candidates if shards.set_of(shard).primary is not None)
+    return await context.run(next(able, candidates[0]), command, repeatable=repeatable)
 
 
 def _renamed(command: Mapping[str, Any], old: str, new: str) -> Document:

@@ -114,6 +114,9 @@ class ClientConnection(asyncio.Protocol):
             log.exception("%s sent a command that could not be understood", self._peer)
             reason = f"the command is not of the form that it must have ({type(error).__name__})"
             return bson.encode(CommandError(9, reason).document())
+        except Exception:  # a client that waits for an answer must get one, whatever went wrong
+            log.exception("%s sent a command that failed inside the router", self._peer)
+            return bson.encode(CommandError(1, "the router failed: see its log").document())
 
     def _context(self, sent: dict[str, Any]) -> Context:
         name, db = next(iter(sent), ""), sent.get("$db")

@@ -107,6 +107,7 @@ def test_a_reader_reads_and_does_nothing_else(reader: Client, sharded: Documents
         {"aggregate": name, "pipeline": [{"$unionWith": {"coll": "system.views"}}], "cursor": {}},
         {"aggregate": 1, "pipeline": [{"$currentOp": {}}], "cursor": {}},
         {"explain": {"update": name, "updates": [{"q": one, "u": {"$set": {"x": 1}}}]}},
+        {"create": "window", "viewOn": name, "pipeline": []},
         {"createUser": "me", "pwd": PASSWORD, "roles": []},
         {"grantRolesToUser": "reader", "roles": ["root"]},
         {"usersInfo": 1},
