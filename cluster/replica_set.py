@@ -177,7 +177,7 @@ class SetMaker:
         it and, when none is, looks again only a second later; without chaining it follows the
         primary as soon as that is not behind it.
         """
-        hasty = min(100, self.settings["heartbeatIntervalMillis"])
+        hasty = min(200, self.settings["heartbeatIntervalMillis"])
         return self.settings | {"heartbeatIntervalMillis": hasty, "chainingAllowed": False}
 
     # ---- primary ------------------------------------------------------------------------------

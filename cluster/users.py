@@ -15,6 +15,10 @@ SHARDER = "shardstackSharder"
 ROLE_EXISTS = 51002
 USER_EXISTS = 51003
 
+# Making a shard or a default concern known is acknowledged by a majority of the same config
+# servers; that comes after the users and so confirms them, too. To wait here would cost a second.
+QUICK = {"w": 1}
+
 
 def roles(user: str, database: str) -> list[dict[str, str]]:
     """The roles of one user; `database` is the application's."""
@@ -55,7 +59,7 @@ class UserMaker:
         admin = self.config.connections.member(primary).admin
         wanted = sharder_privileges(self.database)
         try:
-            admin.command("createRole", SHARDER, privileges=wanted, roles=[])
+            admin.command("createRole", SHARDER, privileges=wanted, roles=[], writeConcern=QUICK)
         except OperationFailure as error:
             if error.code != ROLE_EXISTS:
                 raise
@@ -71,7 +75,7 @@ class UserMaker:
         wanted = roles(name, self.database)
         password = self.passwords[name]
         try:
-            admin.command("createUser", name, pwd=password, roles=wanted)
+            admin.command("createUser", name, pwd=password, roles=wanted, writeConcern=QUICK)
         except OperationFailure as error:
             if error.code != USER_EXISTS:
                 raise

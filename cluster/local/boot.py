@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +19,6 @@ Report = Callable[[str], None]
 
 MIB_PER_NEW_NODE = 64  # an empty mongod with its journal takes 20, and it must have room to work
 STOP_SECONDS = 6.0
-WIDTH = (os.cpu_count() or 2) + 1
 
 
 def bring_up(state: State, record: Record, report: Report, phase: Report) -> None:
@@ -34,10 +30,8 @@ def bring_up(state: State, record: Record, report: Report, phase: Report) -> Non
     wanted = prepare(state, record, report)
     running = launcher.running(wanted.values())
     missing = [program for program in wanted.values() if program.name not in running]
-    starter = _Starter(launcher, missing)
 
     def watch() -> None:
-        starter.check()
         for name, status, log_start in launcher.died():
             raise NodeError(why_it_died(wanted[name], status, log_start))
 
@@ -47,69 +41,18 @@ def bring_up(state: State, record: Record, report: Report, phase: Report) -> Non
             if running:
                 names = ", ".join(program.name for program in missing)
             report(f"starting {names}")
-        starter.start()
+        # All at once: a mongod burns half a second of processor time before it listens, and what
+        # comes after that is mostly waiting, which all sets then do together.
+        for program in missing:
+            launcher.start(program)
         credentials = Credentials(state.key(), state.passwords()[0])
         leaving = frozenset(record.leaving)
         bootstrap(record.layout(), credentials, report, phase, leaving=leaving, watch=watch)
     except BaseException:
-        starter.stop()
         launcher.stop([wanted[name] for name in launcher.started()], STOP_SECONDS)
         raise
-    starter.stop()
     record.complete = ["cfg", *record.shards]
     state.save(record)
-
-
-class _Starter:
-    """Starts nodes in the background, as many at a time as there are processors to do it.
-
-    A mongod burns half a second of processor time before it listens. Started all at once, all
-    nodes would be ready late; one after the other, the first sets elect and replicate, which is
-    mostly waiting, while the processors start the next.
-    """
-
-    def __init__(self, launcher: Launcher, missing: list[Program]) -> None:
-        self._launcher = launcher
-        self._missing = sorted(missing, key=_start_order)
-        self._off = threading.Event()
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="starter")
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Starts no more; returns when none is being started."""
-        self._off.set()
-        if self._thread.ident:
-            self._thread.join()
-
-    def check(self) -> None:
-        """Raises what went wrong in the background."""
-        if self._error:
-            raise self._error
-
-    def _run(self) -> None:
-        busy: dict[int, float] = {}
-        try:
-            for program in self._missing:
-                while len(busy) >= WIDTH and not self._off.wait(0.02):
-                    now = time.monotonic()
-                    # A member that finds no config server may take a minute to listen.
-                    busy = {p: t for p, t in busy.items() if ports.is_free(p) and now < t + 3}
-                if self._off.is_set():
-                    return
-                self._launcher.start(program)
-                if program.is_mongod:
-                    busy[program.port] = time.monotonic()
-        except Exception as error:  # noqa: BLE001 - handed to the thread that waits
-            self._error = error
-
-
-def _start_order(program: Program) -> tuple[int, str]:
-    """Config servers first, then a router, for all else needs them."""
-    kinds = ("config-", "router-1", "shard-", "router-")
-    return next(n for n, kind in enumerate(kinds) if program.name.startswith(kind)), program.name
 
 
 def prepare(state: State, record: Record, report: Report) -> dict[str, Program]:

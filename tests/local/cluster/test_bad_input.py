@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from cluster import topology
+from cluster.local import ports
 from cluster.local.binaries import find_mongod
 from cluster.local.cluster import LocalCluster
+from cluster.local.record import Record
 from tests.local.cluster.small import SMALL, SMALL_FLAGS, client_of, error_of, run, running_pids
 
 
@@ -47,8 +50,10 @@ def test_mongod_that_dies_at_once(empty: LocalCluster, tmp_path: Path) -> None:
 
 
 def test_taken_port(empty: LocalCluster) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    record = Record.new(topology.load(None, SMALL))
+    ports.assign(record)
+    port = record.ports["router-1"]
+    with socket.create_server(("127.0.0.1", port)):
         line = error_of(run(empty, "up", *SMALL_FLAGS, f"--ports={port}"))
         assert f"port {port} of router-1 is taken by process {os.getpid()} (" in line
         assert "choose other ports with --ports" in line
@@ -163,7 +168,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("only root may mount a small disk")
     yield folder
-    subprocess.run([shutil.which("umount") or "/bin/umount", str(folder)], check=True)
+    subprocess.run([shutil.which("umount") or "/bin/umount", "--lazy", str(folder)], check=True)
 
 
 def _fill(folder: Path) -> None:
@@ -177,11 +182,14 @@ def _fill(folder: Path) -> None:
 
 def test_full_disk_is_told_before_anything_starts(disk: Path) -> None:
     local = LocalCluster(disk / "state")
-    line = error_of(run(local, "up"))
-    assert "MiB are free, and 9 new nodes need " in line
-    _fill(disk)
-    assert "the disk of " in error_of(run(local, "up", *SMALL_FLAGS))
-    assert not local.state.nodes.exists()
+    try:
+        line = error_of(run(local, "up"))
+        assert "MiB are free, and 9 new nodes need " in line
+        _fill(disk)
+        assert "the disk of " in error_of(run(local, "up", *SMALL_FLAGS))
+        assert not local.state.nodes.exists()
+    finally:
+        local.down(purge=True)
 
 
 def test_disk_that_fills_later_loses_nothing(disk: Path) -> None:
