@@ -49,7 +49,9 @@ def bring_up(state: State, record: Record, report: Report, phase: Report) -> Non
         leaving = frozenset(record.leaving)
         bootstrap(record.layout(), credentials, report, phase, leaving=leaving, watch=watch)
     except BaseException:
-        launcher.stop([wanted[name] for name in launcher.started()], STOP_SECONDS)
+        # Whatever of these runs was started here, even if the interruption came so soon after
+        # the start that nobody noted its process id.
+        launcher.stop(missing, STOP_SECONDS)
         raise
     record.complete = ["cfg", *record.shards]
     state.save(record)

@@ -139,11 +139,6 @@ class Launcher:
     def _remember(program: Program, process: psutil.Process) -> None:
         write(program.pid_file, f"{process.pid} {process.create_time():.2f}\n")
 
-    def started(self) -> list[str]:
-        """The nodes that this command started, dead or alive."""
-        with self._lock:
-            return [*self._children, *self._exits]
-
     def died(self) -> list[tuple[str, int, int]]:
         """Of the nodes started by this command: name, exit status and where in its log it began.
 
