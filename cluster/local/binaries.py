@@ -27,8 +27,9 @@ def find_mongod() -> Path:
     path = _on_disk("mongod") or _from_wheel()
     if path is None:
         raise BinaryError(
-            "no mongod for this platform: neither in MONGODB_BIN_DIR, nor on PATH, nor in the wheel "
-            "(Linux on x86_64 or aarch64). Install MongoDB and set MONGODB_BIN_DIR to its bin folder."
+            "no mongod for this platform: neither in MONGODB_BIN_DIR, nor on PATH, nor in the "
+            "wheel (Linux on x86_64 or aarch64). Install MongoDB and set MONGODB_BIN_DIR to its "
+            "bin folder."
         )
     _assert_runs(path)
     return path
