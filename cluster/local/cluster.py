@@ -27,7 +27,7 @@ from cluster.local.boot import STOP_SECONDS, bring_up, prepare
 from cluster.local.launcher import Launcher, Program, is_alive
 from cluster.local.programs import programs, stoppable
 from cluster.local.record import Record
-from cluster.local.serving import forget_routes, step_down, wait_until_serving
+from cluster.local.serving import step_down, wait_until_serving
 from cluster.local.state import State
 from cluster.replica_set import look, states
 from cluster.topology import Node, Topology
@@ -130,7 +130,6 @@ class LocalCluster:
                 record.leaving.append(name)
                 self.state.save(record)
             drain(self.uri("admin"), name, report)
-            forget_routes(self.state, record)
             record.retire(name)
             self.state.save(record)
             self._sweep(record)

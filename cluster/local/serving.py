@@ -25,19 +25,6 @@ def step_down(state: State, node: Node) -> None:
                 connections.member(node).admin.command("replSetStepDown", 60)
 
 
-def forget_routes(state: State, record: Record) -> None:
-    """Makes the shards look up anew where everything is.
-
-    They route, too ($lookup, $merge, and whatever a router hands on to them), and go on asking a
-    shard that was removed for up to half a minute.
-    """
-    shards = [shard for shard in record.layout().shards if shard.name not in record.leaving]
-    with Connections(state.key(), timeout=5) as connections:
-        for node in (member for shard in shards for member in shard.members):
-            with contextlib.suppress(PyMongoError):  # one that is down forgets by itself
-                connections.member(node).admin.command("flushRouterConfig", 1)
-
-
 def wait_until_serving(
     state: State, record: Record, program: Program, launcher: Launcher, seconds: float
 ) -> None:

@@ -10,7 +10,7 @@ import bson
 
 from cluster.router.catalogue import Catalogue
 from cluster.router.cursors import Cursors
-from cluster.router.errors import STALE, CommandError
+from cluster.router.errors import SHARD_NOT_FOUND, STALE, CommandError
 from cluster.router.identity import Identities, Login
 from cluster.router.shards import FAILOVER_SECONDS, Reply, Shards
 
@@ -30,6 +30,7 @@ _PRIVATE = frozenset({
 _WRITE_CONCERN = ("writeConcern", "defaultWriteConcern")
 _READ_CONCERN = ("readConcern", "defaultReadConcern")
 STALE_TRIES = 12
+FLUSH = {"flushRouterConfig": 1, "$db": "admin"}
 DEFAULTS_SECONDS = 10.0
 
 
@@ -156,8 +157,23 @@ class Context:
         )
 
     async def until_fresh(self, attempt: Callable[[], Awaitable[Reply]], namespace: str) -> Reply:
-        """Repeat an attempt, with the catalogue read anew, while shards call it stale."""
-        return await until_fresh(self.services.catalogue, attempt, namespace)
+        """Repeat an attempt, with the catalogue read anew, while shards call it stale.
+
+        Raises:
+            CommandError: the last refusal, when it is still stale after `STALE_TRIES` tries.
+        """
+        services = self.services
+        for tries in range(STALE_TRIES):
+            reply = await attempt()
+            if reply.code == SHARD_NOT_FOUND:
+                # The member's own picture names a shard that is gone; it would keep it for long.
+                await services.shards.call_host(reply.host, dict(FLUSH))
+            elif reply.code not in STALE:
+                return reply
+            services.catalogue.forget(namespace)
+            if tries > 1:  # twice at once; after that the change is still being committed
+                await asyncio.sleep(0.01 * 2 ** min(tries, 6))
+        raise CommandError.of_reply(reply.fields)
 
 
 def namespace_of(context: Context) -> tuple[str, str]:
@@ -171,24 +187,6 @@ def namespace_of(context: Context) -> tuple[str, str]:
     if not (db and dot and collection):
         raise CommandError(73, f"{context.name} needs a namespace db.collection, not {value!r}")
     return db, collection
-
-
-async def until_fresh(
-    catalogue: Catalogue, attempt: Callable[[], Awaitable[Reply]], namespace: str
-) -> Reply:
-    """Repeat an attempt, with the catalogue read anew, while shards call it stale.
-
-    Raises:
-        CommandError: the last refusal, when it is still stale after `STALE_TRIES` tries.
-    """
-    for tries in range(STALE_TRIES):
-        reply = await attempt()
-        if reply.code not in STALE:
-            return reply
-        catalogue.forget(namespace)
-        if tries > 1:  # twice at once; after that the change is still being committed
-            await asyncio.sleep(0.01 * 2 ** min(tries, 6))
-    raise CommandError.of_reply(reply.fields)
 
 
 def result(reply: Reply) -> bytes:

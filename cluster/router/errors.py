@@ -24,6 +24,7 @@ NAMES = {
     59: "CommandNotFound",
     61: "ShardKeyNotFound",
     63: "StaleShardVersion",
+    70: "ShardNotFound",
     73: "InvalidNamespace",
     91: "ShutdownInProgress",
     115: "CommandNotSupported",
@@ -39,6 +40,7 @@ NOT_PRIMARY = frozenset({10107, 13435, 13436, 11600, 11602, 189, 91})
 RETRYABLE = NOT_PRIMARY | {6, 7, 89, 134, 262, 9001}
 """A driver may send the same retryable write again after one of these."""
 
+SHARD_NOT_FOUND = 70
 STALE = frozenset({13388, 63, 249, 150, 409})
 """The router's picture of where data lives is old: refresh it and repeat."""
 
