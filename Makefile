@@ -51,7 +51,7 @@ status: setup ## Show the members, shards, routers, balancer and API
 	@s=0; $(RUN) -m cluster status || s=$$?; $(RUN) -m api status || s=$$?; exit $$s
 
 test: setup ## Run every test (a cluster of its own, in a temporary folder)
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n 2 --dist loadfile
 
 lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from cluster.bootstrap import Credentials, bootstrap
 from cluster.errors import KeyFileError, NodeError, StateError
 from cluster.local import ports
 from cluster.local.binaries import BinaryError, find_mongod, find_mongos
-from cluster.local.launcher import Launcher, Program
+from cluster.local.launcher import Launcher, Program, is_alive
 from cluster.local.programs import programs, why_it_died
 from cluster.local.record import Record
 from cluster.local.state import State
@@ -19,6 +21,7 @@ Report = Callable[[str], None]
 
 MIB_PER_NEW_NODE = 64  # an empty mongod with its journal takes 20, and it must have room to work
 STOP_SECONDS = 6.0
+LOOK_SECONDS = 0.2
 
 
 def bring_up(state: State, record: Record, report: Report, phase: Report) -> None:
@@ -31,9 +34,22 @@ def bring_up(state: State, record: Record, report: Report, phase: Report) -> Non
     running = launcher.running(wanted.values())
     missing = [program for program in wanted.values() if program.name not in running]
 
+    one_at_a_time = threading.Lock()
+    looked = time.monotonic()
+
     def watch() -> None:
+        nonlocal looked
         for name, status, log_start in launcher.died():
             raise NodeError(why_it_died(wanted[name], status, log_start))
+        with one_at_a_time:
+            if time.monotonic() - looked < LOOK_SECONDS:
+                return
+            looked = time.monotonic()
+            for name in [name for name, process in running.items() if not is_alive(process)]:
+                # It was on its way out when this command counted it among those that run.
+                del running[name]
+                missing.append(wanted[name])
+                launcher.start(wanted[name])
 
     try:
         if missing:

@@ -37,6 +37,13 @@ def test_one_process_killed(small: LocalCluster, node: str) -> None:
     assert others.items() <= running_pids(small).items()
 
 
+def test_one_that_is_still_stopping_is_started_again(small: LocalCluster) -> None:
+    """It runs when `up` looks, and ends a moment later."""
+    small.kill("shard-1-1", signal.SIGTERM)
+    small.up()
+    assert small.primary("shard-1").pid
+
+
 def test_everything_killed(small: LocalCluster) -> None:
     _mark(small)
     for node in small.nodes():
@@ -166,7 +173,7 @@ def test_whole_set_killed(healed_cluster: LocalCluster) -> None:
     with client_of(healed_cluster) as admin:
         admin["kept"]["sets"].insert_one({"_id": 1})
         for node in healed_cluster.nodes():
-            if node.kind != "router":
+            if node.set_name == "shard-1":
                 healed_cluster.kill(node.name)
         healed_cluster.up()
         assert admin["kept"]["sets"].find_one() == {"_id": 1}
