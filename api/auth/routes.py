@@ -31,6 +31,7 @@ def blueprint(store: Store, settings: Settings) -> Blueprint:
     auth = Blueprint("auth", __name__)
     users = USERS.documents(store)
     routes = Routes(USERS, store, settings)
+    body.prepare(SignUp, LogIn)
 
     @auth.post("/signup")
     def signup() -> Response:

@@ -29,6 +29,7 @@ class Routes:
         self._resource = resource
         self._documents = resource.documents(store)
         self._settings = settings
+        body.prepare(PageQuery, resource.create, *resource.change.values())
 
     def list(self) -> Response:
         """A page in the order of ids. `next` is the `after` of the next page; null at the end."""

@@ -94,6 +94,9 @@ class Shape(msgspec.Struct, forbid_unknown_fields=True):
     count: int | msgspec.UnsetType = msgspec.UNSET
 
 
+body.prepare(Shape)
+
+
 def test_bodies_name_every_fault(app: Flask) -> None:
     def rule(_text: str) -> str:
         raise ValueError("Never right.")
