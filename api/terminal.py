@@ -20,6 +20,9 @@ def run(command: click.Command, program: str) -> NoReturn:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         code = command.main(prog_name=program, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else program
         fail(f"{_hint(error)} See `{where} --help`.", 2)

@@ -23,6 +23,9 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
         signal.signal(number, _interrupt)
     try:
         status = command.main(args=arguments, prog_name=program, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(WRONG_USAGE)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else program
         fail(f"{_usage(error)} See `{path} --help`.", WRONG_USAGE)
