@@ -56,7 +56,6 @@ class Collection:
         self.key: dict[str, Any] = dict(entry["key"].items())
         self.timestamp: Timestamp = entry["timestamp"]
         self.epoch: ObjectId = entry["lastmodEpoch"]
-        self.unique = bool(entry.get("unique"))
         self.simple_collation = "defaultCollation" not in entry
         self._hashed: list[bool] = [kind == "hashed" for kind in self.key.values()]
         ordered = sorted(

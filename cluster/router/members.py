@@ -56,11 +56,6 @@ class ReplicaSet:
         self._changed = asyncio.Event()
         self._watch(seeds)
 
-    @property
-    def hosts(self) -> list[str]:
-        """All members that are watched now."""
-        return list(self._monitors)
-
     def describe(self) -> str:
         """One line for an error: every member with the state that it was last seen in."""
         members = (f"{host} {self._states.get(host, 'not seen')}" for host in self._monitors)
