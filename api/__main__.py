@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from api.terminal import Narrator, progress_bar, run, state_option
+from api.terminal import Narrator, progress_bar, python, run, state_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,8 +166,8 @@ def _tell(outcome: "Outcome", admin_file: Path, state: str) -> None:
     click.echo(f"  url      {outcome.url}")
     click.echo(f"  admin    {outcome.admin.email}")
     click.echo(f"  password {secret}")
-    click.echo(f"  database python -m cluster uri{flag}")
-    click.echo(f"  stop     python -m api down{flag}")
+    click.echo(f"  database {python()} -m cluster uri{flag}")
+    click.echo(f"  stop     {python()} -m api down{flag}")
     click.echo("  try      " + curl_line(outcome.url, login))
 
 
@@ -216,7 +216,7 @@ def status(state: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif pid is None:
-        click.echo("API       does not run. Start it: python -m api up")
+        click.echo(f"API       does not run. Start it: {python()} -m api up")
     else:
         ready = f"ready, behind a {found['router']}" if code == 200 else f"not ready: {answer}"
         click.echo(f"API       {found['url']}  pid {pid}  {ready}")

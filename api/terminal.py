@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
 
 import difflib
+import os
 import signal
 import sys
 import time
@@ -35,6 +36,12 @@ def run(command: click.Command, program: str) -> NoReturn:
             raise
         fail(f"{error}".rstrip(".") + ".")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def python() -> str:
+    """This very Python as it is called from here, so that a printed hint works when pasted."""
+    near = os.path.relpath(sys.executable)
+    return sys.executable if near.startswith("..") else near
 
 
 def is_ours(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cluster import topology as topologies
-from cluster.terminal import Stopwatch, run, state_option
+from cluster.terminal import Stopwatch, python, run, state_option
 from cluster.topology import USERS
 
 if TYPE_CHECKING:
@@ -99,8 +99,10 @@ def _summary(cluster: LocalCluster) -> None:
     )
     click.echo(f"  connect  {cluster.uri('admin')}")
     click.echo(f"  secrets  {cluster.state.secrets}")
-    click.echo("  look     python -m cluster status")
-    click.echo("  stop     python -m cluster down")
+    usual = cluster.state.folder == Path(".shardstack").absolute()
+    flag = "" if usual else f" --state {cluster.state.folder}"
+    click.echo(f"  look     {python()} -m cluster status{flag}")
+    click.echo(f"  stop     {python()} -m cluster down{flag}")
 
 
 @main.command()

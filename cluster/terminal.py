@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import signal
 import sys
 import time
@@ -40,6 +41,12 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     except ClusterError as error:
         fail(str(error))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def python() -> str:
+    """This very Python as it is called from here, so that a printed hint works when pasted."""
+    near = os.path.relpath(sys.executable)
+    return sys.executable if near.startswith("..") else near
 
 
 def complain(line: str) -> None:
