@@ -5,8 +5,8 @@ import secrets
 import msgspec
 
 from api.auth import passwords
+from api.crud.access import Role
 from api.resources import USERS
-from api.resources.access import Role
 from api.store import Store
 
 

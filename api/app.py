@@ -6,7 +6,7 @@ from flask import Flask, Response
 
 from api import resources
 from api.auth import gate, routes, tokens
-from api.resources.routes import blueprint
+from api.crud.routes import blueprint
 from api.settings import Settings
 from api.store import DuplicateError, Store, UnavailableError, VersionMovedError
 from api.store.deadline import attempt, deadline

@@ -18,14 +18,14 @@ from api.store.deadline import attempt
 COMMAND_NOT_FOUND = 59
 INVALID_OPTIONS = 72
 ALREADY_SHARDED = frozenset({20, 23})  # with another key; mongos answers ok to the same key
-HASHED_ID: Mapping[str, str] = {"_id": "hashed"}
+HASHED_ID: Mapping[str, str | int] = {"_id": "hashed"}
 
 
 class SchemaError(Exception):
     """The database cannot be brought to the declared shape. The message says what to do."""
 
 
-def wanted() -> dict[str, Mapping[str, str]]:
+def wanted() -> dict[str, Mapping[str, str | int]]:
     """Collections and their shard keys."""
     return {CLAIMS: HASHED_ID, **{r.name: r.shard_key for r in resources.ALL}}
 
@@ -36,7 +36,7 @@ def apply(store: Store) -> list[str]:
         return list(pool.map(lambda item: _shard(store, *item), wanted().items()))
 
 
-def _shard(store: Store, name: str, key: Mapping[str, str]) -> str:
+def _shard(store: Store, name: str, key: Mapping[str, str | int]) -> str:
     namespace = f"{store.database.name}.{name}"
     shown = ", ".join(f"{field}: {kind}" for field, kind in key.items())
     if _has_index(store, name, key):
@@ -70,7 +70,7 @@ def _send(store: Store, command: dict[str, Any]) -> None:
     attempt(lambda: store.database.client.admin.command(command), idempotent=True)
 
 
-def _has_index(store: Store, name: str, key: Mapping[str, str]) -> bool:
+def _has_index(store: Store, name: str, key: Mapping[str, str | int]) -> bool:
     """Sharding makes the key's index; a collection that was never sharded has none."""
     indexes = attempt(lambda: list(store.collection(name).list_indexes()), idempotent=True)
     return any(dict(index["key"]) == dict(key) for index in indexes)

@@ -6,12 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
-
-# gunicorn ships no types: its classes are Any to the checker.
-from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
-from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
-from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
 
 from api.app import create_app
 from api.settings import Settings
@@ -52,7 +49,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     }
 
 
-class JsonLogger(Logger):  # type: ignore[misc]
+class JsonLogger(Logger):
     """gunicorn's messages in the format of ours; requests are logged by the app."""
 
     def setup(self, cfg: Any) -> None:
@@ -65,7 +62,7 @@ class JsonLogger(Logger):  # type: ignore[misc]
         self.access_log.setLevel(logging.WARNING)
 
 
-class DrainingArbiter(Arbiter):  # type: ignore[misc]
+class DrainingArbiter(Arbiter):
     """Turns readiness to 503 at SIGTERM, and closes the port only after load balancers saw it.
 
     gunicorn closes its listening socket at once, and with it drops the connections the kernel had
@@ -80,7 +77,7 @@ class DrainingArbiter(Arbiter):  # type: ignore[misc]
     def handle_term(self) -> None:
         """SIGTERM: announce, wait, stop."""
         self._draining.begin()
-        self.log.info("draining for %s s", self._seconds)
+        logging.getLogger("gunicorn.error").info("draining for %s s", self._seconds)
         end = time.monotonic() + self._seconds
         while (left := end - time.monotonic()) > 0:
             # A second signal to stop ends the wait; a worker that ends meanwhile does not.
@@ -89,7 +86,7 @@ class DrainingArbiter(Arbiter):  # type: ignore[misc]
         super().handle_term()
 
 
-class Server(BaseApplication):  # type: ignore[misc]
+class Server(BaseApplication):
     """Runs the app under gunicorn in this process, until a signal."""
 
     def __init__(self, settings: Settings) -> None:
@@ -102,7 +99,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in configuration(self.settings).items():
             self.cfg.set(name, value)
 
-    def load(self) -> Flask:
+    def load(self) -> Any:
         """The app, in a worker."""
         return create_app(self.settings, self.draining)
 

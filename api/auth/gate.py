@@ -13,8 +13,8 @@ from bson import ObjectId
 from flask import Flask, g, request
 
 from api.auth import tokens
+from api.crud.access import Principal, Role
 from api.resources import USERS
-from api.resources.access import Principal, Role
 from api.settings import Settings
 from api.store import Documents, Store
 from api.web.problems import unauthorized

@@ -6,9 +6,9 @@ from flask import Blueprint, Response
 from msgspec import Struct
 
 from api.auth import passwords, tokens
+from api.crud.access import principal
+from api.crud.routes import Routes
 from api.resources import USERS
-from api.resources.access import principal
-from api.resources.routes import Routes
 from api.resources.users import Email, NationalId, Password, SignUp
 from api.settings import Settings
 from api.store import Document, Documents, Store, StoreError

@@ -1,12 +1,30 @@
-"""What the API serves: one file per resource, each a declaration.
+"""What the API serves: one file per resource, each a declaration, found by itself.
 
-`declaration` says what a declaration is, `routes` makes the routes from one, `access` decides who
-may do what.
+A new resource is a new file here that holds one `Resource` (`api/crud/declaration.py` says what
+it may declare), and no other change.
 """
 
-from api.resources.declaration import Resource
+import importlib
+import pkgutil
+
+from api.crud.declaration import Resource
 from api.resources.users import USERS
 
-ALL: tuple[Resource, ...] = (USERS,)
+
+def _discover() -> tuple[Resource, ...]:
+    """The declarations of the modules beside this one, by module name."""
+    modules = [
+        importlib.import_module(f"{__name__}.{found.name}")
+        for found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name)
+    ]
+    return tuple(
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, Resource)
+    )
+
+
+ALL: tuple[Resource, ...] = _discover()
 
 __all__ = ["ALL", "USERS", "Resource"]

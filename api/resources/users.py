@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.auth import passwords
-from api.resources import fields
-from api.resources.access import Access, Role, Who
-from api.resources.declaration import Resource
+from api.crud import fields
+from api.crud.access import Access, Role, Who
+from api.crud.declaration import Resource
 from api.store import Unique
 
 Name = Annotated[str, Meta(min_length=1, max_length=200)]
@@ -103,6 +103,7 @@ USERS = Resource(
     access=Access(
         list=Who.ADMIN, create=Who.ADMIN, get=Who.OWNER, change=Who.OWNER, delete=Who.OWNER
     ),
+    owner="_id",
     prepare=prepare,
     defaults=lambda: {"role": Role.USER.value, "disabled": False},
 )

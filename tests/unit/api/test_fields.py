@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.resources import fields
+from api.crud import fields
 
 RULES: list[Callable[[str], str]] = [fields.line, fields.email, fields.phone, fields.national_id]
 

@@ -13,7 +13,8 @@ ROOT = Path(api.__file__).parent
 ALLOWED = {
     "store": {"store"},
     "web": {"web"},
-    "settings": {"store"},
+    "settings": {"store", "settings"},
+    "crud": {"crud", "settings", "store", "web"},
 }
 
 

@@ -5,10 +5,16 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
+from flask import Blueprint
 
-from api.resources.access import Access, Role
+from api.crud.access import Access, Role, Who
+from api.settings import Settings
 from api.store import Document, Documents, Store, Unique
 from api.web.body import Rules
+
+ORDERED = ("eq", "gt", "gte", "lt", "lte", "in")
+TEXT = ("eq", "in", "prefix")
+EXACT = ("eq", "in")
 
 
 def unchanged(fields: dict[str, Any]) -> dict[str, Any]:
@@ -16,31 +22,51 @@ def unchanged(fields: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
+class Index(msgspec.Struct, frozen=True):
+    """An index beside those that sharding makes; `ttl`: seconds after which documents go."""
+
+    keys: tuple[tuple[str, int | str], ...]
+    ttl: int | None = None
+
+
 class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A kind of document and how the world may deal with it.
 
     name        collection, and last part of the address: /api/v1/<name>
-    create      struct of a body that creates one
+    create      struct of a body that creates one; what is required here is required by PUT
     change      struct of a PATCH body, by the role of who sends it
     read        struct of what is shown; `id` stands for `_id`
     unique      fields no two documents share, in the order they are claimed
     rules       normal form of text fields: text in, text out, ValueError with a sentence
-    access      who may do what
+    access      who may do what; what nobody may has no route
     prepare     from valid fields to stored fields (a password becomes its hash)
     defaults    stored fields of a new document that no body can set
-    shard_key   every operation by id touches one shard
+    shard_key   how documents are spread; with a unique field it must be the hashed `_id`
+    owner       the field with the id of the user who owns a document, the shard key's first;
+                `_id` where documents are the users; None where administrators own all
+    members     the field with the ids of further users who may read a document
+    filters     fields that lists can be filtered by, and by which operators
+    sorts       fields that lists can be sorted by, besides `created_at`; every document has them
+    indexes     besides those that filters and sorts get by themselves
+    extend      makes further routes below the resource's address
     """
 
     name: str
-    create: type[msgspec.Struct]
-    change: Mapping[Role, type[msgspec.Struct]]
     read: type[msgspec.Struct]
+    create: type[msgspec.Struct] | None = None
+    change: Mapping[Role, type[msgspec.Struct]] = msgspec.field(default_factory=dict)
     unique: tuple[Unique, ...] = ()
     rules: Rules = msgspec.field(default_factory=dict)
     access: Access = Access()
     prepare: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
     defaults: Callable[[], dict[str, Any]] = dict
-    shard_key: Mapping[str, str] = msgspec.field(default_factory=lambda: {"_id": "hashed"})
+    shard_key: Mapping[str, str | int] = msgspec.field(default_factory=lambda: {"_id": "hashed"})
+    owner: str | None = None
+    members: str | None = None
+    filters: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    sorts: tuple[str, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    extend: "Callable[[Blueprint, Resource, Store, Settings], None] | None" = None
 
     def documents(self, store: Store) -> Documents:
         """Its documents in a store."""
@@ -65,3 +91,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The same of a document read with the fields `shown`: cheaper, for pages."""
         document["id"] = str(document.pop("_id"))
         return {**self._empty, **document}
+
+    def open_to_all(self) -> list[str]:
+        """The endpoints that need no token; each must be on the gate's public list, too."""
+        rules = msgspec.structs.asdict(self.access)
+        return [f"{self.name}.{verb}" for verb, who in rules.items() if who is Who.ANYONE]

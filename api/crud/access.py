@@ -20,8 +20,12 @@ class Role(StrEnum):
 class Who(Enum):
     """Whom a rule admits."""
 
+    NOBODY = auto()  # there is no such route
     ADMIN = auto()
     OWNER = auto()  # the owner of the document, and administrators
+    MEMBER = auto()  # its members, its owner, and administrators
+    USER = auto()  # whoever is logged in
+    ANYONE = auto()  # no token needed; the endpoint is on the gate's public list, too
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):

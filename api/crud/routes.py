@@ -7,8 +7,8 @@ from bson import ObjectId
 from bson.errors import InvalidId
 from flask import Blueprint, Response, url_for
 
-from api.resources.access import Who, admit, principal
-from api.resources.declaration import Resource
+from api.crud.access import Who, admit, principal
+from api.crud.declaration import Resource
 from api.settings import Settings
 from api.store import Document, Store
 from api.web import body
@@ -29,6 +29,8 @@ class Routes:
         self._resource = resource
         self._documents = resource.documents(store)
         self._settings = settings
+        assert resource.create is not None  # noqa: S101
+        self._create = resource.create
         body.prepare(PageQuery, resource.create, *resource.change.values())
 
     def list(self) -> Response:
@@ -49,7 +51,7 @@ class Routes:
     def create(self) -> Response:
         """A new document."""
         admit(self._resource.access.create)
-        return self.created(body.read(self._resource.create, self._resource.rules))
+        return self.created(body.read(self._create, self._resource.rules))
 
     def get(self, document_id: str) -> Response:
         """One document."""

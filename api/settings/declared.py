@@ -1,0 +1,156 @@
+"""The settings themselves: name, type, default and meaning of each."""
+
+import hashlib
+import os
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from api.settings.keys import HOW_TO_MAKE_ONE, SHORTEST_SECRET
+from api.store import StoreOptions
+
+MEBIBYTE = 1024 * 1024
+RATE = "^[1-9][0-9]{0,6}/(second|minute|hour)$"
+
+
+def positive(doc: str) -> Meta:
+    """A number above zero."""
+    return Meta(gt=0, description=doc)
+
+
+def rate(doc: str) -> Meta:
+    """So many in a span of time: `10/minute`."""
+    return Meta(pattern=RATE, description=doc)
+
+
+def text(doc: str) -> Meta:
+    """Any text."""
+    return Meta(description=doc)
+
+
+def some(doc: str) -> Meta:
+    """Any text but none."""
+    return Meta(min_length=1, description=doc)
+
+
+Seconds = float
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings. Times in seconds, sizes in bytes."""
+
+    # The database
+    database_uri: Annotated[
+        str, text("mongodb://… through two routers or more, with database and password")
+    ]
+    request_deadline: Annotated[
+        Seconds, positive("For all database calls of one request; a failover must fit in")
+    ] = 10
+    server_selection: Annotated[
+        Seconds, Meta(ge=2, le=5, description="Until no router counts as reachable")
+    ] = 3
+    pool_wait: Annotated[
+        Seconds, Meta(ge=1, le=2, description="Until no free connection counts as overload")
+    ] = 1.5
+    claim_grace: Annotated[
+        Seconds, positive("Age at which an unfinished claim on a unique value may be taken over")
+    ] = 30
+
+    # Tokens and sessions
+    jwt_secret: Annotated[
+        str,
+        text(
+            f"Signs tokens. {SHORTEST_SECRET} bytes or more ({HOW_TO_MAKE_ONE}): HS256; "
+            "or an Ed25519 private key as PEM (openssl genpkey -algorithm ed25519): EdDSA"
+        ),
+    ] = ""
+    jwt_previous_secret: Annotated[
+        str, text("While keys rotate: still verifies, no longer signs")
+    ] = ""
+    jwt_issuer: Annotated[str, some("`iss` of tokens")] = "shardstack"
+    jwt_audience: Annotated[str, some("`aud` of tokens")] = "shardstack-api"
+    access_token_lifetime: Annotated[Seconds, positive("How long an access token is good")] = 1800
+    refresh_token_lifetime: Annotated[
+        Seconds, positive("How long a session lasts without being used")
+    ] = 14 * 86400
+    session_limit: Annotated[
+        int, Meta(ge=1, le=100, description="Sessions of one user; the longest unused one ends")
+    ] = 20
+    principal_cache: Annotated[
+        Seconds,
+        Meta(
+            ge=0,
+            le=5,
+            description="How long an administrator's reads may go on after being disabled; 0: not",
+        ),
+    ] = 1
+
+    # Against abuse
+    login_rate_account: Annotated[str, rate("Log-ins tried for one account")] = "10/minute"
+    login_rate_address: Annotated[str, rate("Log-ins tried from one address")] = "100/minute"
+    register_rate_address: Annotated[str, rate("Sign-ups and leads sent from one address")] = (
+        "60/minute"
+    )
+    trusted_proxies: Annotated[
+        str,
+        text(
+            "Networks, separated by commas, whose X-Forwarded-For names the client: "
+            "127.0.0.1/32,10.0.0.0/8"
+        ),
+    ] = ""
+    cors_origins: Annotated[
+        str,
+        text("Origins, separated by commas, whose pages may call the API: https://app.example"),
+    ] = ""
+    audit_retention: Annotated[Seconds, positive("How long the audit trail is kept")] = 365 * 86400
+
+    # Requests
+    body_limit: Annotated[int, positive("Largest request body")] = 64 * 1024
+    upload_limit: Annotated[int, positive("Largest file")] = 10 * MEBIBYTE
+    upload_deadline: Annotated[Seconds, positive("For a file to be sent or fetched")] = 120
+    import_limit: Annotated[int, positive("Largest body of a bulk import")] = 256 * MEBIBYTE
+    bulk_deadline: Annotated[Seconds, positive("For a bulk import or export")] = 600
+    page_size: Annotated[int, positive("Items on a page when the request names none")] = 20
+    page_size_limit: Annotated[int, positive("Most items on a page, whatever is asked")] = 100
+    idempotency_lifetime: Annotated[
+        Seconds, positive("How long an Idempotency-Key is remembered")
+    ] = 86400
+
+    # The server
+    host: Annotated[str, some("Address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on")] = 8000
+    workers: Annotated[int, Meta(ge=0, description="Worker processes; 0: one per core")] = 0
+    threads: Annotated[int, Meta(ge=1, le=64, description="Threads of a worker")] = 8
+    drain: Annotated[
+        Seconds, Meta(ge=0, description="From readiness 503 to closing the port, at SIGTERM")
+    ] = 0.5
+    shutdown: Annotated[
+        Seconds, positive("How long requests in flight may take to finish after that")
+    ] = 6
+    metrics_token: Annotated[
+        str, text("Bearer token for /metrics, which is closed without one, save to administrators")
+    ] = ""
+    log_level: Annotated[
+        str, Meta(pattern="^(debug|info|warning|error)$", description="debug … error")
+    ] = "info"
+
+    def store_options(self) -> StoreOptions:
+        """What the store needs to know."""
+        return StoreOptions(
+            uri=self.database_uri,
+            deadline=self.request_deadline,
+            server_selection=self.server_selection,
+            pool_wait=self.pool_wait,
+            pool_size=self.threads + 4,  # a connection per thread, and some for probes
+            claim_grace=self.claim_grace,
+        )
+
+    @property
+    def worker_count(self) -> int:
+        """Worker processes to run."""
+        return self.workers or os.cpu_count() or 1
+
+    def fingerprint(self) -> str:
+        """Changes when any setting does; tells nothing of the secrets."""
+        return hashlib.sha256(msgspec.json.encode(self)).hexdigest()

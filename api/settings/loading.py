@@ -1,0 +1,89 @@
+"""Reads the settings from the environment and checks them, before anything starts."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from pymongo.errors import ConfigurationError, InvalidURI
+from pymongo.uri_parser import parse_uri
+
+from api.settings.declared import Settings
+from api.settings.keys import check_secret
+from api.settings.names import ELSEWHERE, FILE, PREFIX, SECRETS, SettingsError, variable
+
+
+def load(environment: Mapping[str, str] | None = None, *, tokens: bool = True) -> Settings:
+    """Read and check the settings. Raises SettingsError.
+
+    `tokens=False` is for commands that neither make nor check tokens: they need no secret.
+    """
+    environment = os.environ if environment is None else environment
+    known = {field.name: field for field in msgspec.structs.fields(Settings)}
+    _refuse_misspelled(environment, known)
+    values: dict[str, Any] = {}
+    for name, field in known.items():
+        text = _look_up(environment, name)
+        if text is None:
+            continue
+        try:
+            values[name] = msgspec.convert(text, field.type, strict=False)
+        except msgspec.ValidationError as error:
+            # A secret must not end up in a message.
+            shown = "" if name in SECRETS else f" '{text}'"
+            raise SettingsError(
+                f"{variable(name)}{shown} is not valid: {str(error).lower()}. Set it anew"
+            ) from None
+    if "database_uri" not in values:
+        raise SettingsError(
+            f"{variable('database_uri')} is not set. Give the routers' connection string, "
+            "in it or in a file named by " + variable("database_uri") + FILE
+        )
+    _check_uri(values["database_uri"])
+    if tokens or values.get("jwt_secret"):
+        check_secret(values.get("jwt_secret", ""), "jwt_secret")
+    if values.get("jwt_previous_secret"):
+        check_secret(values["jwt_previous_secret"], "jwt_previous_secret")
+    return Settings(**values)
+
+
+def _look_up(environment: Mapping[str, str], name: str) -> str | None:
+    """A setting's text, from the variable or, for a secret, from the file it names."""
+    text = environment.get(variable(name))
+    if name not in SECRETS:
+        return text
+    path = environment.get(variable(name) + FILE)
+    if path is None:
+        return text
+    if text is not None:
+        raise SettingsError(f"{variable(name)} and {variable(name)}{FILE} are both set. Set one")
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise SettingsError(
+            f"{variable(name)}{FILE}: cannot read {path}: {reason}. Name a readable file"
+        ) from None
+    return lines[0].strip() if lines else ""
+
+
+def _refuse_misspelled(environment: Mapping[str, str], known: Mapping[str, object]) -> None:
+    names = {variable(name) for name in known} | {variable(name) + FILE for name in SECRETS}
+    for given in environment:
+        if given.startswith(PREFIX) and given not in names | ELSEWHERE:
+            close = difflib.get_close_matches(given, names, n=1, cutoff=0.85)
+            if close:
+                raise SettingsError(f"{given} is no setting. Did you mean {close[0]}?")
+
+
+def _check_uri(uri: str) -> None:
+    try:
+        parse_uri(uri)
+    except (InvalidURI, ConfigurationError, ValueError):
+        # PyMongo's message may quote the password.
+        raise SettingsError(
+            f"{variable('database_uri')} is not a MongoDB connection string. It looks like "
+            "mongodb://user:password@router1:27017,router2:27017/shardstack?authSource=admin"
+        ) from None

@@ -1,0 +1,112 @@
+"""What a route takes and answers, declared beside its view: enforced and documented from one text.
+
+    @auth.post("/login")
+    @operation(body=LogIn, answers={200: Answer(shape=Tokens)}, problems=(401, 429))
+    def login(body: Fields) -> Response:
+        '''Tokens for e-mail or national id and password.'''
+
+The docstring's first line is the summary in the description of the API, the rest its details.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import getdoc
+from typing import Any
+
+import msgspec
+from flask import Response
+
+from api.web import body as bodies
+from api.web.body import JSON, Rules
+
+View = Callable[..., Response]
+Fields = dict[str, Any]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A good answer: the shape of its body (None: it has none), media type, and its headers.
+
+    `headers` maps a name to what it means.
+    """
+
+    shape: Any = None
+    description: str = "OK"
+    media: str = JSON
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is to be known of a route from outside.
+
+    summary, details   sentences, from the view's docstring
+    answers            good answers by status
+    body               shapes of the request's body; several: by who sends it
+    media              media type of the request's body
+    query              struct of the query string
+    headers            request headers that it reads: name to meaning
+    problems           statuses of the problem details it may answer with besides the common ones
+    """
+
+    summary: str
+    details: str
+    answers: Mapping[int, Answer]
+    body: tuple[type[msgspec.Struct], ...] = ()
+    media: str = JSON
+    query: type[msgspec.Struct] | None = None
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
+    problems: tuple[int, ...] = ()
+
+
+def operation(  # noqa: PLR0913 - each argument is a part of the declaration
+    *,
+    answers: Mapping[int, Answer],
+    body: type[msgspec.Struct] | tuple[type[msgspec.Struct], ...] = (),
+    rules: Rules | None = None,
+    media: str = JSON,
+    query: type[msgspec.Struct] | None = None,
+    headers: Mapping[str, str] | None = None,
+    problems: tuple[int, ...] = (),
+    guard: Callable[..., None] | None = None,
+) -> Callable[[View], View]:
+    """Declare a view's operation. What is declared is read, checked and handed to the view.
+
+    With `query`, the view gets the struct as `query`; with one `body`, its fields as `body`, after
+    `rules`. With several bodies or none the view reads the body itself. `guard` gets the view's
+    arguments first: who may not do this learns nothing of what is wrong with the body.
+    """
+    shapes = body if isinstance(body, tuple) else (body,)
+    single = None if isinstance(body, tuple) else body
+    bodies.prepare(*shapes, *([query] if query is not None else []))
+
+    def declare(view: View) -> View:
+        @wraps(view)
+        def checked(**arguments: Any) -> Response:
+            if guard is not None:
+                guard(**arguments)
+            if query is not None:
+                arguments["query"] = bodies.query(query)
+            if single is not None:
+                arguments["body"] = bodies.read(single, rules or {})
+            return view(**arguments)
+
+        summary, _, details = (getdoc(view) or "").partition("\n")
+        declared = Operation(
+            summary=summary.strip(),
+            details=details.strip(),
+            answers=answers,
+            body=shapes,
+            media=media,
+            query=query,
+            headers=headers or {},
+            problems=problems,
+        )
+        checked.operation = declared  # type: ignore[attr-defined]  # read by `of`
+        return checked
+
+    return declare
+
+
+def of(view: View) -> Operation | None:
+    """The operation that was declared for a view."""
+    found: Operation | None = getattr(view, "operation", None)
+    return found
