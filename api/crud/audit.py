@@ -1,12 +1,35 @@
-"""The audit trail: security events, and what administrators change."""
+"""The audit trail: security events, and what administrators change.
 
-from collections.abc import Iterable
+An event names who did what to whom, from where, in which request, and the fields it touched. It
+holds no values and no secrets: names of fields only.
+
+Two kinds, and when they are written:
+
+* `recorded`: an administrator's change. The event is acknowledged by a majority *before* the change
+  begins, and marked afterwards if it came to nothing. A crash between the two leaves an event
+  without its change: the trail may tell too much, never too little. If the event cannot be
+  written, the change is not made.
+* `record`: what has happened (a log-in, a refusal, a session ended). It is written after the fact
+  and before the answer. If it cannot be written, the answer is 503: nobody gets in unrecorded,
+  and a session that was ended stays ended.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 
 from bson import ObjectId
+from flask import g, has_request_context
+from pymongo.errors import DuplicateKeyError
 
-from api.store import Documents, Store
+from api.store import Document, Documents, Store, StoreError, UnavailableError
+from api.store.deadline import attempt
+from api.store.shape import fresh
 
 COLLECTION = "audit"
+
+DONE = "done"
+REFUSED = "refused"
+UNKNOWN = "unknown"  # the database did not say whether the change took effect
 
 
 class Trail:
@@ -22,18 +45,60 @@ class Trail:
         actor: ObjectId | None = None,
         target: ObjectId | None = None,
         fields: Iterable[str] = (),
-        outcome: str = "done",
-    ) -> None:
+        outcome: str = DONE,
+    ) -> ObjectId:
         """One event: `users.change` by `actor` on `target`, with the names of fields it touched.
 
-        Acknowledged by a majority when this returns.
+        Acknowledged by a majority when this returns; its id.
         """
-        self._events.create(
+        document = fresh(
             {
                 "event": event,
                 "actor": actor,
                 "target": target,
-                "fields": list(fields) or None,
+                "fields": sorted(fields) or None,
                 "outcome": outcome,
-            }
+                **_whence(),
+            },
+            ObjectId(),
         )
+        with suppress(DuplicateKeyError):  # our own, sent again after its answer was lost
+            attempt(lambda: self._events.collection.insert_one(document), idempotent=True)
+        event_id: ObjectId = document["_id"]
+        return event_id
+
+    @contextmanager
+    def recorded(
+        self,
+        event: str,
+        *,
+        actor: ObjectId | None = None,
+        target: ObjectId | None = None,
+        fields: Iterable[str] = (),
+    ) -> Iterator[None]:
+        """Record a change before it is made; mark the event when the block raises."""
+        event_id = self.record(event, actor=actor, target=target, fields=fields)
+        try:
+            yield
+        except UnavailableError:
+            self._mark(event_id, UNKNOWN)
+            raise
+        except Exception:
+            self._mark(event_id, REFUSED)
+            raise
+
+    def _mark(self, event_id: ObjectId, outcome: str) -> None:
+        """Correct an event. The caller has an error of its own to tell: ours stays quiet."""
+        setting = {"$set": {"outcome": outcome}}
+        with suppress(StoreError):
+            attempt(
+                lambda: self._events.collection.update_one({"_id": event_id}, setting),
+                idempotent=True,
+            )
+
+
+def _whence() -> Document:
+    """The current request's id and the client's address."""
+    if not has_request_context():
+        return {}
+    return {"address": g.get("client_address"), "request_id": g.get("request_id")}
