@@ -30,7 +30,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     problems.install(app)
     explain_store_errors(app)
     body.limit(app, settings.body_limit)
-    requests.install(app, partial(deadline, settings.request_deadline))
+    requests.install(app, deadline, settings.request_deadline)
     tokens.install(app, settings)
     gate.install(app, store, settings)
 

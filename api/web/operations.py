@@ -14,7 +14,7 @@ from inspect import getdoc
 from typing import Any
 
 import msgspec
-from flask import Response
+from flask import Response, request
 
 from api.web import body as bodies
 from api.web.body import JSON, Rules
@@ -45,6 +45,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query              struct of the query string
     headers            request headers that it reads: name to meaning
     problems           statuses of the problem details it may answer with besides the common ones
+    deadline           seconds it may take, where that is not the usual request_deadline
+    body_limit         bytes its body may have, where that is not the usual body_limit
     """
 
     summary: str
@@ -55,6 +57,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: type[msgspec.Struct] | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     problems: tuple[int, ...] = ()
+    deadline: float | None = None
+    body_limit: int | None = None
 
 
 def operation(  # noqa: PLR0913 - each argument is a part of the declaration
@@ -67,12 +71,16 @@ def operation(  # noqa: PLR0913 - each argument is a part of the declaration
     headers: Mapping[str, str] | None = None,
     problems: tuple[int, ...] = (),
     guard: Callable[..., None] | None = None,
+    deadline: float | None = None,
+    body_limit: int | None = None,
 ) -> Callable[[View], View]:
     """Declare a view's operation. What is declared is read, checked and handed to the view.
 
     With `query`, the view gets the struct as `query`; with one `body`, its fields as `body`, after
     `rules`. With several bodies or none the view reads the body itself. `guard` gets the view's
     arguments first: who may not do this learns nothing of what is wrong with the body.
+    `deadline` and `body_limit` stand in for the settings of the same kind, also for bodies and
+    streamed answers that the view handles itself.
     """
     shapes = body if isinstance(body, tuple) else (body,)
     single = None if isinstance(body, tuple) else body
@@ -81,6 +89,8 @@ def operation(  # noqa: PLR0913 - each argument is a part of the declaration
     def declare(view: View) -> View:
         @wraps(view)
         def checked(**arguments: Any) -> Response:
+            if body_limit is not None:
+                request.max_content_length = body_limit
             if guard is not None:
                 guard(**arguments)
             if query is not None:
@@ -99,6 +109,8 @@ def operation(  # noqa: PLR0913 - each argument is a part of the declaration
             query=query,
             headers=headers or {},
             problems=problems,
+            deadline=deadline,
+            body_limit=body_limit,
         )
         checked.operation = declared  # type: ignore[attr-defined]  # read by `of`
         return checked
@@ -106,7 +118,7 @@ def operation(  # noqa: PLR0913 - each argument is a part of the declaration
     return declare
 
 
-def of(view: View) -> Operation | None:
+def of(view: Callable[..., Any] | None) -> Operation | None:
     """The operation that was declared for a view."""
     found: Operation | None = getattr(view, "operation", None)
     return found

@@ -2,16 +2,15 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+from api.web import operations
 
 log = structlog.get_logger("api")
 
@@ -29,27 +28,41 @@ SECURITY_HEADERS = {
 QUIET = frozenset({"/healthz", "/readyz"})  # probes come every few seconds; log them only failing
 
 
-class Bounded(Protocol):
-    """Makes the context that bounds one request."""
-
-    def __call__(self) -> AbstractContextManager[None]: ...
+Bounded = Callable[[float], AbstractContextManager[None]]  # bounds what runs in it by seconds
 
 
-class DeadlineMiddleware:
-    """Runs the whole request, its authentication too, within one deadline."""
+def bound(app: Flask, bounded: Bounded, usual: float) -> None:
+    """Run each request, its authentication too, within one deadline; a streamed answer as well.
 
-    def __init__(self, app: "WSGIApplication", bounded: Bounded) -> None:
-        self._app = app
-        self._bounded = bounded
+    An operation may declare a deadline of its own, for files and bulk.
+    """
+    dispatch = app.full_dispatch_request
 
-    def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        with self._bounded():
-            return self._app(environ, start)
+    def dispatch_bounded() -> Response:
+        found = operations.of(app.view_functions.get(request.endpoint or ""))
+        seconds = usual if found is None or found.deadline is None else found.deadline
+        ends = time.monotonic() + seconds
+        with bounded(seconds):
+            response: Response = dispatch()
+        if response.is_streamed:
+            # Its parts are made while the server sends them, after this function has returned.
+            parts = response.response
+            response.response = _within(parts, bounded, ends)
+            if hasattr(parts, "close"):
+                response.call_on_close(parts.close)
+        return response
+
+    app.full_dispatch_request = dispatch_bounded  # type: ignore[method-assign]
 
 
-def install(app: Flask, bounded: Bounded) -> None:
-    """Put all of it on the app."""
-    app.wsgi_app = DeadlineMiddleware(app.wsgi_app, bounded)  # type: ignore[assignment,method-assign]
+def _within(parts: Iterable[Any], bounded: Bounded, ends: float) -> Iterator[Any]:
+    with bounded(max(0.0, ends - time.monotonic())):
+        yield from parts
+
+
+def install(app: Flask, bounded: Bounded, usual: float) -> None:
+    """Put all of it on the app. `usual`: seconds a request has, unless its operation says so."""
+    bound(app, bounded, usual)
 
     @app.before_request
     def begin() -> None:

@@ -1,0 +1,97 @@
+"""Deadlines and limits of requests, as operations declare them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from flask import Flask, Response, request
+
+from api.web import body, problems, requests
+from api.web.operations import Answer, operation
+
+USUAL = 10.0
+LIMIT = 100
+OK = {200: Answer()}
+
+
+class Bounds:
+    """Notes the deadline that is in force."""
+
+    now: float | None = None
+
+    @contextmanager
+    def bounded(self, seconds: float) -> Iterator[None]:
+        self.now = seconds
+        try:
+            yield
+        finally:
+            self.now = None
+
+
+@pytest.fixture
+def bounds() -> Bounds:
+    return Bounds()
+
+
+@pytest.fixture
+def app(bounds: Bounds) -> Flask:
+    app = Flask("x")
+    problems.install(app)
+    body.limit(app, LIMIT)
+    requests.install(app, bounds.bounded, USUAL)
+
+    @app.get("/usual")
+    @operation(answers=OK)
+    def usual() -> Response:
+        return Response(str(bounds.now))
+
+    @app.get("/undeclared")
+    def undeclared() -> Response:
+        return Response(str(bounds.now))
+
+    @app.get("/slow")
+    @operation(answers=OK, deadline=600)
+    def slow() -> Response:
+        return Response(str(bounds.now))
+
+    @app.get("/streamed")
+    @operation(answers=OK, deadline=600)
+    def streamed() -> Response:
+        return Response(str(bounds.now) for _ in range(2))
+
+    @app.post("/small")
+    @operation(answers=OK)
+    def small() -> Response:
+        return Response(str(len(request.get_data())))
+
+    @app.post("/large")
+    @operation(answers=OK, body_limit=1000)
+    def large() -> Response:
+        return Response(str(len(request.get_data())))
+
+    return app
+
+
+def test_deadlines(app: Flask, bounds: Bounds) -> None:
+    client = app.test_client()
+    assert client.get("/usual").text == "10.0"
+    assert client.get("/undeclared").text == "10.0"
+    assert client.get("/slow").text == "600"
+    assert bounds.now is None
+
+
+def test_a_streamed_answer_has_the_rest_of_the_deadline(app: Flask, bounds: Bounds) -> None:
+    answer = app.test_client().get("/streamed")
+    left = float(answer.text[: len(answer.text) // 2])
+    assert 590 < left < 600
+    assert bounds.now is None
+
+
+def test_limits(app: Flask) -> None:
+    client = app.test_client()
+    assert client.post("/small", data=b"x" * LIMIT).text == str(LIMIT)
+    assert client.post("/small", data=b"x" * (LIMIT + 1)).status_code == 413
+    assert client.post("/large", data=b"x" * 1000).text == "1000"
+    assert client.post("/large", data=b"x" * 1001).status_code == 413
