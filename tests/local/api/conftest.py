@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +164,11 @@ def log_in(client: FlaskClient, email: str, password: str = PASSWORD) -> dict[st
 
 
 class RunningServer:
-    """`python -m api serve` in a process of its own."""
+    """`python -m api serve` in a process of its own, or another program that does the same."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, environment: dict[str, str], log: Path, program: Sequence[str] = ("-m", "api")
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -174,7 +176,7 @@ class RunningServer:
         self.log = log
         with log.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "api", "serve", "--state", str(log.parent / "none")],
+                [sys.executable, *program, "serve", "--state", str(log.parent / "none")],
                 env={**os.environ, **environment, "SHARDSTACK_PORT": str(self.port)},
                 stdout=out,
                 stderr=out,

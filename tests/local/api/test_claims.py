@@ -1,16 +1,11 @@
 """Unique values under races and crashes: never two holders, never nobody for good."""
 
-import os
 import random
 import secrets
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,7 +19,6 @@ from api.store import Documents, DuplicateError, Store, UnavailableError
 from api.store.deadline import deadline
 
 T = TypeVar("T")
-CHILD = Path(__file__).with_name("crash_child.py")
 
 
 def fields(email: str) -> dict[str, Any]:
@@ -83,106 +77,6 @@ def test_200_signups_with_one_address(
         if person["national_id"] != found["national_id"]:
             key = person["national_id"].replace("-", "")
             assert users.claims.collection.find_one({"_id": f"users.national_id:{key}"}) is None
-
-
-# --- crashes ----------------------------------------------------------------------------------
-
-
-def crash(environment: dict[str, str], what: str, writes: int, first: str, second: str) -> None:
-    """One child that dies after so many writes (or ends, when it makes fewer)."""
-    child = subprocess.run(
-        [sys.executable, str(CHILD), what, str(writes), first, second],
-        env={**os.environ, **environment},
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
-    assert child.returncode == -signal.SIGKILL, child.stderr.decode()
-
-
-def in_parallel(environment: dict[str, str], what: str, writes: int, ready: Any) -> list[Any]:
-    """A crash after 0, 1, … writes each; `ready` prepares and returns two addresses."""
-    pairs = [ready() for _ in range(writes + 1)]
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda n: crash(environment, what, n, *pairs[n]), range(writes + 1)))
-    return list(enumerate(pairs))
-
-
-def two() -> tuple[str, str]:
-    mark = secrets.token_hex(6)
-    return f"{mark}.a@example.com", f"{mark}.b@example.com"
-
-
-def test_crash_while_creating(environment: dict[str, str], users: Documents) -> None:
-    """Two claims, then the document: it commits with the third write."""
-    for writes, (email, _) in in_parallel(environment, "create", 3, two):
-        held = live(users, email)
-        assert len(held) == (1 if writes == 3 else 0)
-        if writes == 3:
-            with pytest.raises(DuplicateError):
-                users.create(fields(email))
-            found = users.find_unique("email", email)
-            assert found is not None
-            assert found["_id"] == held[0]["_id"]
-        else:
-            made = eventually(lambda email=email: users.create(fields(email)))
-            assert [d["_id"] for d in live(users, email)] == [made["_id"]]
-            found = users.find_unique("national_id", f"N{email}")
-            assert found is not None
-            assert found["_id"] == made["_id"]
-
-
-def test_crash_while_changing(environment: dict[str, str], users: Documents) -> None:
-    """Claim, document, removal of the old claim: it commits with the second write."""
-
-    def ready() -> tuple[str, str]:
-        first, second = two()
-        users.create(fields(first))
-        return first, second
-
-    for writes, (old, new) in in_parallel(environment, "change", 3, ready):
-        committed = writes >= 2
-        owner = users.find_unique("email", new if committed else old)
-        assert owner is not None
-        if committed:
-            assert users.find_unique("email", old) is None
-            users.create({"email": old, "national_id": f"M{old}", "name": "T"})  # free at once
-            with pytest.raises(DuplicateError):
-                users.create({"email": new, "national_id": f"M{new}", "name": "T"})
-        else:
-            taken = eventually(
-                lambda new=new: users.create({"email": new, "national_id": f"M{new}", "name": "T"})
-            )
-            with pytest.raises(DuplicateError):  # the owner comes too late for it
-                users.change(owner["_id"], {"email": new})
-            assert [d["_id"] for d in live(users, new)] == [taken["_id"]]
-        changed = users.change(owner["_id"], {"email": f"third.{new}"})
-        assert changed is not None
-
-
-def test_the_owner_itself_need_not_wait(environment: dict[str, str], users: Documents) -> None:
-    old, new = two()
-    made = users.create(fields(old))
-    crash(environment, "change", 1, old, new)
-    changed = users.change(made["_id"], {"email": new})
-    assert changed is not None
-    assert changed["email"] == new
-
-
-def test_crash_while_deleting(environment: dict[str, str], users: Documents) -> None:
-    """The document, then its two claims: it commits with the first write."""
-
-    def ready() -> tuple[str, str]:
-        first, second = two()
-        users.create(fields(first))
-        return first, second
-
-    for writes, (email, _) in in_parallel(environment, "delete", 3, ready):
-        assert len(live(users, email)) == (0 if writes else 1)
-        if writes:
-            assert users.find_unique("email", email) is None
-            eventually(lambda email=email: users.create(fields(email)))
-            assert len(live(users, email)) == 1
 
 
 # --- the slow one that wakes up too late ------------------------------------------------------
