@@ -64,6 +64,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
+from api.store import observe
 from api.store.deadline import attempt, pause
 from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
 
@@ -190,6 +191,7 @@ class Claims:
         try:
             attempt(lambda: self.collection.insert_one(as_document(claim)), idempotent=True)
         except DuplicateKeyError:
+            observe.conflict()
             return False
         return True
 

@@ -30,6 +30,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
+from api.store import observe
 from api.store.errors import UnavailableError
 
 T = TypeVar("T")
@@ -90,17 +91,22 @@ def attempt(call: Callable[[], T], *, idempotent: bool) -> T:
     refused command) come out unchanged.
     """
     turn = 0
-    while True:
-        try:
-            return call()
-        except PyMongoError as error:
-            if not is_transient(error):
-                raise
-            # PyMongo raises these two only when no attempt of the call has reached a server.
-            unsent = isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError)
-            spent = error.timeout and remaining() < LONGEST_PAUSE
-            if spent or not (unsent or idempotent) or not pause(turn):
-                raise UnavailableError(
-                    f"the database did not answer: {type(error).__name__}"
-                ) from error
-            turn += 1
+    began = time.perf_counter()
+    try:
+        while True:
+            try:
+                return call()
+            except PyMongoError as error:
+                if not is_transient(error):
+                    raise
+                # PyMongo raises these two only when no attempt of the call has reached a server.
+                unsent = isinstance(error, ServerSelectionTimeoutError | WaitQueueTimeoutError)
+                spent = error.timeout and remaining() < LONGEST_PAUSE
+                if spent or not (unsent or idempotent) or not pause(turn):
+                    raise UnavailableError(
+                        f"the database did not answer: {type(error).__name__}"
+                    ) from error
+                observe.retried()
+                turn += 1
+    finally:
+        observe.called(time.perf_counter() - began)
