@@ -1,0 +1,40 @@
+"""Eve with the same collection shape, for its own virtual environment (requirements-eve.txt).
+
+Tuned as its manual allows: JSON only, no counting of a page's total (OPTIMIZE_PAGINATION_FOR_SPEED)
+and indexes on the unique fields. The connection string comes in BENCH_URI.
+"""
+
+import os
+
+from eve import Eve
+
+TEXT = {"type": "string", "minlength": 1, "maxlength": 500}
+
+SETTINGS = {
+    "MONGO_URI": os.environ["BENCH_URI"],
+    "MONGO_WRITE_CONCERN": {"w": "majority"},
+    "RENDERERS": ["eve.render.JSONRenderer"],
+    "OPTIMIZE_PAGINATION_FOR_SPEED": True,
+    "PAGINATION_LIMIT": 100,
+    "URL_PREFIX": "api",
+    "API_VERSION": "v1",
+    "DOMAIN": {
+        "users": {
+            "resource_methods": ["GET", "POST"],
+            "item_methods": ["GET", "PATCH"],
+            "datasource": {"default_sort": [("_id", 1)]},
+            "schema": {
+                "name": {**TEXT, "required": True},
+                "national_id": {**TEXT, "required": True, "unique": True},
+                "email": {**TEXT, "required": True, "unique": True},
+                "phone": TEXT,
+                "address": TEXT,
+                "occupation": TEXT,
+                "role": {"type": "string", "default": "user", "allowed": ["user", "admin"]},
+                "disabled": {"type": "boolean", "default": False},
+            },
+        }
+    },
+}
+
+app = Eve(settings=SETTINGS)
