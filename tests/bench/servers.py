@@ -109,7 +109,11 @@ def _gunicorn(name: str, python: Path, app: str, uri: str, folder: Path) -> Serv
     """gunicorn as the API sets it, save for logs and port."""
     given = settings.load(environment(uri, folder))
     skipped = ("bind", "logger_class", "proc_name")
-    shared: dict[str, Any] = {k: v for k, v in configuration(given).items() if k not in skipped}
+    shared: dict[str, Any] = {
+        key: value
+        for key, value in configuration(given).items()
+        if key not in skipped and not callable(value)  # hooks of the API's own
+    }
     shared["loglevel"] = "error"
     if name == "eve":
         shared["chdir"] = str(HERE)  # its virtual environment knows nothing of our packages
