@@ -14,6 +14,7 @@ from api import resources
 from api.store import Store
 from api.store.claims import COLLECTION as CLAIMS
 from api.store.deadline import attempt
+from api.store.files import CHUNK_KEY, CHUNKS, FILES, MARK
 
 COMMAND_NOT_FOUND = 59
 INVALID_OPTIONS = 72
@@ -27,13 +28,16 @@ class SchemaError(Exception):
 
 def wanted() -> dict[str, Mapping[str, str | int]]:
     """Collections and their shard keys."""
-    return {CLAIMS: HASHED_ID, **{r.name: r.shard_key for r in resources.ALL}}
+    files = {FILES: HASHED_ID, CHUNKS: CHUNK_KEY}
+    return {CLAIMS: HASHED_ID, **files, **{r.name: r.shard_key for r in resources.ALL}}
 
 
 def apply(store: Store) -> list[str]:
     """Make it so. Returns a line per collection that says what was changed."""
     with ThreadPoolExecutor() as pool:  # each waits for the config servers; let them wait at once
-        return list(pool.map(lambda item: _shard(store, *item), wanted().items()))
+        done = list(pool.map(lambda item: _shard(store, *item), wanted().items()))
+    attempt(lambda: store.collection(FILES).create_index(MARK, sparse=True), idempotent=True)
+    return done
 
 
 def _shard(store: Store, name: str, key: Mapping[str, str | int]) -> str:
@@ -43,13 +47,13 @@ def _shard(store: Store, name: str, key: Mapping[str, str | int]) -> str:
         done = f"{namespace} is sharded by {{{shown}}} already"
     else:
         done = f"{namespace} is now sharded by {{{shown}}}"
-    command = {"shardCollection": namespace, "key": dict(key)}
+    command = {"shardCollection": namespace, "key": dict(key), "unique": name == CHUNKS}
     try:
         _send(store, command)
     except OperationFailure as error:
         if error.code == INVALID_OPTIONS:
             # Somebody wrote to the collection before it was sharded; then the index comes first.
-            store.collection(name).create_index(list(key.items()))
+            store.collection(name).create_index(list(key.items()), unique=name == CHUNKS)
             _send(store, command)
             return done
         if error.code == COMMAND_NOT_FOUND:
