@@ -44,7 +44,9 @@ class Routes:
             if after is None:
                 raise invalid(in_query("after", "Give the `next` of the page before."))
         # One more than asked for tells whether there is a next page, without a count.
-        found = self._documents.page(self._resource.shown, limit + 1, after)
+        found = self._documents.page(
+            self._resource.shown, limit + 1, after=None if after is None else (after, after)
+        )
         items = [self._resource.show_projected(document) for document in found[:limit]]
         return body.reply({"items": items, "next": items[-1]["id"] if found[limit:] else None})
 

@@ -4,10 +4,16 @@ Knows MongoDB and nothing of HTTP, settings or resources.
 """
 
 from api.store.bulk import BulkReport
-from api.store.claims import Unique
+from api.store.claim import Unique
 from api.store.client import Store, StoreOptions
 from api.store.documents import Documents
-from api.store.errors import DuplicateError, StoreError, UnavailableError, VersionMovedError
+from api.store.errors import (
+    DuplicateError,
+    StoreError,
+    ThrottledError,
+    UnavailableError,
+    VersionMovedError,
+)
 from api.store.shape import Document
 
 __all__ = [
@@ -18,6 +24,7 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreOptions",
+    "ThrottledError",
     "UnavailableError",
     "Unique",
     "VersionMovedError",

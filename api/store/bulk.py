@@ -1,20 +1,20 @@
 """Many documents at once, under the same claims: a few round trips for hundreds."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from bson import ObjectId
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError
 
-from api.store.claims import Claims, as_document
+from api.store.claim import as_document
+from api.store.claims import Claims
 from api.store.deadline import attempt
-from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
+from api.store.errors import DuplicateError, VersionMovedError
+from api.store.inserts import insert_all
 from api.store.shape import LIVE, Document, fresh
 
 BATCH = 500  # documents; with two unique fields, 1,000 claims in one command
-DUPLICATE_KEY = 11000
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class _Batch:
         if ids is not None:
             self._report.existing += self._drop_live(documents)
         self._claim(documents, own_ids=ids is None)
-        clashes = _insert(self._owners, documents.values())
+        clashes = insert_all(self._owners, documents.values())
         self._report.created += len(documents) - len(clashes)
         left = {index: documents[index] for index in (list(documents)[n] for n in clashes)}
         found = self._drop_live(left)
@@ -103,7 +103,9 @@ class _Batch:
             for index, document in documents.items()
             for claim in self._claims.of(document, document["_id"], 1)
         ]
-        collisions = _insert(self._claims.collection, [as_document(claim) for _, claim in wanted])
+        collisions = insert_all(
+            self._claims.collection, [as_document(claim) for _, claim in wanted]
+        )
         lost: dict[int, str] = {}
         for index, claim in (wanted[position] for position in collisions):
             try:
@@ -120,20 +122,3 @@ class _Batch:
 
     def _refuse(self, index: int, field: str) -> None:
         self._report.refused.append(Refused(self._offset + index, field))
-
-
-def _insert(into: Collection[Document], documents: Iterable[Document]) -> list[int]:
-    """Insert unordered; return the positions whose `_id` existed already."""
-    batch = list(documents)
-    if not batch:
-        return []
-    try:
-        attempt(lambda: into.insert_many(batch, ordered=False), idempotent=True)
-    except BulkWriteError as error:
-        errors = error.details["writeErrors"]
-        if any(e["code"] != DUPLICATE_KEY for e in errors):
-            raise
-        if error.details.get("writeConcernErrors"):
-            raise UnavailableError("no majority acknowledged the bulk insert") from error
-        return [e["index"] for e in errors]
-    return []

@@ -1,47 +1,55 @@
-"""Changing a unique value: claim the new one, change the document, free the old one.
+"""Changes that depend on what the document is: of unique values, and under a check of the whole.
 
-The protocol, and why it is right, is in claims.py.
+The document is read, judged, and written on condition that it is still at the version read. A
+unique value is claimed before, and the old one freed after; why that is right is in claims.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
-from api.store.claims import Claim
+from api.store.claim import Claim
 from api.store.deadline import pause
 from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
-from api.store.shape import Document
+from api.store.shape import Document, Versions, versions
 
 if TYPE_CHECKING:
     from api.store.documents import Documents
 
+Check = Callable[[Document], None]  # gets the document as it would be; raises to prevent it
+
 TURNS = 8  # against concurrent changes of the same document, before the caller gets 503
 
 
-def change_unique(
+def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
     documents: "Documents",
     document_id: ObjectId,
     changes: Mapping[str, Any],
+    *,
     unique: Sequence[str],
-    expected: int | None,
+    expected: Versions,
+    where: Mapping[str, Any],
+    check: Check | None,
 ) -> Document | None:
-    """`Documents.change` for changes that name the fields `unique`."""
+    """`Documents.change` for changes that name the fields `unique`, or are checked by `check`."""
     claims = documents.claims
     for turn in range(TURNS):
-        before = documents.get_committed(document_id)
+        before = documents.get_committed(document_id, where)
         if before is None or "version" not in before:
             return None
-        if expected not in (None, before["version"]):
+        if not expected.admit(before["version"]):
             raise VersionMovedError
+        if check is not None:
+            check({**before, **changes})
         moving = {
             field: changes[field]
             for field in unique
             if changes[field] is None or not claims.holds(before, field, changes[field])
         }
         wanted = claims.of(moving, document_id, before["version"] + 1)
-        after = _claim_and_apply(documents, before, wanted, changes)
+        after = _claim_and_apply(documents, before, wanted, changes, where)
         if after is not None:
             old = {field: before.get(field) for field in moving}
             claims.tidy(claims.of(old, document_id, after["version"]))
@@ -53,9 +61,14 @@ def change_unique(
 
 
 def _claim_and_apply(
-    documents: "Documents", before: Document, wanted: Sequence[Claim], changes: Mapping[str, Any]
+    documents: "Documents",
+    before: Document,
+    wanted: Sequence[Claim],
+    changes: Mapping[str, Any],
+    where: Mapping[str, Any],
 ) -> Document | None:
     """None: the document is no longer at the version we read."""
+    at = versions(before["version"])
     taken: list[Claim] = []
     try:
         for claim in wanted:
@@ -68,10 +81,10 @@ def _claim_and_apply(
             # A sibling change of this document may lean on what we took, so it is not ours to
             # free while the document stands where it is. Raising the version makes it dead.
             with suppress(UnavailableError):
-                documents.apply(before["_id"], before["version"], {})
+                documents.apply(before["_id"], at, {})
                 _free_dead(documents, taken)
         raise
-    return documents.apply(before["_id"], before["version"], changes)
+    return documents.apply(before["_id"], at, changes, where)
 
 
 def _free_dead(documents: "Documents", mine: Sequence[Claim]) -> None:

@@ -42,6 +42,16 @@ slow sign-up may be sent back to begin anew under a new `_id`, but two documents
 value. A tombstone costs some fifty bytes per sign-up that died midway, and stays: removing it would
 bring a clock back into the argument.
 
+A create sends its claims in one unordered insert, so that they cost one round trip however many
+they are. What a claim means does not depend on when its siblings are made, so nothing above
+changes. But who took claims one by one, in the declared order, could never wait in a circle, and
+now two creators of the same person may each hold what the other wants; both would be refused, and
+nobody would have the values. Hence the order is restored where it matters: who collides first lets
+go of its claims *behind* the first collision (its `_id` is known to nobody, so they are its own to
+remove), then takes what is left one by one, in order, and looks at a PENDING claim for a moment
+longer before it gives up. Whoever waits then holds only claims that come before what it waits for:
+there is no circle, and the creator that is furthest gets through.
+
 Crashes, step by step. Between a claim and the commit: PENDING, so after the grace time anybody can
 take the value; the same owner can at once. Between commit and the removal of old claims: these are
 DEAD, and free for anybody at once. After a delete, before its claims are gone: PENDING, then
@@ -52,65 +62,26 @@ failover rolls back. A claim is never moved to an *earlier* version: it would ta
 under a sibling write that has already seen the later document.
 """
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from enum import Enum, auto
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 from bson import ObjectId
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
 from api.store import observe
+from api.store.claim import Claim, Found, Unique, Verdict, as_document
 from api.store.deadline import attempt, pause
 from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
+from api.store.inserts import insert_all
 
 COLLECTION = "claims"
 MAJORITY = ReadConcern("majority")
-
-
-def as_is(value: str) -> str:
-    """The key of a value that is compared as it is stored."""
-    return value
-
-
-class Unique(msgspec.Struct, frozen=True):
-    """A field no two documents of a collection share.
-
-    `key` folds the stored value to what is compared (`AB-12` and `ab 12` may be one number).
-    """
-
-    field: str
-    key: Callable[[str], str] = as_is
-
-
-class Claim(NamedTuple):
-    """That `owner`, once at `version`, holds `value` in `field`."""
-
-    id: str
-    field: str
-    value: str  # folded by the field's key
-    owner: ObjectId
-    version: int
-
-
-class Verdict(Enum):
-    """See the module's text."""
-
-    HELD = auto()
-    DEAD = auto()
-    PENDING = auto()
-
-
-class Found(NamedTuple):
-    """A claim as it stands in the database."""
-
-    owner: ObjectId
-    version: int
-    at: datetime
+PATIENCE = 0.5  # seconds a creator waits for the verdict on a claim that stands in its way
 
 
 class Claims:
@@ -143,16 +114,36 @@ class Claims:
         key = self._uniques[field].key(value)
         return Claim(f"{self._owners.name}.{field}:{key}", field, key, owner, version)
 
-    def take(self, wanted: Claim) -> None:
+    def take_all(self, wanted: Sequence[Claim]) -> None:
+        """Make all the claims of a document that is not yet there, or none: `DuplicateError`.
+
+        In one round trip, when nothing is in the way; see the module's text for when something is.
+        """
+        clashes = insert_all(self.collection, [as_document(claim) for claim in wanted])
+        if not clashes:
+            return
+        observe.conflict(len(clashes))
+        first = min(clashes)
+        self.tidy(claim for place, claim in enumerate(wanted) if place > first)
+        try:
+            for claim in wanted[first:]:
+                self.take(claim, PATIENCE)
+        except DuplicateError:
+            self.tidy(wanted)
+            raise
+
+    def take(self, wanted: Claim, patience: float = 0) -> None:
         """Make the claim, or raise `DuplicateError` naming its field.
 
+        A claim that is PENDING is looked at again for `patience` seconds.
         Raises `VersionMovedError` when the owner itself has claimed the value for a later version.
-        Every turn of the loop follows somebody else's progress, so it ends.
+        Every turn of the loop follows somebody else's progress, or is bounded, so it ends.
         """
         turn = 0
+        ends = time.monotonic() + patience
         while not self._insert(wanted):
             found = self._find(wanted.id)
-            if found is not None and self._settle(found, wanted):
+            if found is not None and self._settle(found, wanted, time.monotonic() < ends):
                 return
             if not pause(turn):
                 raise UnavailableError(f"no verdict on the claim for {wanted.field} in time")
@@ -199,7 +190,7 @@ class Claims:
         raw = attempt(lambda: self._read.find_one({"_id": claim_id}), idempotent=True)
         return None if raw is None else Found(raw["owner"], raw["version"], raw["at"])
 
-    def _settle(self, found: Found, wanted: Claim) -> bool:
+    def _settle(self, found: Found, wanted: Claim, patient: bool) -> bool:
         """Whether `wanted` now stands in place of `found`. False: look again."""
         if found.owner == wanted.owner:
             if found.version > wanted.version:
@@ -211,6 +202,8 @@ class Claims:
         if verdict is Verdict.DEAD:
             return self._move(found, wanted)
         if datetime.now(UTC) - found.at < self._grace:
+            if patient:
+                return False
             raise DuplicateError(wanted.field)
         self._fence(found)
         return False
@@ -246,13 +239,3 @@ class Claims:
         # Repeated after a lost answer it matches nothing, and the next look finds it is ours.
         result = attempt(lambda: self.collection.update_one(condition, change), idempotent=True)
         return result.modified_count == 1
-
-
-def as_document(claim: Claim) -> dict[str, Any]:
-    """The claim as it is stored."""
-    return {
-        "_id": claim.id,
-        "owner": claim.owner,
-        "version": claim.version,
-        "at": datetime.now(UTC),
-    }

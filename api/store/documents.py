@@ -9,16 +9,23 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from api.store.bulk import BulkReport, create_many
-from api.store.changes import change_unique
-from api.store.claims import COLLECTION, MAJORITY, Claim, Claims, Unique
+from api.store.changes import Check, change_from_read
+from api.store.claim import Unique
+from api.store.claims import COLLECTION, MAJORITY, Claims
 from api.store.client import Store
 from api.store.deadline import attempt, pause
-from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
-from api.store.shape import LIVE, Document, fresh, now
+from api.store.errors import OvertakenError, UnavailableError, VersionMovedError
+from api.store.pages import BY_ID, After, Sort, page_query, read_page
+from api.store.shape import ANY, Document, Versions, fresh, now, versions
 
 
 class Documents:
-    """The documents of one collection, with its unique fields."""
+    """The documents of one collection, with its unique fields.
+
+    Where a method takes `where`, the document must meet this condition, too, or counts as missing.
+    In a collection whose shard key is not `_id` it holds the other fields of the key: every write
+    needs them, and a read without them asks every shard.
+    """
 
     def __init__(self, store: Store, name: str, uniques: tuple[Unique, ...] = ()) -> None:
         self.name = name
@@ -37,25 +44,32 @@ class Documents:
         claims = self._store.collection(COLLECTION)
         return Claims(claims, self.collection, self._uniques, grace)
 
-    def get(self, document_id: ObjectId, fields: Sequence[str] | None = None) -> Document | None:
+    def get(
+        self,
+        document_id: ObjectId,
+        fields: Sequence[str] | None = None,
+        where: Mapping[str, Any] = ANY,
+    ) -> Document | None:
         """One document, or None. `fields` limits what is read (`version` comes always).
 
         Read from the primary with read concern local: it sees every acknowledged write, also just
         after a failover, when the majority snapshot of a new primary may still be behind.
         """
         shown = None if fields is None else (*fields, "version")
-        found = attempt(
-            lambda: self.collection.find_one({"_id": document_id}, shown), idempotent=True
-        )
+        query = {**where, "_id": document_id}
+        found = attempt(lambda: self.collection.find_one(query, shown), idempotent=True)
         return found if found is not None and "version" in found else None
 
-    def get_committed(self, document_id: ObjectId) -> Document | None:
+    def get_committed(
+        self, document_id: ObjectId, where: Mapping[str, Any] = ANY
+    ) -> Document | None:
         """One document as a majority has it, a tombstone too: to base a conditional write on.
 
         A version read with read concern local may be rolled back and then given a second time.
         """
         majority = self.collection.with_options(read_concern=MAJORITY)
-        return attempt(lambda: majority.find_one({"_id": document_id}), idempotent=True)
+        query = {**where, "_id": document_id}
+        return attempt(lambda: majority.find_one(query), idempotent=True)
 
     def find_unique(self, field: str, value: str) -> Document | None:
         """The document that holds `value` in a unique field: two targeted reads."""
@@ -65,41 +79,57 @@ class Documents:
         return found if found is not None and claims.holds(found, field, value) else None
 
     def page(
-        self, fields: Sequence[str], limit: int, after: ObjectId | None = None
+        self,
+        fields: Sequence[str],
+        limit: int,
+        *,
+        where: Mapping[str, Any] = ANY,
+        sort: Sort = BY_ID,
+        after: After | None = None,
     ) -> list[Document]:
-        """Up to `limit` documents in the order of `_id`, those after `after`."""
-        query: Document = {"version": LIVE}
-        if after is not None:
-            query["_id"] = {"$gt": after}
+        """Up to `limit` documents in this order, those that follow `after`; see pages.py."""
+        return read_page(self.collection, fields, limit, page_query(where, sort, after), sort)
 
-        # All in the first batch: above 101 documents a page otherwise costs a second round trip.
-        def read() -> list[Document]:
-            found = self.collection.find(query, fields, sort=[("_id", 1)], limit=limit)
-            return list(found.batch_size(limit + 1))
+    def create(self, fields: Mapping[str, Any], document_id: ObjectId | None = None) -> Document:
+        """A new document. Raises `DuplicateError`.
 
-        return attempt(read, idempotent=True)
-
-    def create(self, fields: Mapping[str, Any]) -> Document:
-        """A new document. Raises `DuplicateError`."""
+        With `document_id`, which must have been made for this one call, under this `_id` and no
+        other; raises `OvertakenError` where a tombstone has its place.
+        """
         claims = self.claims
         turn = 0
         while True:
-            document = fresh(fields, ObjectId())
-            taken: list[Claim] = []
-            try:
-                for claim in claims.of(document, document["_id"], 1):
-                    claims.take(claim)
-                    taken.append(claim)
-            except DuplicateError:
-                # Nobody else knows this _id and no insert of it was sent: the claims are ours.
-                claims.tidy(taken)
-                raise
+            document = fresh(fields, document_id or ObjectId())
+            wanted = claims.of(document, document["_id"], 1)
+            # Nobody else leans on claims under this _id, and no insert of it was sent: a refusal
+            # frees them.
+            claims.take_all(wanted)
             if self._commit(document):
                 return document
             # We were so slow that a claim was taken over and our _id fenced. Begin anew.
-            claims.tidy(taken)
+            claims.tidy(wanted)
+            if document_id is not None or not pause(turn):
+                raise OvertakenError("overtaken while creating")
+            turn += 1
+
+    def fence(self, document_id: ObjectId, key: Mapping[str, Any] = ANY) -> Document | None:
+        """Make it impossible to create a document under this `_id`; or the document that is there.
+
+        `key` holds the other fields of the shard key. What this leaves is a tombstone (claims.py).
+        """
+        stone = {**key, "_id": document_id, "tombstone": now()}
+        turn = 0
+        while True:
+            try:
+                attempt(lambda: self.collection.insert_one(stone), idempotent=True)
+            except DuplicateKeyError:
+                found = self.get_committed(document_id, key)
+                if found is not None:
+                    return found if "version" in found else None
+            else:
+                return None
             if not pause(turn):
-                raise UnavailableError("overtaken while creating, and out of time")
+                raise UnavailableError("no majority for a document in time")
             turn += 1
 
     def create_many(
@@ -112,25 +142,49 @@ class Documents:
         return create_many(self.collection, self.claims, items, ids, progress)
 
     def change(
-        self, document_id: ObjectId, changes: Mapping[str, Any], version: int | None = None
+        self,
+        document_id: ObjectId,
+        changes: Mapping[str, Any],
+        version: int | Versions | None = None,
+        *,
+        where: Mapping[str, Any] = ANY,
+        check: Check | None = None,
     ) -> Document | None:
         """Set fields (None removes one), raise the version, return the new document.
 
         None when there is no such document. With `version`, raises `VersionMovedError` unless the
-        document is at it. Raises `DuplicateError`.
+        document is at (one of) it. `check` gets the document as it would be, and raises what it
+        likes; it is the document that is written, whatever else happens meanwhile.
+        Raises `DuplicateError`.
         """
+        expected = versions(version)
         unique = [u.field for u in self._uniques if u.field in changes]
-        if unique:
-            return change_unique(self, document_id, changes, unique, version)
-        changed = self.apply(document_id, version, changes)
-        self._explain_miss(changed is not None, document_id, version)
+        if unique or check is not None:
+            return change_from_read(
+                self,
+                document_id,
+                changes,
+                unique=unique,
+                expected=expected,
+                where=where,
+                check=check,
+            )
+        changed = self.apply(document_id, expected, changes, where)
+        self._explain_miss(changed is not None, document_id, expected, where)
         return changed
 
-    def delete(self, document_id: ObjectId, version: int | None = None) -> bool:
+    def delete(
+        self,
+        document_id: ObjectId,
+        version: int | Versions | None = None,
+        *,
+        where: Mapping[str, Any] = ANY,
+    ) -> bool:
         """Delete the document, then its claims. False when there was none."""
-        condition = {"_id": document_id, "version": LIVE if version is None else version}
+        expected = versions(version)
+        condition = {**where, "_id": document_id, "version": expected.condition()}
         gone = attempt(lambda: self.collection.find_one_and_delete(condition), idempotent=False)
-        self._explain_miss(gone is not None, document_id, version)
+        self._explain_miss(gone is not None, document_id, expected, where)
         if gone is None:
             return False
         claims = self.claims
@@ -138,7 +192,11 @@ class Documents:
         return True
 
     def apply(
-        self, document_id: ObjectId, version: int | None, changes: Mapping[str, Any]
+        self,
+        document_id: ObjectId,
+        expected: Versions,
+        changes: Mapping[str, Any],
+        where: Mapping[str, Any] = ANY,
     ) -> Document | None:
         """The commit of a change: one conditional write on one shard. None: no match."""
         setting = {field: value for field, value in changes.items() if value is not None}
@@ -148,16 +206,18 @@ class Documents:
             update["$unset"] = removing
         return attempt(
             lambda: self.collection.find_one_and_update(
-                {"_id": document_id, "version": LIVE if version is None else version},
+                {**where, "_id": document_id, "version": expected.condition()},
                 update,
                 return_document=ReturnDocument.AFTER,
             ),
             idempotent=False,
         )
 
-    def _explain_miss(self, hit: bool, document_id: ObjectId, version: int | None) -> None:
+    def _explain_miss(
+        self, hit: bool, document_id: ObjectId, expected: Versions, where: Mapping[str, Any]
+    ) -> None:
         """Raise `VersionMovedError` if a conditional write missed a document that is there."""
-        if not hit and version is not None and self.get(document_id, ()) is not None:
+        if not hit and expected != Versions() and self.get(document_id, (), where) is not None:
             raise VersionMovedError
 
     def _commit(self, document: Document) -> bool:

@@ -6,13 +6,41 @@ version is no document: a tombstone (claims.py), never seen from outside.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import ObjectId
 
 Document = dict[str, Any]
 
 LIVE: Mapping[str, Any] = {"$exists": True}  # the version of anything that is a document
+ANY: Mapping[str, Any] = {}  # no condition besides
+
+
+class Versions(NamedTuple):
+    """The versions at which a write may meet its document.
+
+    only    one of these; None: whichever it is at
+    never   none of these
+    """
+
+    only: frozenset[int] | None = None
+    never: frozenset[int] = frozenset()
+
+    def admit(self, version: int) -> bool:
+        """Whether a document at `version` may be written."""
+        return (self.only is None or version in self.only) and version not in self.never
+
+    def condition(self) -> Any:
+        """The same as a filter on `version`; what is no document never matches."""
+        found = dict(LIVE) if self.only is None else {"$in": sorted(self.only)}
+        return {**found, "$nin": sorted(self.never)} if self.never else found
+
+
+def versions(expected: int | Versions | None) -> Versions:
+    """A single expected version, or none, in the general form."""
+    if isinstance(expected, Versions):
+        return expected
+    return Versions() if expected is None else Versions(frozenset((expected,)))
 
 
 def fresh(fields: Mapping[str, Any], document_id: ObjectId) -> Document:
