@@ -6,12 +6,23 @@ from flask import Flask, Response
 
 from api import resources
 from api.auth import gate, routes, tokens
+from api.crud.audit import Trail
 from api.crud.routes import blueprint
 from api.settings import Settings
-from api.store import DuplicateError, Store, UnavailableError, VersionMovedError
+from api.settings.networks import networks
+from api.store import (
+    DuplicateError,
+    Store,
+    ThrottledError,
+    UnavailableError,
+    VersionMovedError,
+    observe,
+)
 from api.store.deadline import attempt, deadline
-from api.web import body, health, logs, problems, requests
+from api.web import body, client_address, health, logs, metrics, problems
 from api.web.health import Draining
+from api.web.metrics import Meter
+from api.web.requests import Requests
 
 PREFIX = "/api/v1"
 
@@ -26,18 +37,23 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     store = Store(settings.store_options())
     draining = Draining() if draining is None else draining
     app.extensions["store"] = store
+    trail = Trail(store, settings.audit_retention)
 
     problems.install(app)
     explain_store_errors(app)
     body.limit(app, settings.body_limit)
-    requests.install(app, deadline, settings.request_deadline)
+    meter = Meter()
+    Requests(deadline, settings.request_deadline, observe.begin, meter).install(app)
+    client_address.install(app, networks(settings.trusted_proxies, "trusted_proxies"))
     tokens.install(app, settings)
+    gate.agree(resources.ALL)
     gate.install(app, store, settings)
 
     app.register_blueprint(
         health.blueprint(partial(serving_router, store), deadline, draining, UnavailableError)
     )
-    app.register_blueprint(routes.blueprint(store, settings), url_prefix=f"{PREFIX}/auth")
+    app.register_blueprint(metrics.blueprint(meter))
+    app.register_blueprint(routes.blueprint(store, settings, trail), url_prefix=f"{PREFIX}/auth")
     for resource in resources.ALL:
         app.register_blueprint(
             blueprint(resource, store, settings), url_prefix=f"{PREFIX}/{resource.name}"
@@ -65,6 +81,10 @@ def explain_store_errors(app: Flask) -> None:
         return problems.render(
             problems.ProblemError(409, "Somebody else changed this first.", kind="version-moved")
         )
+
+    @app.errorhandler(ThrottledError)
+    def throttled(error: ThrottledError) -> Response:
+        return problems.render(problems.too_many(error.retry_after))
 
     @app.errorhandler(UnavailableError)
     def unavailable(error: UnavailableError) -> Response:

@@ -12,7 +12,7 @@ from gunicorn.glogging import Logger
 
 from api.app import create_app
 from api.settings import Settings
-from api.web import logs
+from api.web import logs, metrics_files
 from api.web.health import Draining
 
 STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
@@ -42,6 +42,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A socket in the home directory through which the server can be commanded: nobody asked.
         "control_socket_disable": True,
         "logger_class": JsonLogger,
+        "child_exit": lambda _master, worker: metrics_files.forget(worker.pid),
         "proc_name": "shardstack-api",
         # Long enough for an address with a filter, short enough to be no burden.
         "limit_request_line": 4094,
@@ -106,4 +107,5 @@ class Server(BaseApplication):
     def run(self) -> None:
         """Serve. Returns when told to stop."""
         logs.configure(self.settings.log_level)
-        DrainingArbiter(self).run()
+        with metrics_files.directory():
+            DrainingArbiter(self).run()

@@ -1,8 +1,8 @@
-"""What every request and response gets: an id, a deadline, a log line, security headers."""
+"""What each request and response gets: id, deadline, metrics, log line, security headers."""
 
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from secrets import token_hex
 from typing import Any
@@ -11,6 +11,7 @@ import structlog
 from flask import Flask, Response, g, request
 
 from api.web import operations
+from api.web.metrics import Meter, Tally
 
 log = structlog.get_logger("api")
 
@@ -25,69 +26,109 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 
-QUIET = frozenset({"/healthz", "/readyz"})  # probes come every few seconds; log them only failing
+# Probes and scrapes come every few seconds: logged only when they fail.
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
 Bounded = Callable[[float], AbstractContextManager[None]]  # bounds what runs in it by seconds
 
 
-def bound(app: Flask, bounded: Bounded, usual: float) -> None:
-    """Run each request, its authentication too, within one deadline; a streamed answer as well.
+class Requests:
+    """Runs each request within one deadline, its authentication too, and reports it at its end.
 
-    An operation may declare a deadline of its own, for files and bulk.
+    bounded   makes the context that bounds what runs in it
+    usual     seconds a request has, unless its operation declares others
+    begin     starts the tally of what the database costs
     """
-    dispatch = app.full_dispatch_request
 
-    def dispatch_bounded() -> Response:
-        found = operations.of(app.view_functions.get(request.endpoint or ""))
-        seconds = usual if found is None or found.deadline is None else found.deadline
-        ends = time.monotonic() + seconds
-        with bounded(seconds):
-            response: Response = dispatch()
-        if response.is_streamed:
-            # Its parts are made while the server sends them, after this function has returned.
-            parts = response.response
-            response.response = _within(parts, bounded, ends)
-            if hasattr(parts, "close"):
-                response.call_on_close(parts.close)
-        return response
+    def __init__(
+        self, bounded: Bounded, usual: float, begin: Callable[[], Tally], meter: Meter
+    ) -> None:
+        self._bounded = bounded
+        self._usual = usual
+        self._begin = begin
+        self._meter = meter
 
-    app.full_dispatch_request = dispatch_bounded  # type: ignore[method-assign]
+    def install(self, app: Flask) -> None:
+        """Stand around all that the app does for a request once its route is known."""
+        handle = app.full_dispatch_request
 
+        def run() -> Response:
+            return self._run(handle, self._seconds(app))
 
-def _within(parts: Iterable[Any], bounded: Bounded, ends: float) -> Iterator[Any]:
-    with bounded(max(0.0, ends - time.monotonic())):
-        yield from parts
+        app.full_dispatch_request = run  # type: ignore[method-assign]
 
+    def _seconds(self, app: Flask) -> float:
+        rule = request.url_rule
+        found = operations.of(app.view_functions[rule.endpoint]) if rule else None
+        return self._usual if found is None or found.deadline is None else found.deadline
 
-def install(app: Flask, bounded: Bounded, usual: float) -> None:
-    """Put all of it on the app. `usual`: seconds a request has, unless its operation says so."""
-    bound(app, bounded, usual)
-
-    @app.before_request
-    def begin() -> None:
-        g.began = time.perf_counter()
+    def _run(self, handle: Callable[[], Response], seconds: float) -> Response:
         given = request.headers.get(HEADER, "")
         # An id from outside ends up in our log: only harmless characters.
         g.request_id = given if ACCEPTABLE(given) else token_hex(8)
-
-    @app.after_request
-    def finish(response: Response) -> Response:
+        report = Report(self._meter, self._begin())
+        try:
+            with self._bounded(seconds):
+                response = handle()
+        except BaseException:
+            report.end(500)
+            raise
+        report.user, report.address = g.get("user_id"), g.get("client_address")
         for name, value in SECURITY_HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers[HEADER] = g.request_id
-        if request.path not in QUIET or response.status_code >= 400:
-            log.info("request", **describe(response))
+        if response.is_streamed:
+            # Its parts are made while the server sends them, after this function has returned.
+            self._bound_stream(response, report.began + seconds)
+            response.call_on_close(lambda: report.end(response.status_code))
+        else:
+            report.end(response.status_code)
         return response
 
+    def _bound_stream(self, response: Response, ends: float) -> None:
+        parts = response.response
 
-def describe(response: Response) -> dict[str, Any]:
-    """The log line of a request. The route, not the path: paths and query strings hold values."""
-    return {
-        "request_id": g.request_id,
-        "method": request.method,
-        "route": request.url_rule.rule if request.url_rule else None,
-        "status": response.status_code,
-        "ms": round((time.perf_counter() - g.began) * 1000, 2),
-        "user": g.get("user_id"),
-    }
+        def within() -> Iterator[Any]:
+            with self._bounded(max(0.0, ends - time.perf_counter())):
+                yield from parts
+
+        response.response = within()
+        if hasattr(parts, "close"):
+            response.call_on_close(parts.close)
+
+
+class Report:
+    """One request, for metrics and log. The route, not the path: paths and queries hold values."""
+
+    __slots__ = (
+        "_meter", "_method", "_request_id", "_route", "_tally", "address", "began", "user",
+    )  # fmt: skip
+
+    def __init__(self, meter: Meter, tally: Tally) -> None:
+        self.began = time.perf_counter()
+        self.user: str | None = None
+        self.address: str | None = None
+        self._tally = tally
+        self._meter = meter
+        self._method = request.method
+        self._route = request.url_rule.rule if request.url_rule else None
+        self._request_id = g.request_id
+        meter.began()
+
+    def end(self, status: int) -> None:
+        """It has been answered, and sent if it was streamed."""
+        took = time.perf_counter() - self.began
+        self._meter.ended(self._route, self._method, status, took, self._tally)
+        if self._route not in QUIET or status >= 400:
+            log.info(
+                "request",
+                request_id=self._request_id,
+                address=self.address,
+                method=self._method,
+                route=self._route,
+                status=status,
+                ms=round(took * 1000, 2),
+                db_ms=round(self._tally.seconds * 1000, 2),
+                user=self.user,
+            )

@@ -8,8 +8,11 @@ from contextlib import contextmanager
 import pytest
 from flask import Flask, Response, request
 
-from api.web import body, problems, requests
+from api.store import observe
+from api.web import body, problems
+from api.web.metrics import Meter
 from api.web.operations import Answer, operation
+from api.web.requests import Requests
 
 USUAL = 10.0
 LIMIT = 100
@@ -40,7 +43,7 @@ def app(bounds: Bounds) -> Flask:
     app = Flask("x")
     problems.install(app)
     body.limit(app, LIMIT)
-    requests.install(app, bounds.bounded, USUAL)
+    Requests(bounds.bounded, USUAL, observe.begin, Meter()).install(app)
 
     @app.get("/usual")
     @operation(answers=OK)

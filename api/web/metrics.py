@@ -1,0 +1,132 @@
+"""Metrics for Prometheus, added up over the worker processes: `/metrics`.
+
+In a server of several processes each keeps its numbers in files of the directory named by
+PROMETHEUS_MULTIPROC_DIR, and whichever answers adds them all up. prometheus_client decides when it
+is imported whether it works that way. So it is imported here as late as possible, in the worker.
+"""
+
+import os
+import platform
+from collections.abc import Callable
+from typing import Protocol
+
+from flask import Blueprint, Response
+
+from api.web.operations import Answer, operation
+
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's name for it
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# From a read that is in memory to a failover that was waited for.
+BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+# Whatever else somebody sends is "other": labels that others choose would fill the memory.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Tally(Protocol):
+    """What the database cost one request; the store's tally is one."""
+
+    seconds: float
+    calls: int
+    retries: int
+    conflicts: int
+    throttled: int
+
+
+class Meter:
+    """The numbers of one process, and what all processes have together."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram  # noqa: PLC0415
+
+        self._registry = registry = CollectorRegistry()
+        self._requests = Histogram(
+            "shardstack_request_duration_seconds",
+            "From the request's arrival in the worker to its answer",
+            ("route", "method", "status"),
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._in_flight = Gauge(
+            "shardstack_requests_in_flight",
+            "Requests being worked on",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self._database = Histogram(
+            "shardstack_database_duration_seconds",
+            "Spent in database calls by a request that made any",
+            buckets=BUCKETS,
+            registry=registry,
+        )
+
+        def counter(name: str, meaning: str) -> Counter:
+            return Counter(f"shardstack_{name}", meaning, registry=registry)
+
+        self._calls = counter("database_calls", "Database calls")
+        self._retries = counter("database_retries", "Database calls repeated after a failure")
+        self._conflicts = counter("claim_conflicts", "Claims on unique values that met another")
+        self._throttled = counter("throttled", "Requests refused because there were too many")
+        Gauge(
+            "shardstack_worker_info",
+            "1 for each worker that lives",
+            ("python",),
+            multiprocess_mode="liveall",
+            registry=registry,
+        ).labels(platform.python_version()).set(1)
+        # To look a child up by its labels costs as much as to count in it.
+        self._children: dict[tuple[str | None, str, int], Callable[[float], None]] = {}
+
+    def began(self) -> None:
+        """A request is being worked on."""
+        self._in_flight.inc()
+
+    def ended(
+        self, route: str | None, method: str, status: int, seconds: float, tally: Tally
+    ) -> None:
+        """It has been answered. `route` is the rule that matched, None for none."""
+        self._in_flight.dec()
+        key = (route, method if method in METHODS else "other", status // 100)
+        observe = self._children.get(key)
+        if observe is None:
+            labels = (route or "none", key[1], f"{key[2]}xx")
+            observe = self._children[key] = self._requests.labels(*labels).observe
+        observe(seconds)
+        if tally.calls:
+            self._database.observe(tally.seconds)
+            self._calls.inc(tally.calls)
+        if tally.retries:
+            self._retries.inc(tally.retries)
+        if tally.conflicts:
+            self._conflicts.inc(tally.conflicts)
+        if tally.throttled:
+            self._throttled.inc(tally.throttled)
+
+    def page(self) -> bytes:
+        """All of it, in Prometheus' text format."""
+        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
+        from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
+
+        if DIRECTORY not in os.environ:
+            return generate_latest(self._registry)
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
+        return generate_latest(everybody)
+
+
+def blueprint(meter: Meter) -> Blueprint:
+    """The route. Whom the numbers are none of the business of, the gate refuses."""
+    metrics = Blueprint("metrics", __name__)
+
+    @metrics.get("/metrics")
+    @operation(
+        answers={200: Answer(shape=str, media="text/plain", description="Prometheus' text format")},
+        problems=(401, 403),
+    )
+    def show() -> Response:
+        """The metrics of all workers, for Prometheus.
+
+        For administrators' tokens, and for the bearer token of the setting metrics_token.
+        """
+        return Response(meter.page(), content_type=MEDIA_TYPE)
+
+    return metrics
