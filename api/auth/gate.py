@@ -1,26 +1,28 @@
 """The gate: every route needs a token, unless it is on the one public list below.
 
 The principal's document is read for each request, so that a disabled, deleted or logged-out user's
-token stops working at once. It is read with read concern local from the primary, which sees every
-acknowledged change, also just after a failover; and it doubles as the answer where people read
-themselves. One exception keeps reads by id cheap: administrators' reads of *other* documents may go
-on for `principal_cache` seconds after they were disabled; never their writes.
+token stops working at once; sessions.py tells how it is read. It doubles as the answer where people
+read themselves. One exception keeps reads by id cheap: administrators' reads of *other* documents
+may go on for `principal_cache` seconds after they were disabled; never their writes.
 """
 
 import time
+from collections.abc import Iterable
+from hmac import compare_digest
 
 from bson import ObjectId
 from flask import Flask, g, request
 
 from api.auth import tokens
-from api.crud.access import Principal, Role
-from api.resources import USERS
+from api.auth.sessions import LINEARIZABLE, Sessions, holds
+from api.crud.access import Principal, Role, Who, admit
+from api.resources import USERS, Resource
 from api.settings import Settings
-from api.store import Documents, Store
+from api.store import Store
 from api.web.problems import unauthorized
 
-# The one list of endpoints that need no token. What proves who is asking otherwise is on it, too:
-# auth.refresh takes a refresh token.
+# The one list of endpoints that need no access token. What proves otherwise who is asking is on it,
+# too: auth.refresh takes a refresh token.
 PUBLIC = frozenset(
     {
         "health.alive",
@@ -35,54 +37,79 @@ PUBLIC = frozenset(
         "leads.create",
     }
 )
+METRICS = "metrics.show"  # for administrators, and for whoever has the setting `metrics_token`
 
-FIELDS = (*USERS.shown, "session")
-MOST_CACHED = 1000  # administrators; there are few
+FIELDS = (*USERS.shown, "sessions.id")
+MOST_CACHED = 1000  # administrators' sessions; there are few
 
 
 class Gate:
     """Stands before every request of one app."""
 
-    def __init__(self, users: Documents, cache_seconds: float) -> None:
-        self._users = users
-        self._cache_seconds = cache_seconds
+    def __init__(self, sessions: Sessions, settings: Settings) -> None:
+        self._sessions = sessions
+        self._cache_seconds = settings.principal_cache
+        self._metrics_token = settings.metrics_token
         self._verifier = tokens.Verifier()
-        self._admins: dict[ObjectId, tuple[float, Principal]] = {}
+        self._admins: dict[tuple[ObjectId, str], tuple[float, Principal]] = {}
 
     def check(self) -> None:
         """Set the principal of this request, or refuse it with 401."""
         # No endpoint: nothing is there, or not with this method; the router answers 404 or 405.
-        if request.endpoint is None or request.endpoint in PUBLIC:
+        endpoint = request.endpoint
+        if endpoint is None or endpoint in PUBLIC or (endpoint == METRICS and self._scrapes()):
             return
-        user_id, session, _ = self._verifier.verify()
-        g.user_id = str(user_id)
-        principal = self._cached(user_id) or self._read(user_id)
-        if principal is None or principal.session != session:
+        token = self._verifier.verify()
+        g.user_id = str(token.user_id)
+        found = self._cached(token.user_id, token.session) or self._read(token)
+        if found is None:
             raise unauthorized("The token is no longer valid. Log in again.")
-        g.principal = principal
+        g.principal = found
+        if endpoint == METRICS:
+            admit(Who.ADMIN)
 
-    def _read(self, user_id: ObjectId) -> Principal | None:
-        document = self._users.get(user_id, FIELDS)
-        if document is None or document.get("disabled"):
-            self._admins.pop(user_id, None)
+    def _read(self, token: tokens.Verified) -> Principal | None:
+        document = self._sessions.read(token.user_id, FIELDS)
+        if not holds(document, token.session):
+            document = self._sessions.read(token.user_id, FIELDS, LINEARIZABLE)
+        cached = (token.user_id, token.session)
+        if not holds(document, token.session):
+            self._admins.pop(cached, None)
             return None
         role = Role(document["role"])
-        found = Principal(user_id, role, document.get("session", ""), USERS.name, document)
+        found = Principal(token.user_id, role, token.session, USERS.name, document)
         if found.is_admin and self._cache_seconds:
             if len(self._admins) >= MOST_CACHED:
                 self._admins.clear()
-            self._admins[user_id] = (time.monotonic() + self._cache_seconds, found)
+            self._admins[cached] = (time.monotonic() + self._cache_seconds, found)
         return found
 
-    def _cached(self, user_id: ObjectId) -> Principal | None:
-        until, found = self._admins.get(user_id, (0.0, None))
+    def _cached(self, user_id: ObjectId, session: str) -> Principal | None:
+        until, found = self._admins.get((user_id, session), (0.0, None))
         if time.monotonic() >= until or request.method != "GET":
             return None
         asked = (request.view_args or {}).get("document_id")
         return found if asked not in (None, str(user_id)) else None
 
+    def _scrapes(self) -> bool:
+        """Whether the request brings the token for metrics."""
+        given = request.headers.get("Authorization", "").encode()
+        wanted = f"Bearer {self._metrics_token}".encode()
+        return bool(self._metrics_token) and compare_digest(given, wanted)
+
 
 def install(app: Flask, store: Store, settings: Settings) -> None:
     """Put the gate before every route."""
-    gate = Gate(USERS.documents(store), settings.principal_cache)
+    gate = Gate(Sessions(store, settings), settings)
     app.before_request(gate.check)
+
+
+def agree(resources: Iterable[Resource]) -> None:
+    """Refuse a declaration that opens a route to anyone, but is not on the public list."""
+    for resource in resources:
+        for endpoint in resource.open_to_all():
+            if endpoint not in PUBLIC:
+                raise ValueError(
+                    f"the resource {resource.name} opens {endpoint} to anyone. If that is meant, "
+                    "put it on the list PUBLIC in api/auth/gate.py"
+                )

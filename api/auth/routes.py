@@ -1,79 +1,148 @@
-"""Sign up, log in, and who am I."""
+"""Sign up, log in, refresh: the routes by which people get tokens; and who am I."""
 
-from contextlib import suppress
+from flask import Blueprint, Response, request
 
-from flask import Blueprint, Response
-from msgspec import Struct
-
-from api.auth import passwords, tokens
+from api.auth import account, cookies, events, tokens
+from api.auth.credentials import Credentials
+from api.auth.keys import Keys
+from api.auth.sessions import LINEARIZABLE, Sessions, holds
+from api.auth.shapes import KeySet, LogIn, Tokens
 from api.crud.access import principal
+from api.crud.audit import REFUSED, Trail
 from api.crud.routes import Routes
 from api.resources import USERS
-from api.resources.users import Email, NationalId, Password, SignUp
+from api.resources.users import SignUp, User
 from api.settings import Settings
-from api.store import Document, Documents, Store, StoreError
-from api.web import body
+from api.store import Store
+from api.store.throttle import Throttle
+from api.web import body as bodies
+from api.web.client_address import block, client_address
+from api.web.operations import Answer, Fields, operation
 from api.web.problems import in_body, invalid, unauthorized
 
 LOGIN_RULES = {name: USERS.rules[name] for name in ("email", "national_id")}
+LONGEST_AGENT = 200  # characters of User-Agent that are kept
+COOKIE_HEADER = {cookies.HEADER: "The CSRF token of the cookies, in cookie mode"}
 
 
-class LogIn(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body to log in with: e-mail or national id, one of the two."""
+class Entrance:
+    """The views' helpers: tokens for a session, in the answer's body or in cookies."""
 
-    email: Email | None = None
-    national_id: NationalId | None = None
-    password: Password
+    def __init__(self, store: Store, settings: Settings, trail: Trail) -> None:
+        self._lifetimes = (settings.access_token_lifetime, settings.refresh_token_lifetime)
+        self._trail = trail
+        self._sessions = Sessions(store, settings)
+        self.credentials = Credentials(store, settings, self._sessions, trail)
 
-
-def blueprint(store: Store, settings: Settings) -> Blueprint:
-    """The routes, to be registered under the API's prefix."""
-    auth = Blueprint("auth", __name__)
-    users = USERS.documents(store)
-    routes = Routes(USERS, store, settings)
-    body.prepare(SignUp, LogIn)
-
-    @auth.post("/signup")
-    def signup() -> Response:
-        """A new account for whoever asks."""
-        return routes.created(body.read(SignUp, USERS.rules))
-
-    @auth.post("/login")
-    def login() -> Response:
-        """An access token for e-mail or national id and password."""
-        user = identify(users, body.read(LogIn, LOGIN_RULES))
-        return body.reply(
-            {
-                "access_token": tokens.issue(user["_id"], user.get("session", "")),
-                "token_type": "Bearer",
-                "expires_in": int(settings.access_token_lifetime),
-            }
+    def refresh(self) -> Response:
+        """New tokens for the request's refresh token, which is thereby used up."""
+        given, from_cookie = tokens.verify_refresh()
+        jti = self._sessions.rotate(
+            given.user_id, given.session, given.jti, client_address(), agent()
+        )
+        if jti is None:
+            raise self._refuse(given)
+        return self.answer(
+            tokens.issue(given.user_id, given.session, jti, csrf=from_cookie), from_cookie
         )
 
-    @auth.get("/me")
-    def me() -> Response:
-        """The user whose token this is."""
-        return body.reply(USERS.show(principal().document))
+    def _refuse(self, given: tokens.Verified) -> Exception:
+        """A token that was used before: its thief or its owner used it, and nobody knows which.
+        So the whole session ends (RFC 9700 2.2.2).
+        """
+        user = self._sessions.read(given.user_id, ("sessions", "disabled", "version"), LINEARIZABLE)
+        if holds(user, given.session):
+            self._sessions.end(given.user_id, given.session)
+            self._trail.record(events.REPLAY, target=given.user_id, outcome=REFUSED)
+        return unauthorized("The refresh token is no longer valid. Log in again.")
 
-    return auth
+    def answer(self, pair: tokens.Pair, as_cookies: bool) -> Response:
+        """The tokens. `access_token` comes first: the README cuts it out of the text."""
+        seconds = int(self._lifetimes[0])
+        if not as_cookies:
+            return bodies.reply(
+                Tokens(access_token=pair.access, refresh_token=pair.refresh, expires_in=seconds)
+            )
+        shown = Tokens(
+            token_type="Cookie",  # noqa: S106 - no password
+            expires_in=seconds,
+            csrf_token=pair.access_csrf,
+            csrf_refresh_token=pair.refresh_csrf,
+        )
+        return cookies.give(bodies.reply(shown), pair.access, pair.refresh, self._lifetimes)
 
 
-def identify(users: Documents, given: Document) -> Document:
-    """The user with these credentials. Raises 401, the same for every reason and in the same time.
+def agent() -> str:
+    """What the client calls itself, shortened."""
+    return request.headers.get("User-Agent", "")[:LONGEST_AGENT]
 
-    A user without a password hash cannot log in.
-    """
-    names = [name for name in LOGIN_RULES if given[name] is not None]
-    if len(names) != 1:
+
+def one_name(given: Fields) -> tuple[str, str]:
+    """The field and value to log in by. Raises 422 unless it is exactly one."""
+    found = [(name, given[name]) for name in LOGIN_RULES if given[name] is not None]
+    if len(found) != 1:
         detail = "Give either email or national_id."
         raise invalid(*(in_body(name, detail) for name in LOGIN_RULES))
-    user = users.find_unique(names[0], given[names[0]]) or {}
-    right = passwords.verify(user.get("password_hash"), given["password"])
-    if not right or user["disabled"]:
-        raise unauthorized("These credentials are not right.")
-    if passwords.needs_rehash(user["password_hash"]):
-        # Only now is the password at hand. If it does not work out, next time.
-        renewed = {"password_hash": passwords.hash_password(given["password"])}
-        with suppress(StoreError):
-            users.change(user["_id"], renewed, user["version"])
-    return user
+    return found[0]
+
+
+def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
+    """The routes, to be registered under the API's prefix."""
+    auth = Blueprint("auth", __name__)
+    entrance = Entrance(store, settings, trail)
+    users = Routes(USERS, store, settings)
+    signups = Throttle(store, "register-address", settings.register_rate_address)
+    keys = KeySet(keys=[dict(key) for key in Keys.of(settings).published()["keys"]])
+
+    @auth.post("/signup")
+    @operation(
+        body=SignUp,
+        rules=USERS.rules,
+        answers={201: Answer(shape=User, headers={"Location": "Its address"})},
+        problems=(409, 429),
+    )
+    def signup(body: Fields) -> Response:
+        """A new account for whoever asks."""
+        signups.hit(block(client_address()))
+        response = users.created(body)
+        trail.record(events.SIGNUP)
+        return response
+
+    @auth.post("/login")
+    @operation(
+        body=LogIn, rules=LOGIN_RULES, answers={200: Answer(shape=Tokens)}, problems=(401, 429)
+    )
+    def login(body: Fields) -> Response:
+        """Tokens for e-mail or national id and password.
+
+        With mode `cookie` they come as cookies, for browsers; the body then has the CSRF tokens.
+        """
+        name = one_name(body)
+        opened = entrance.credentials.log_in(*name, body["password"], agent())
+        as_cookies = body["mode"] == "cookie"
+        return entrance.answer(tokens.issue(*opened, csrf=as_cookies), as_cookies)
+
+    @auth.post("/refresh")
+    @operation(answers={200: Answer(shape=Tokens)}, headers=COOKIE_HEADER, problems=(401, 403))
+    def refresh() -> Response:
+        """New tokens for a refresh token, sent as `Authorization: Bearer …` or as cookie.
+
+        Each refresh token is good once. One that comes a second time was stolen, or its successor
+        was: the session ends, and with it all its tokens.
+        """
+        return entrance.refresh()
+
+    @auth.get("/jwks.json")
+    @operation(answers={200: Answer(shape=KeySet)})
+    def jwks() -> Response:
+        """The public keys that verify tokens (RFC 7517); none when they are signed with HS256."""
+        return bodies.reply(keys, headers={"Cache-Control": "public, max-age=300"})
+
+    @auth.get("/me")
+    @operation(answers={200: Answer(shape=User)})
+    def me() -> Response:
+        """The user whose token this is."""
+        return bodies.reply(USERS.show(principal().document))
+
+    account.add(auth, store, settings, trail)
+    return auth

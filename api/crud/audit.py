@@ -1,7 +1,8 @@
 """The audit trail: security events, and what administrators change.
 
 An event names who did what to whom, from where, in which request, and the fields it touched. It
-holds no values and no secrets: names of fields only.
+holds no values and no secrets: names of fields only. It is kept until `ends_at` (a TTL index),
+which the setting `audit_retention` decided when the event was written.
 
 Two kinds, and when they are written:
 
@@ -16,6 +17,7 @@ Two kinds, and when they are written:
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 
 from bson import ObjectId
 from flask import g, has_request_context
@@ -23,7 +25,7 @@ from pymongo.errors import DuplicateKeyError
 
 from api.store import Document, Documents, Store, StoreError, UnavailableError
 from api.store.deadline import attempt
-from api.store.shape import fresh
+from api.store.shape import fresh, now
 
 COLLECTION = "audit"
 
@@ -35,8 +37,9 @@ UNKNOWN = "unknown"  # the database did not say whether the change took effect
 class Trail:
     """Writes events; they are read through the resource `audit`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, retention: float) -> None:
         self._events = Documents(store, COLLECTION)
+        self._retention = timedelta(seconds=retention)
 
     def record(
         self,
@@ -58,6 +61,7 @@ class Trail:
                 "target": target,
                 "fields": sorted(fields) or None,
                 "outcome": outcome,
+                "ends_at": now() + self._retention,
                 **_whence(),
             },
             ObjectId(),

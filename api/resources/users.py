@@ -1,6 +1,5 @@
 """Users: people with an account. Each sees and changes only itself; administrators all."""
 
-import secrets
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -40,20 +39,24 @@ class SignUp(NewUser, kw_only=True, forbid_unknown_fields=True):
 
 
 class UserChange(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body that changes a user. Null removes what may be absent."""
+    """Body that changes a user. Null removes what may be absent.
+
+    E-mail and password are changed at /auth/email and /auth/password, with the present password.
+    """
 
     name: Name | UnsetType = UNSET
     national_id: NationalId | UnsetType = UNSET
-    email: Email | UnsetType = UNSET
     phone: Phone | UnsetType | None = UNSET
     address: Address | UnsetType | None = UNSET
     occupation: Occupation | UnsetType | None = UNSET
-    password: Password | UnsetType = UNSET
 
 
 class UserChangeByAdmin(UserChange, kw_only=True, forbid_unknown_fields=True):
     """What administrators may change besides."""
 
+    email: Email | UnsetType = UNSET
+    password: Password | UnsetType = UNSET
+    role: Role | UnsetType = UNSET
     disabled: bool | UnsetType = UNSET
 
 
@@ -75,13 +78,14 @@ class User(Struct, kw_only=True):
 
 
 def prepare(given: dict[str, Any]) -> dict[str, Any]:
-    """Replace a password by its hash; a new one ends every session."""
+    """Replace a password by its hash. A new password ends every session, and so does disabling."""
     password = given.pop("password", None)
     if password is not None:
         given["password_hash"] = passwords.hash_password(password)
-        given["session"] = secrets.token_hex(8)
-    elif given.get("disabled"):
-        given["session"] = secrets.token_hex(8)
+    if password is not None or given.get("disabled"):
+        given["sessions"] = None
+    if "role" in given:
+        given["role"] = given["role"].value
     return given
 
 

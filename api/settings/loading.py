@@ -11,8 +11,9 @@ from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.uri_parser import parse_uri
 
 from api.settings.declared import Settings
-from api.settings.keys import check_secret
+from api.settings.keys import PEM, check_secret
 from api.settings.names import ELSEWHERE, FILE, PREFIX, SECRETS, SettingsError, variable
+from api.settings.networks import networks
 
 
 def load(environment: Mapping[str, str] | None = None, *, tokens: bool = True) -> Settings:
@@ -46,6 +47,7 @@ def load(environment: Mapping[str, str] | None = None, *, tokens: bool = True) -
         check_secret(values.get("jwt_secret", ""), "jwt_secret")
     if values.get("jwt_previous_secret"):
         check_secret(values["jwt_previous_secret"], "jwt_previous_secret")
+    networks(values.get("trusted_proxies", ""), "trusted_proxies")
     return Settings(**values)
 
 
@@ -66,6 +68,8 @@ def _look_up(environment: Mapping[str, str], name: str) -> str | None:
         raise SettingsError(
             f"{variable(name)}{FILE}: cannot read {path}: {reason}. Name a readable file"
         ) from None
+    if lines and lines[0].startswith(PEM):
+        return "\n".join(lines)  # a key in PEM is all of its lines
     return lines[0].strip() if lines else ""
 
 

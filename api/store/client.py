@@ -10,6 +10,7 @@ from bson.codec_options import CodecOptions
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
+from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
@@ -53,7 +54,8 @@ class Store:
         self._pid = 0
         self._database: Database[Raw] | None = None
         self._client: MongoClient[Raw] | None = None
-        self._collections: dict[str, Collection[Raw]] = {}  # making one costs a tenth of a read
+        # Making one costs a tenth of a read.
+        self._collections: dict[tuple[str, str | None], Collection[Raw]] = {}
 
     @property
     def database(self) -> Database[Raw]:
@@ -65,12 +67,14 @@ class Store:
         assert self._database is not None  # noqa: S101 - for the type checker
         return self._database
 
-    def collection(self, name: str) -> Collection[Raw]:
+    def collection(self, name: str, read_concern: str | None = None) -> Collection[Raw]:
         """A collection, with times as aware UTC and majority writes."""
         database = self.database
-        found = self._collections.get(name)
+        found = self._collections.get((name, read_concern))
         if found is None:
-            found = self._collections[name] = database[name]
+            concern = None if read_concern is None else ReadConcern(read_concern)
+            found = database.get_collection(name, read_concern=concern)
+            self._collections[name, read_concern] = found
         return found
 
     def close(self) -> None:

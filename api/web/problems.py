@@ -66,6 +66,16 @@ def unauthorized(detail: str) -> ProblemError:
     return ProblemError(401, detail, headers={"WWW-Authenticate": 'Bearer realm="shardstack"'})
 
 
+def too_many(retry_after: int) -> ProblemError:
+    """429: more of the same kind than the limit lets through (RFC 6585)."""
+    return ProblemError(
+        429,
+        f"There were too many of these requests. Try again in {retry_after} s.",
+        kind="throttled",
+        headers={"Retry-After": str(retry_after)},
+    )
+
+
 def unavailable(retry_after: int) -> ProblemError:
     """503: the database did not answer in time."""
     return ProblemError(

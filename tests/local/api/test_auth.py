@@ -16,13 +16,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.app import create_app
-from api.auth import gate, tokens
+from api.auth import gate, keys
 from api.settings import Settings
 from api.store import Documents
 
 ME = "/api/v1/auth/me"
 LOGIN = "/api/v1/auth/login"
 SIGNUP = "/api/v1/auth/signup"
+PASSWORD = "/api/v1/auth/password"
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -228,7 +229,7 @@ def test_keys_rotate(conf: Settings, ada: dict[str, Any]) -> None:
             client = app.test_client()
             assert client.get(ME, headers=ada["headers"]).status_code == status
             fresh = client.post(LOGIN, json=body).json["access_token"]
-            assert jwt.get_unverified_header(fresh)["kid"] == tokens.key_id(new)
+            assert jwt.get_unverified_header(fresh)["kid"] == keys.make(new).id
             assert client.get(ME, headers=bearer(fresh)).status_code == 200
         finally:
             app.extensions["store"].close()
@@ -257,10 +258,10 @@ def test_deleted_user_is_out_at_once(client: FlaskClient, ada: dict[str, Any]) -
 
 
 def test_new_password_ends_old_sessions(client: FlaskClient, ada: dict[str, Any]) -> None:
-    new = {"password": "another-good-one"}
-    assert client.patch(ada["url"], json=new, headers=ada["headers"]).status_code == 200
+    new = {"current_password": ada["person"]["password"], "new_password": "another-good-one"}
+    assert client.post(PASSWORD, json=new, headers=ada["headers"]).status_code == 204
     assert client.get(ME, headers=ada["headers"]).status_code == 401
-    for password, status in ((ada["person"]["password"], 401), (new["password"], 200)):
+    for password, status in ((ada["person"]["password"], 401), (new["new_password"], 200)):
         body = {"email": ada["user"]["email"], "password": password}
         assert client.post(LOGIN, json=body).status_code == status
 

@@ -1,0 +1,108 @@
+"""What the logged-in do with their own account: sessions, log-out, password, e-mail."""
+
+from flask import Blueprint, Response
+
+from api.auth import cookies, events, passwords
+from api.auth.credentials import Credentials
+from api.auth.sessions import Sessions
+from api.auth.shapes import EmailChange, PasswordChange, Session, SessionList
+from api.crud.access import principal
+from api.crud.audit import Trail
+from api.resources import USERS
+from api.resources.users import User
+from api.settings import Settings
+from api.store import Store
+from api.web.body import reply
+from api.web.operations import Answer, Fields, operation
+from api.web.problems import ProblemError
+
+NOTHING = {204: Answer(description="Done")}
+CSRF = {cookies.HEADER: "The CSRF token, in cookie mode"}
+PASSWORD_RULES = {"new_password": passwords.check}
+EMAIL_RULES = {"email": USERS.rules["email"]}
+
+
+def gone() -> Response:
+    """204, and no cookies any more."""
+    return cookies.remove(Response(status=204))
+
+
+def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None:
+    """Add the routes to the blueprint of `auth`."""
+    sessions = Sessions(store, settings)
+    credentials = Credentials(store, settings, sessions, trail)
+    users = USERS.documents(store)
+
+    def record(event: str, *fields: str) -> None:
+        trail.record(event, actor=principal().id, target=principal().id, fields=fields)
+
+    @auth.post("/logout")
+    @operation(answers=NOTHING, headers=CSRF, problems=(403,))
+    def logout() -> Response:
+        """End this session: its tokens are good for nothing from now on."""
+        sessions.end(principal().id, principal().session)
+        record(events.LOGOUT)
+        return gone()
+
+    @auth.post("/logout-all")
+    @operation(answers=NOTHING, headers=CSRF, problems=(403,))
+    def logout_all() -> Response:
+        """End every session of the user, on every device."""
+        sessions.end_all(principal().id)
+        record(events.LOGOUT_ALL)
+        return gone()
+
+    @auth.get("/sessions")
+    @operation(answers={200: Answer(shape=SessionList)})
+    def list_sessions() -> Response:
+        """The user's sessions, the last used first."""
+        mine = principal()
+        shown = [
+            Session(current=found["id"] == mine.session, **{k: found[k] for k in SHOWN})
+            for found in sessions.alive(mine.id)
+        ]
+        return reply(SessionList(items=shown))
+
+    @auth.delete("/sessions/<session_id>")
+    @operation(answers=NOTHING, headers=CSRF, problems=(403, 404))
+    def end_session(session_id: str) -> Response:
+        """End one of the user's sessions."""
+        if not sessions.end(principal().id, session_id):
+            raise ProblemError(404, "You have no session with this id.", kind="missing")
+        record(events.REVOKED)
+        return gone() if session_id == principal().session else Response(status=204)
+
+    @auth.post("/password")
+    @operation(
+        body=PasswordChange,
+        rules=PASSWORD_RULES,
+        answers=NOTHING,
+        headers=CSRF,
+        problems=(403, 409, 429),
+    )
+    def change_password(body: Fields) -> Response:
+        """Change the password; every session of the user ends, this one too."""
+        who = principal().id
+        version = credentials.confirm(who, body["current_password"], events.PASSWORD)
+        users.change(who, USERS.prepare({"password": body["new_password"]}), version)
+        record(events.PASSWORD, "password")
+        return gone()
+
+    @auth.post("/email")
+    @operation(
+        body=EmailChange,
+        rules=EMAIL_RULES,
+        answers={200: Answer(shape=User)},
+        headers=CSRF,
+        problems=(403, 409, 429),
+    )
+    def change_email(body: Fields) -> Response:
+        """Change the e-mail address, which no other user may have."""
+        who = principal().id
+        version = credentials.confirm(who, body["current_password"], events.EMAIL)
+        changed = users.change(who, {"email": body["email"]}, version)
+        record(events.EMAIL, "email")
+        return reply(USERS.show(changed or principal().document))
+
+
+SHOWN = tuple(name for name in Session.__struct_fields__ if name != "current")

@@ -1,0 +1,101 @@
+"""Who gives the right password: at log-in, and again before a password or e-mail change.
+
+Unknown users and wrong passwords take the same steps, each as long as the other: two counters, the
+claim, the user's document, one Argon2 verification, a linearizable second look, one event in the
+audit trail. Tries are counted before the password is looked at, so however many come at once, no
+more than the limit's are answered.
+"""
+
+from bson import ObjectId
+
+from api.auth import events, passwords
+from api.auth.sessions import LINEARIZABLE, MAJORITY, Sessions
+from api.crud.audit import REFUSED, Trail
+from api.resources import USERS
+from api.settings import Settings
+from api.store import Document, Store, ThrottledError, VersionMovedError
+from api.store.throttle import Throttle
+from api.web.client_address import block, client_address
+from api.web.problems import ProblemError, unauthorized
+
+THROTTLED = "throttled"
+FIELDS = ("email", "national_id", "password_hash", "disabled", "version")
+TURNS = 3  # against passwords that change while they are verified
+
+
+class Credentials:
+    """Verifies passwords, counts the tries and records them."""
+
+    def __init__(self, store: Store, settings: Settings, sessions: Sessions, trail: Trail) -> None:
+        self._users = USERS.documents(store)
+        self._sessions = sessions
+        self._trail = trail
+        self._addresses = Throttle(store, "login-address", settings.login_rate_address)
+        self._accounts = Throttle(store, "login-account", settings.login_rate_account)
+
+    def log_in(
+        self, field: str, value: str, password: str, agent: str
+    ) -> tuple[ObjectId, str, str]:
+        """A new session for whom these belong to: the ids of user and session, the first `jti`.
+
+        Raises 401, the same for every reason and in the same time; 429.
+        """
+        claims = self._users.claims
+        owner = claims.owner_of(field, value)
+        account = claims.name(field, value, ObjectId(), 0).id if owner is None else str(owner)
+        self._count(events.LOGIN, owner, account)
+        for _ in range(TURNS):
+            user = self._verified(owner or ObjectId(), password)
+            if user is None or not claims.holds(user, field, value):
+                self._trail.record(events.LOGIN, target=owner, outcome=REFUSED)
+                raise unauthorized("These credentials are not right.")
+            # Only now is the password at hand for a hash with today's parameters.
+            stale = passwords.needs_rehash(user["password_hash"])
+            renewed = passwords.hash_password(password) if stale else None
+            session = self._sessions.begin(user, client_address(), agent, renewed)
+            if session is not None:
+                self._accounts.clear(account)
+                self._trail.record(events.LOGIN, actor=user["_id"], target=user["_id"])
+                return user["_id"], session["id"], session["jti"]
+        raise VersionMovedError
+
+    def confirm(self, user_id: ObjectId, password: str, event: str) -> int:
+        """Let the user prove again who it is, for `event`; the version of its document.
+
+        Raises 403: the token is good, so a 401 would send clients to log in; 429.
+        """
+        self._count(event, user_id, str(user_id))
+        user = self._verified(user_id, password)
+        if user is None:
+            self._trail.record(event, actor=user_id, target=user_id, outcome=REFUSED)
+            raise ProblemError(403, "The current password is not right.", kind="wrong-password")
+        self._accounts.clear(str(user_id))
+        version: int = user["version"]
+        return version
+
+    def _count(self, event: str, user_id: ObjectId | None, account: str) -> None:
+        """Count a try by address and by account. Only the first refusal of a span is recorded:
+        else whoever floods the API would flood the trail.
+        """
+        try:
+            self._addresses.hit(block(client_address()))
+            self._accounts.hit(account)
+        except ThrottledError as error:
+            if error.first:
+                self._trail.record(event, target=user_id, outcome=THROTTLED)
+            raise
+
+    def _verified(self, user_id: ObjectId, password: str) -> Document | None:
+        """The user, if this is its password and it may log in."""
+        seen = self._sessions.read(user_id, FIELDS, MAJORITY)
+        if _is_right(seen, password):
+            return seen
+        # The majority's view may have lagged just after a failover: refuse on the very last state.
+        last = self._sessions.read(user_id, FIELDS, LINEARIZABLE)
+        same = all(last.get(name) == seen.get(name) for name in ("password_hash", "disabled"))
+        return None if same or not _is_right(last, password) else last
+
+
+def _is_right(user: Document, password: str) -> bool:
+    right = passwords.verify(user.get("password_hash"), password)
+    return right and not user.get("disabled")

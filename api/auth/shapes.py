@@ -1,0 +1,66 @@
+"""Bodies that the routes of `auth` take and answer with."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import UNSET, Struct, UnsetType
+
+from api.resources.users import Email, NationalId, Password
+
+
+class LogIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """E-mail or national id, one of the two, and the password. `cookie`: for browsers."""
+
+    email: Email | None = None
+    national_id: NationalId | None = None
+    password: Password
+    mode: Literal["bearer", "cookie"] = "bearer"
+
+
+class PasswordChange(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A new password, and the present one again."""
+
+    current_password: Password
+    new_password: Password
+
+
+class EmailChange(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A new address, and the present password again."""
+
+    email: Email
+    current_password: Password
+
+
+class Tokens(Struct, kw_only=True):
+    """The tokens of a session; in cookie mode the CSRF tokens that belong to the cookies."""
+
+    access_token: str | UnsetType = UNSET
+    refresh_token: str | UnsetType = UNSET
+    token_type: Literal["Bearer", "Cookie"] = "Bearer"  # noqa: S105
+    expires_in: int  # seconds, of the access token
+    csrf_token: str | UnsetType = UNSET  # with requests that change anything
+    csrf_refresh_token: str | UnsetType = UNSET  # with /auth/refresh
+
+
+class Session(Struct, kw_only=True):
+    """One log-in that has not ended. `current`: this request's own."""
+
+    id: str
+    made_at: datetime
+    used_at: datetime
+    ends_at: datetime
+    address: str | None
+    agent: str
+    current: bool
+
+
+class SessionList(Struct, kw_only=True):
+    """Sessions, the last used first."""
+
+    items: list[Session]
+
+
+class KeySet(Struct, kw_only=True):
+    """Public keys as a JWK Set (RFC 7517); empty when tokens are signed with HS256."""
+
+    keys: list[dict[str, str]]

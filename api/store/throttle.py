@@ -1,0 +1,86 @@
+"""So many in a span of time and no more, over all workers: counted in the database.
+
+The counting is the library `limits`' fixed window: one document per counter in `throttle`, made by
+the first hit, gone (TTL) when its span is over. A hit is one atomic find-and-modify on one shard,
+acknowledged by a majority, so N hits at once get N different numbers, whichever workers send them,
+and a failover forgets none. A hit whose answer was lost is repeated and may count twice: that
+errs on the strict side.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from limits import RateLimitItem, parse
+from limits.storage.mongodb import MongoDBStorageBase
+from pymongo.errors import DuplicateKeyError
+
+from api.store import observe
+from api.store.client import Store
+from api.store.deadline import attempt
+from api.store.errors import ThrottledError
+
+COLLECTION = "throttle"
+ENDS = "expireAt"  # of a counter, as the library names it; with a TTL index
+
+T = TypeVar("T")
+
+
+class Storage(MongoDBStorageBase):
+    """The library's storage over our client; its collection and index are made by the schema."""
+
+    STORAGE_SCHEME = None  # made here only, never from an address
+
+    def __init__(self, store: Store) -> None:
+        super().__init__("", counter_collection_name=COLLECTION)
+        self._store = store
+
+    def __del__(self) -> None:
+        """Nothing: the library would close the client here, and the client is the store's."""
+
+    def _init_mongo_client(self, uri: str | None, **options: Any) -> Any:
+        raise NotImplementedError("the client is the store's")
+
+    @property
+    def _database(self) -> Any:
+        return self._store.database
+
+
+class Throttle:
+    """One rate for one kind of thing: log-ins by address, say."""
+
+    def __init__(self, store: Store, kind: str, rate: str) -> None:
+        self._storage = Storage(store)
+        self._kind = kind
+        self._rate: RateLimitItem = parse(rate)
+
+    def hit(self, who: str) -> None:
+        """Count one of `who`'s. Raises `ThrottledError` when that is too many."""
+        key = self._key(who)
+        span = self._rate.get_expiry()
+        count = _counted(lambda: self._storage.incr(key, span))
+        if count > self._rate.amount:
+            observe.throttled()
+            ends = attempt(lambda: self._storage.get_expiry(key), idempotent=True)
+            left = min(span, max(1, math.ceil(ends - time.time())))
+            raise ThrottledError(left, first=count == self._rate.amount + 1)
+
+    def clear(self, who: str) -> None:
+        """Forget what was counted of `who`."""
+        key = self._key(who)
+        attempt(lambda: self._storage.counters.delete_one({"_id": key}), idempotent=True)
+
+    def _key(self, who: str) -> str:
+        """Hashed: counters tell nobody's address or name, and are all of one size."""
+        return hashlib.sha256(f"{self._kind}:{who}".encode()).hexdigest()
+
+
+def _counted(call: Callable[[], T]) -> T:
+    """Two first hits at once may both try to make the counter; the second finds it made."""
+    while True:
+        try:
+            return attempt(call, idempotent=True)
+        except DuplicateKeyError:
+            observe.retried()
