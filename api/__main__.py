@@ -76,6 +76,29 @@ def schema(state: str) -> None:
             click.echo(line)
 
 
+@main.command("settings")
+@state_option
+@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@click.option("--markdown", is_flag=True, help="As the table of api/SETTINGS.md.")
+def list_settings(state: str, as_json: bool, markdown: bool) -> None:
+    """List every setting: variable, default, meaning, and what is set now.
+
+    Of a secret only whether it is set.
+    """
+    import msgspec  # noqa: PLC0415
+
+    from api.local.state import State  # noqa: PLC0415
+    from api.settings import listing  # noqa: PLC0415
+
+    if as_json and markdown:
+        raise click.UsageError("Give either --json or --markdown.")
+    entries = listing.listing(State(Path(state)).environment(os.environ))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(entries), indent=2))
+    else:
+        click.echo((listing.as_markdown if markdown else listing.as_text)(entries).rstrip("\n"))
+
+
 @main.command(epilog="Example: python -m api create-admin --email ada@example.com")
 @state_option
 @click.option("--email", required=True, help="The administrator's address; to log in with.")

@@ -11,7 +11,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from api.app import create_app
-from api.settings import Settings
+from api.settings import Settings, variable
 from api.web import logs, metrics_files
 from api.web.health import Draining
 
@@ -48,6 +48,17 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "limit_request_line": 4094,
         "limit_request_fields": 50,
     }
+
+
+def warn(settings: Settings) -> None:
+    """Log what is allowed, but hardly meant."""
+    routers = settings.store_options().routers
+    if routers < 2:
+        logging.getLogger("api").warning(
+            "%s names %s router: without it the API is down. Name two or more",
+            variable("database_uri"),
+            routers,
+        )
 
 
 class JsonLogger(Logger):
@@ -107,5 +118,6 @@ class Server(BaseApplication):
     def run(self) -> None:
         """Serve. Returns when told to stop."""
         logs.configure(self.settings.log_level)
+        warn(self.settings)
         with metrics_files.directory():
             DrainingArbiter(self).run()

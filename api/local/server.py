@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from api.local.state import LocalError, State
+from api.terminal import python
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8000
@@ -100,7 +101,7 @@ class Server:
                 said = answer.get("detail", "no answer")
                 raise LocalError(
                     f"the server on port {port} is not ready after {seconds:.0f} s: {said} "
-                    f"Look into {self._state.log}, and at: python -m cluster status"
+                    f"Look into {self._state.log}, and at: {python()} -m cluster status"
                 )
             time.sleep(POLL)
 

@@ -19,6 +19,7 @@ from api.local.server import HOST, Server, choose_port
 from api.local.state import Admin, LocalError, Record, State
 from api.store import BulkReport, Store
 from api.store.deadline import deadline
+from api.terminal import python
 
 READY_SECONDS = 20.0
 DATABASE_SECONDS = 60.0  # for all that is done to the database; a failover may fall in
@@ -107,7 +108,8 @@ class Up:
         environment |= {"SHARDSTACK_HOST": HOST, "SHARDSTACK_PORT": str(port)}
         if not any(f"SHARDSTACK_DATABASE_URI{end}" in environment for end in ("", "_FILE")):
             raise LocalError(
-                f"there is no cluster in {self._state.folder}. Start one: python -m cluster up"
+                f"there is no cluster in {self._state.folder}. "
+                f"Start one: {python()} -m cluster up"
             )
         return settings.load(environment)
 

@@ -7,14 +7,29 @@ database is away or this server is about to stop.
 import mmap
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 from flask import Blueprint, Response
+from msgspec import Struct
 
 from api.web.body import reply
+from api.web.operations import Answer, operation
 from api.web.problems import ProblemError, render
 
 PING_SECONDS = 1.0
+
+
+class Alive(Struct):
+    """The answer of a process that lives."""
+
+    status: Literal["ok"]
+
+
+class Ready(Struct):
+    """The answer of a process that can serve. `router` tells which program leads to the shards."""
+
+    status: Literal["ready"]
+    router: str
 
 
 class Draining:
@@ -51,18 +66,20 @@ def blueprint(
     health = Blueprint("health", __name__)
 
     @health.get("/healthz")
+    @operation(answers={200: Answer(shape=Alive)})
     def alive() -> Response:
         """This process answers."""
-        return reply({"status": "ok"})
+        return reply(Alive("ok"))
 
     @health.get("/readyz")
+    @operation(answers={200: Answer(shape=Ready)}, problems=(503,))
     def ready() -> Response:
         """This process can serve requests."""
         if draining:
             return render(ProblemError(503, "This server is about to stop.", kind="draining"))
         try:
             with bounded(PING_SECONDS):
-                return reply({"status": "ready", "router": identify()})
+                return reply(Ready("ready", identify()))
         except away:
             problem = ProblemError(
                 503,

@@ -1,0 +1,95 @@
+"""The settings as people look them up: variable, default, meaning, and what is set now."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from api.settings.declared import Settings
+from api.settings.names import FILE, SECRETS, variable
+
+SET = "(set)"  # of a secret, more is not told
+HEAD = """# Settings of the API
+
+Each is an environment variable, checked at start; times are in seconds, sizes in bytes. Where a
+secret is marked, the same name with `_FILE` may name a file whose content it is.
+`python -m api settings` shows this list with what is set now; `python -m api settings --markdown`
+makes this file.
+
+| variable | default | meaning |
+|---|---|---|
+"""
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """One setting. `default` is null where it must be set, `now` where it is not set."""
+
+    variable: str
+    default: Any
+    required: bool
+    secret: bool
+    meaning: str
+    now: str | None
+
+
+def listing(environment: Mapping[str, str]) -> list[Listed]:
+    """Every setting, in the order of declaration. Values of secrets are not in it."""
+    return list(_list(environment))
+
+
+def _list(environment: Mapping[str, str]) -> Iterator[Listed]:
+    hints = get_type_hints(Settings, include_extras=True)
+    for field in msgspec.structs.fields(Settings):
+        secret = field.name in SECRETS
+        name = variable(field.name)
+        now = environment.get(name)
+        if secret and (now is not None or name + FILE in environment):
+            now = SET
+        yield Listed(
+            variable=name,
+            default=None if field.required else field.default,
+            required=field.required or field.name == "jwt_secret",
+            secret=secret,
+            meaning=meaning(hints[field.name]),
+            now=now,
+        )
+
+
+def meaning(hint: Any) -> str:
+    """The description in a setting's type."""
+    if get_origin(hint) is Annotated:
+        for note in get_args(hint)[1:]:
+            if isinstance(note, msgspec.Meta) and note.description:
+                return note.description
+    return ""
+
+
+def default_text(entry: Listed) -> str:
+    """The default in words."""
+    if entry.required:
+        return "must be set"
+    return "none" if entry.default == "" else f"{entry.default}"
+
+
+def as_text(entries: list[Listed]) -> str:
+    """For a terminal: two lines each."""
+    width = max(len(entry.variable) for entry in entries)
+    lines = []
+    for entry in entries:
+        now = "" if entry.now is None else f"   now: {entry.now}"
+        secret = "   secret" if entry.secret else ""
+        lines += [
+            f"{entry.variable:{width}}  default: {default_text(entry)}{secret}{now}",
+            f"{'':{width}}  {entry.meaning}",
+        ]
+    return "\n".join(lines)
+
+
+def as_markdown(entries: list[Listed]) -> str:
+    """The file api/SETTINGS.md."""
+    rows = []
+    for entry in entries:
+        secret = " *Secret.*" if entry.secret else ""
+        text = entry.meaning.replace("|", "\\|")
+        rows.append(f"| `{entry.variable}` | {default_text(entry)} | {text}.{secret} |\n")
+    return HEAD + "".join(rows)
