@@ -1,0 +1,181 @@
+"""Forms with one file (multipart/form-data, RFC 7578), read as a stream: no file in memory.
+
+Fields are small and kept; the file's bytes go to a sink as they arrive, once its first bytes have
+shown that it is what its Content-Type says. Everything is refused as early as it can be known.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol
+
+import msgspec
+from flask import request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from api.web.multipart import MultipartError, Part, decode
+from api.web.problems import ProblemError, in_body, invalid
+
+MEDIA = "multipart/form-data"
+HEAD = 512  # bytes that signatures are looked for in
+
+Signature = Callable[[bytes], bool]  # given the first bytes of a file
+
+
+class Form(msgspec.Struct, frozen=True, kw_only=True):
+    """What a form may hold.
+
+    fields      names of the text fields; each at most once
+    file        name of the file, which must be there
+    types       media types the file may be of, and how their bytes begin
+    file_limit  bytes
+    field_limit bytes of all fields together
+    """
+
+    fields: tuple[str, ...]
+    file: str
+    types: Mapping[str, Signature]
+    file_limit: int
+    field_limit: int = 16 * 1024
+
+
+class FileHead(NamedTuple):
+    """What is known of a file before its bytes."""
+
+    name: str
+    media: str
+
+
+class Sink(Protocol):
+    """Takes the bytes of the file."""
+
+    def write(self, data: bytes) -> None:
+        """The next bytes."""
+
+
+class Received(NamedTuple):
+    """A form whose file is in the sink. Fields are text; nothing else was checked of them."""
+
+    fields: dict[str, str]
+    file: FileHead
+
+
+def receive(form: Form, pieces: Iterable[bytes], begin: Callable[[FileHead], Sink]) -> Received:
+    """Read a form. `begin` is called with the file's head, when its type is known to be right.
+
+    Raises ProblemError: 415 for another media type of body or file, 400 for what is no form, 413,
+    and 422 naming the part.
+    """
+    try:
+        return _Reading(form, begin).run(decode(_boundary(), pieces))
+    except MultipartError as error:
+        raise _malformed(str(error)) from None
+
+
+def _boundary() -> bytes:
+    if request.mimetype != MEDIA:
+        raise ProblemError(415, f"Send the body as {MEDIA}.")
+    boundary = request.mimetype_params.get("boundary", "")
+    if not 1 <= len(boundary) <= 70 or not boundary.isascii():
+        raise _malformed("its Content-Type names no boundary")
+    return boundary.encode()
+
+
+def _malformed(why: str) -> ProblemError:
+    return ProblemError(400, f"The body is no {MEDIA}: {why}.", kind="malformed")
+
+
+class _Reading:
+    def __init__(self, form: Form, begin: Callable[[FileHead], Sink]) -> None:
+        self._form = form
+        self._begin = begin
+        self._fields: dict[str, bytearray] = {}
+        self._held = 0
+        self._file: FileHead | None = None
+        self._name = ""  # of the part being read
+        self._in_file = False
+        self._head = bytearray()
+        self._sink: Sink | None = None
+        self._size = 0
+
+    def run(self, body: Iterator[Part | bytes]) -> Received:
+        for item in body:
+            if isinstance(item, Part):
+                self._close()
+                self._open(item)
+            elif self._in_file:
+                self._take_file(item)
+            else:
+                self._take_field(item)
+        self._close()
+        if self._file is None:
+            raise invalid(in_body(self._form.file, "Send a file with this name."))
+        return Received({name: _text(name, raw) for name, raw in self._fields.items()}, self._file)
+
+    def _open(self, part: Part) -> None:
+        name, form = part.name, self._form
+        if name in self._fields or (name == form.file and self._file is not None):
+            raise invalid(in_body(name, "Give it once."))
+        self._name, self._in_file = name, part.filename is not None
+        if part.filename is None:
+            if name == form.file:
+                raise invalid(in_body(name, "Send it as a file, with a filename."))
+            if name not in form.fields:
+                raise invalid(in_body(name, "This field is not known here."))
+            self._fields[name] = bytearray()
+        else:
+            if name != form.file:
+                known = name in form.fields
+                detail = "Send it as text." if known else "This file is not known here."
+                raise invalid(in_body(name, detail))
+            self._file = FileHead(part.filename, self._declared(part.media))
+
+    def _close(self) -> None:
+        """A part ends: a file shorter than what signatures need is judged now."""
+        if self._in_file and self._sink is None:
+            self._recognise()
+        self._in_file = False
+
+    def _declared(self, media: str) -> str:
+        if media not in self._form.types:
+            known = ", ".join(self._form.types)
+            detail = f"Send a file of one of these types: {known}."
+            raise ProblemError(
+                415, detail, kind="file-type", errors=(in_body(self._form.file, detail),)
+            )
+        return media
+
+    def _take_field(self, data: bytes) -> None:
+        self._held += len(data)
+        if self._held > self._form.field_limit:
+            raise RequestEntityTooLarge
+        self._fields[self._name] += data
+
+    def _take_file(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._form.file_limit:
+            detail = f"Send a file of at most {self._form.file_limit} bytes."
+            error = in_body(self._form.file, detail)
+            raise ProblemError(413, "The file is too large.", kind="file-size", errors=(error,))
+        if self._sink is not None:
+            self._sink.write(data)
+            return
+        self._head += data
+        if len(self._head) >= HEAD:
+            self._recognise()
+
+    def _recognise(self) -> None:
+        """Judge the file by its first bytes, and begin to write it."""
+        assert self._file is not None  # noqa: S101 - set when the part began
+        if not self._form.types[self._file.media](bytes(self._head[:HEAD])):
+            detail = f"The file's content is not {self._file.media}."
+            if not self._head:
+                detail = "The file is empty."
+            raise invalid(in_body(self._form.file, detail))
+        self._sink = self._begin(self._file)
+        self._sink.write(bytes(self._head))
+
+
+def _text(name: str, raw: bytearray) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        raise invalid(in_body(name, "Send text in UTF-8.")) from None
