@@ -73,6 +73,9 @@ class JsonLogger(Logger):
         self.error_log.setLevel(logging.INFO)
         self.access_log.setLevel(logging.WARNING)
 
+    def access(self, *_: Any) -> None:
+        """Nothing: the inherited one looks through its settings for each request to find that."""
+
 
 class DrainingArbiter(Arbiter):
     """Turns readiness to 503 at SIGTERM, and closes the port only after load balancers saw it.

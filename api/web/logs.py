@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -38,6 +39,31 @@ class StandardOutput:
     debug = info = warning = error = critical = msg
 
 
+class RequestLine(msgspec.Struct, kw_only=True):
+    """The line of a request. Its fields are fixed, and none of them is ever a secret."""
+
+    request_id: str
+    address: str | None
+    method: str
+    route: str | None
+    status: int
+    ms: float
+    db_ms: float
+    user: str | None
+    event: str = "request"
+    level: str = "info"
+    timestamp: datetime = msgspec.field(default_factory=lambda: datetime.now(UTC))
+
+
+def request(line: RequestLine) -> None:
+    """Write it, past structlog: its chain of processors cost a twentieth of a read by id."""
+    if _shown["info"]:
+        _output.msg(msgspec.json.encode(line).decode())
+
+
+_output = StandardOutput()
+_shown = {"info": True}
+
 SHARED: list[structlog.types.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
@@ -50,6 +76,7 @@ SHARED: list[structlog.types.Processor] = [
 def configure(level: str = "info") -> None:
     """Send structlog's lines and the standard library's (gunicorn, pymongo) through one format."""
     number = logging.getLevelNamesMapping()[level.upper()]
+    _shown["info"] = number <= logging.INFO
     structlog.configure(
         processors=[*SHARED, structlog.processors.JSONRenderer(serializer=encode)],
         wrapper_class=structlog.make_filtering_bound_logger(number),
