@@ -85,7 +85,7 @@ def prepare(given: dict[str, Any]) -> dict[str, Any]:
     if password is not None or given.get("disabled"):
         given["sessions"] = None
     if "role" in given:
-        given["role"] = given["role"].value
+        given["role"] = Role(given["role"]).value
     return given
 
 
