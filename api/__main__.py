@@ -99,6 +99,14 @@ def list_settings(state: str, as_json: bool, markdown: bool) -> None:
         click.echo((listing.as_markdown if markdown else listing.as_text)(entries).rstrip("\n"))
 
 
+@main.command()
+def openapi() -> None:
+    """Print the description of the API (OpenAPI 3.1), as /api/v1/openapi.json serves it."""
+    from api.app import description  # noqa: PLC0415
+
+    click.echo(description())
+
+
 @main.command(epilog="Example: python -m api create-admin --email ada@example.com")
 @state_option
 @click.option("--email", required=True, help="The administrator's address; to log in with.")

@@ -1,10 +1,11 @@
 """Puts the parts of the API together."""
 
+import secrets
 from functools import partial
 
 from flask import Flask, Response
 
-from api import resources
+from api import openapi, resources
 from api.auth import gate, routes, tokens
 from api.crud.audit import Trail
 from api.crud.routes import blueprint
@@ -19,7 +20,7 @@ from api.store import (
     observe,
 )
 from api.store.deadline import attempt, deadline
-from api.web import body, client_address, health, logs, metrics, problems
+from api.web import body, client_address, etags, health, logs, metrics, problems
 from api.web.health import Draining
 from api.web.metrics import Meter
 from api.web.requests import Requests
@@ -54,11 +55,18 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     )
     app.register_blueprint(metrics.blueprint(meter))
     app.register_blueprint(routes.blueprint(store, settings, trail), url_prefix=f"{PREFIX}/auth")
+    app.register_blueprint(openapi.blueprint(gate.PUBLIC), url_prefix=PREFIX)
     for resource in resources.ALL:
         app.register_blueprint(
-            blueprint(resource, store, settings), url_prefix=f"{PREFIX}/{resource.name}"
+            blueprint(resource, store, settings, trail), url_prefix=f"{PREFIX}/{resource.name}"
         )
     return app
+
+
+def description() -> bytes:
+    """The description of the API, which needs no database and depends on no setting."""
+    nowhere = Settings(database_uri="mongodb://127.0.0.1", jwt_secret=secrets.token_urlsafe(48))
+    return openapi.text(create_app(nowhere), gate.PUBLIC)
 
 
 def explain_store_errors(app: Flask) -> None:
@@ -78,9 +86,7 @@ def explain_store_errors(app: Flask) -> None:
 
     @app.errorhandler(VersionMovedError)
     def moved(_error: VersionMovedError) -> Response:
-        return problems.render(
-            problems.ProblemError(409, "Somebody else changed this first.", kind="version-moved")
-        )
+        return problems.render(etags.failed())
 
     @app.errorhandler(ThrottledError)
     def throttled(error: ThrottledError) -> Response:

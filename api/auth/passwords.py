@@ -10,6 +10,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from api.auth.common_passwords import COMMON
+from api.web.rules import documented
 
 SHORTEST = 8
 LONGEST = 128  # characters; Argon2 takes all of them, nothing is cut off
@@ -23,6 +24,10 @@ PLAIN = str.maketrans("@4301$5!7", "aaeoissit")
 NOBODY = HASHER.hash("no user has this password; it only costs the time of one")
 
 
+@documented(
+    format="password",
+    description="8 to 128 characters; none of the passwords that anybody would try first.",
+)
 def check(password: str) -> str:
     """The password itself, if it may be used. Raises ValueError with the reason."""
     if not SHORTEST <= len(password) <= LONGEST:

@@ -1,7 +1,7 @@
 """Bodies that the routes of `auth` take and answer with."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -10,6 +10,17 @@ from api.resources.users import Email, NationalId, Password
 
 class LogIn(Struct, kw_only=True, forbid_unknown_fields=True):
     """E-mail or national id, one of the two, and the password. `cookie`: for browsers."""
+
+    json_schema: ClassVar[dict[str, Any]] = {
+        "oneOf": [
+            {
+                "required": [name],
+                "properties": {name: {"type": "string"}, other: {"type": "null"}},
+            }
+            for name, other in (("email", "national_id"), ("national_id", "email"))
+        ],
+        "examples": [{"email": "ada@example.org", "password": "a long password of mine"}],
+    }
 
     email: Email | None = None
     national_id: NationalId | None = None

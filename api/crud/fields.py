@@ -5,12 +5,16 @@ Raises ValueError with a sentence for the consumer.
 
 import re
 import unicodedata
+from collections.abc import Callable
+
+from api.web.rules import documented
 
 LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*").fullmatch
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?").fullmatch
 NATIONAL_ID = re.compile(r"[A-Z0-9]+([ ./-][A-Z0-9]+)*").fullmatch
 
 
+@documented(format="line", description="One line of printable characters, not all spaces.")
 def line(text: str) -> str:
     """One line of text: composed characters (NFC), single spaces, no control characters."""
     if any(unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") for character in text):
@@ -21,6 +25,7 @@ def line(text: str) -> str:
     return clean
 
 
+@documented(format="email", description="local@domain.tld in ASCII, at most 254 characters.")
 def email(text: str) -> str:
     """An address in lower case: `local@domain.tld`, ASCII, at most 254 characters (RFC 5321)."""
     clean = text.strip().lower()
@@ -40,6 +45,10 @@ def email(text: str) -> str:
     return clean
 
 
+@documented(
+    format="phone",
+    description="+ and 7 to 15 digits; spaces, dots, hyphens and brackets may group them.",
+)
 def phone(text: str) -> str:
     """A number in international form, `+` and 7 to 15 digits (E.164)."""
     clean = re.sub(r"[\s().-]", "", text)
@@ -48,6 +57,10 @@ def phone(text: str) -> str:
     return clean
 
 
+@documented(
+    format="national-id",
+    description="4 to 32 letters and digits, in groups parted by one space, hyphen, dot or slash.",
+)
 def national_id(text: str) -> str:
     """Capital letters and digits, in groups as sent: `123-45-6789`, `AB 12 34 56 C`."""
     clean = line(text).upper()
@@ -59,3 +72,17 @@ def national_id(text: str) -> str:
 def national_id_key(text: str) -> str:
     """What makes a national id the same number: its letters and digits, not their grouping."""
     return re.sub(r"[^A-Z0-9]", "", text.upper())
+
+
+# What the beginning of a text becomes under its rule, as far as a beginning can tell.
+BEGINNINGS: dict[Callable[[str], str], Callable[[str], str]] = {
+    email: str.lower,
+    national_id: str.upper,
+}
+
+
+def beginning(rule: Callable[[str], str] | None, text: str) -> str:
+    """The normal form of the first characters of a text."""
+    fold = BEGINNINGS.get(rule) if rule is not None else None
+    composed = unicodedata.normalize("NFC", text)
+    return composed if fold is None else fold(composed)

@@ -11,13 +11,22 @@ from api.crud.access import Access, Role, Who
 from api.crud.declaration import Resource
 from api.store import Unique
 
-Name = Annotated[str, Meta(min_length=1, max_length=200)]
-NationalId = Annotated[str, Meta(min_length=4, max_length=64)]
-Email = Annotated[str, Meta(min_length=3, max_length=254)]
-Phone = Annotated[str, Meta(min_length=7, max_length=32)]
-Address = Annotated[str, Meta(min_length=1, max_length=500)]
-Occupation = Annotated[str, Meta(min_length=1, max_length=200)]
-Password = Annotated[str, Meta(min_length=passwords.SHORTEST, max_length=passwords.LONGEST)]
+Name = Annotated[str, Meta(min_length=1, max_length=200, examples=["Ada Lovelace"])]
+NationalId = Annotated[str, Meta(min_length=4, max_length=64, examples=["AL-1815-12"])]
+Email = Annotated[str, Meta(min_length=3, max_length=254, examples=["ada@example.org"])]
+Phone = Annotated[str, Meta(min_length=7, max_length=32, examples=["+49 30 1234567"])]
+Address = Annotated[
+    str, Meta(min_length=1, max_length=500, examples=["12 St James's Square, London"])
+]
+Occupation = Annotated[str, Meta(min_length=1, max_length=200, examples=["Mathematician"])]
+Password = Annotated[
+    str,
+    Meta(
+        min_length=passwords.SHORTEST,
+        max_length=passwords.LONGEST,
+        examples=["a long password of mine"],
+    ),
+]
 
 
 class NewUser(Struct, kw_only=True, forbid_unknown_fields=True):

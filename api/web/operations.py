@@ -40,7 +40,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     summary, details   sentences, from the view's docstring
     answers            good answers by status
-    body               shapes of the request's body; several: by who sends it
+    body               shapes of the request's body; several: by who sends it, users first
+    rules              normal forms of the body's text fields
     media              media type of the request's body
     query              struct of the query string
     headers            request headers that it reads: name to meaning
@@ -53,6 +54,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     details: str
     answers: Mapping[int, Answer]
     body: tuple[type[msgspec.Struct], ...] = ()
+    rules: Rules = msgspec.field(default_factory=dict)
     media: str = JSON
     query: type[msgspec.Struct] | None = None
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
@@ -105,6 +107,7 @@ def operation(  # noqa: PLR0913 - each argument is a part of the declaration
             details=details.strip(),
             answers=answers,
             body=shapes,
+            rules=rules or {},
             media=media,
             query=query,
             headers=headers or {},

@@ -26,6 +26,17 @@ class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
     parameter: str | None = None
 
 
+class Problem(msgspec.Struct):
+    """Problem details. `type` is about:blank, or a name of ours for what went wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str | msgspec.UnsetType = msgspec.UNSET
+    errors: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
+
+
 class ProblemError(Exception):
     """Ends the request with problem details."""
 

@@ -1,0 +1,77 @@
+"""The parts of the description that are the same for every route."""
+
+from http import HTTPStatus
+from typing import Any
+
+from api.auth import cookies
+
+Json = dict[str, Any]
+
+SAFE = cookies.SAFE
+SECURITY_HEADERS = frozenset({cookies.HEADER, "Authorization"})
+
+TAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'  # entity tags: RFC 9110, 8.8.3
+
+PATH: dict[str, Json] = {
+    "document_id": {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"},
+}
+
+HEADERS: dict[str, Json] = {
+    "If-Match": {"type": "string", "pattern": TAGS},
+    "If-None-Match": {"type": "string", "pattern": TAGS},
+}
+
+SECURITY_SCHEMES: Json = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The access_token of /api/v1/auth/login.",
+    },
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": cookies.ACCESS,
+        "description": 'The cookie of /api/v1/auth/login with "mode": "cookie".',
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": cookies.HEADER,
+        "description": "The csrf_token that came with the cookie.",
+    },
+}
+
+MEANINGS = {
+    304: "Not modified: you have this version",
+    400: "The body or a header is malformed",
+    401: "No token, or one that is not valid",
+    403: "Not allowed",
+    404: "There is no such document, or none you may know of",
+    408: "The body did not arrive in time",
+    409: "A value is taken, or somebody else changed the document first",
+    412: "The document is not at the version that the condition names",
+    413: "The body is too large",
+    415: "The body is of another media type",
+    422: "Some fields or parameters are not valid; each is named",
+    428: "A condition is required",
+    429: "Too many requests; Retry-After says when again",
+    503: "The database did not answer in time; Retry-After says when again",
+}
+
+
+def _response(status: int) -> Json:
+    meaning = MEANINGS.get(status, HTTPStatus(status).phrase)
+    made: Json = {
+        "description": meaning,
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
+    }
+    if status in (429, 503):
+        seconds = {"description": "Seconds to wait", "schema": {"type": "string"}}
+        made["headers"] = {"Retry-After": seconds}
+    return made
+
+
+RESPONSES: Json = {str(status): _response(status) for status in sorted(MEANINGS) if status >= 400}
