@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cluster.drill.history import Call, Kind, Outcome, State
+from cluster.drill.history import Call, Guarantee, Kind, Outcome, State
 from cluster.drill.violations import Rule, Violation, describe
 
 
@@ -33,10 +33,18 @@ def examine(key: str, calls: list[Call], writers: Mapping[str, Call], origin: in
         for number, call in enumerate(calls)
         if call.outcome is Outcome.OK and call.state is not None
     }
-    contents.tokens = max(lists.values(), key=len, default=())
+    passing = {n for n in lists if calls[n].guarantee is Guarantee.LOCAL}
+    firm = [tokens for number, tokens in lists.items() if number not in passing]
+    contents.tokens = max(firm, key=len, default=())
+    longer = [n for n in passing if lists[n][: len(contents.tokens)] == contents.tokens]
+    if longer:  # what only local reads saw: the last one knows best
+        contents.tokens = lists[max(longer, key=lambda n: calls[n].begin)]
     longest = next((n for n, tokens in lists.items() if tokens == contents.tokens), None)
     for number, tokens in lists.items():
-        if contents.tokens[: len(tokens)] == tokens:
+        if number in passing:
+            # A failover may have undone the end of what it saw; the rest is part of the history.
+            contents.seen[number] = _agreement(contents.tokens, tokens)
+        elif contents.tokens[: len(tokens)] == tokens:
             contents.seen[number] = len(tokens)
         elif longest is not None:
             reader.report_divergence(calls[longest], contents.tokens, calls[number], tokens)
@@ -125,6 +133,14 @@ class _Reader:
             self._reported.add((rule, token))
             key = self._contents.key
             self._contents.violations.append(Violation(rule, key, f"{key}: {sentence}.", calls))
+
+
+def _agreement(one: tuple[str, ...], other: tuple[str, ...]) -> int:
+    """How many tokens two lists begin with in common."""
+    pairs = zip(one, other, strict=False)
+    return next(
+        (i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), min(len(one), len(other))
+    )
 
 
 def _matched_nothing(call: Call) -> bool:

@@ -45,6 +45,7 @@ class Guarantee(StrEnum):
 
     LINEARIZABLE = "linearizable"  # sees every write acknowledged before it began
     MAJORITY = "majority"  # sees a state that was true once, and that no failover undoes
+    LOCAL = "local"  # sees every write acknowledged before it began; the rest a failover may undo
 
 
 class State(msgspec.Struct, frozen=True, array_like=True):

@@ -5,7 +5,8 @@ what was seen: the write of the i-th token has level 2i, a call that saw n token
 and so on up to the delete. The key is linearizable exactly if no call of a higher level ended
 before one of a lower level began (Herlihy and Wing, TOPLAS 1990, for one register whose order of
 writes is known). A call without an answer never ended; a read that promises no more than a majority
-may have begun at any time before.
+may have begun at any time before. A local read must not miss what was acknowledged before it
+began; it proves nothing to the calls after it.
 """
 
 from dataclasses import dataclass
@@ -33,9 +34,11 @@ class Placed:
     @classmethod
     def at(cls, call: Call, level: int, *, effect: bool, gone: bool = False) -> "Placed":
         """Place a call; its interval is wider than its begin and end where less is promised."""
-        weak = call.kind is Kind.READ and call.guarantee is Guarantee.MAJORITY
+        weak = not effect and call.guarantee is Guarantee.MAJORITY
+        # What a local read saw may be undone, and done again later: nothing follows from it.
+        passing = not effect and call.guarantee is Guarantee.LOCAL
         begin = -inf if weak else call.begin
-        end = inf if call.outcome is Outcome.UNKNOWN else call.end
+        end = inf if passing or call.outcome is Outcome.UNKNOWN else call.end
         return cls(call, level, begin, end, effect, gone)
 
 

@@ -38,8 +38,8 @@ class Report:
     """What a history shows. Times are seconds since its first call.
 
     `counts` is by kind and outcome; `gaps` is for each group, and "all" for all together; `errors`
-    counts the clients' errors by their text; `unverified` is the number of acknowledged writes that
-    no acknowledged linearizable read looked for afterwards, so that their loss would not be seen.
+    counts the clients' errors by their text; `unverified` is the number of acknowledged writes
+    that no acknowledged read which had to see them looked for afterwards: nobody would see a loss.
     """
 
     seconds: float
@@ -158,7 +158,7 @@ def _unverified(calls: list[Call]) -> int:
         if (
             call.kind is Kind.READ
             and call.outcome is Outcome.OK
-            and call.guarantee is Guarantee.LINEARIZABLE
+            and call.guarantee is not Guarantee.MAJORITY
         ):
             looked[call.key] = max(looked.get(call.key, call.begin), call.begin)
     return sum(

@@ -124,7 +124,13 @@ class Workload:
             answer = self._send(intent)
             end = time.monotonic_ns()
             ended = replace(
-                begun, end=end, outcome=Outcome.OK, found=answer.found, state=answer.state
+                begun,
+                end=end,
+                outcome=Outcome.OK,
+                found=answer.found,
+                state=answer.state,
+                # A write that found nothing is a look at the key, no better than a read.
+                guarantee=begun.guarantee if answer.found else guarantee,
             )
         except Exception as error:  # noqa: BLE001 - whatever a client meets belongs to the record
             end = time.monotonic_ns()

@@ -8,6 +8,11 @@ from cluster.drill.history import AUDITOR, Call, Guarantee, HistoryError, Outcom
 from cluster.drill.violations import Rule, Violation
 from tests.unit.drill.histories import append, delete, history, insert, read, read_nothing
 
+
+def local(begin: int, end: int, *tokens: str) -> Call:
+    return read(begin, end, *tokens, guarantee=Guarantee.LOCAL)
+
+
 A = insert(0, 10, "a")
 B = append(20, 30, "b")
 C = append(40, 50, "c")
@@ -47,10 +52,50 @@ GOOD = {
     ],
     "a majority read may be old": [A, B, read(60, 70, "a", guarantee=Guarantee.MAJORITY)],
     "an append that tells what it left": [A, append(20, 30, "b", state=State(("a", "b"), 2))],
+    "a local read saw an append that a failover undid, and that was then made again": [
+        insert(0, 10, "a", state=State(("a",), 1)),
+        append(20, 90, "b", state=State(("a", "c", "b"), 3)),
+        local(30, 40, "a", "b"),
+        append(50, 60, "c", state=State(("a", "c"), 2)),
+        local(100, 110, "a", "c", "b"),
+    ],
+    "a local read saw an append without an answer that never was": [
+        A,
+        append(20, 30, "b", outcome=Outcome.UNKNOWN),
+        local(30, 40, "a", "b"),
+        local(60, 70, "a"),
+    ],
+    "local reads only": [A, B, local(40, 50, "a", "b"), C, local(60, 70, "a", "b", "c")],
+    "a local read saw a delete that a failover undid": [
+        A,
+        delete(20, 90, "a", "b"),
+        read_nothing(30, 40, guarantee=Guarantee.LOCAL),
+        append(50, 60, "b", state=State(("a", "b"), 2)),
+    ],
     "nothing at all": [],
 }
 
 BAD: dict[str, tuple[Rule, list[Call]]] = {
+    "a local read misses an acknowledged append": (
+        Rule.STALE,
+        [A, B, local(40, 50, "a"), local(60, 70, "a", "b")],
+    ),
+    "no local read sees an acknowledged append": (
+        Rule.LOST,
+        [A, append(20, 30, "b", state=State(("a", "b"), 2)), local(40, 50, "a")],
+    ),
+    "a local read sees another list than the one acknowledged": (
+        Rule.LOST,
+        [A, append(20, 30, "b", state=State(("a", "b"), 2)), C, local(60, 70, "a", "c")],
+    ),
+    "a local read finds nothing after an acknowledged insert": (
+        Rule.LOST,
+        [A, read_nothing(20, 30, guarantee=Guarantee.LOCAL)],
+    ),
+    "a local read sees a token twice": (
+        Rule.DOUBLED,
+        [A, B, local(40, 50, "a", "b", "b")],
+    ),
     "an acknowledged append is gone": (Rule.LOST, [A, B, C, read(60, 70, "a", "c")]),
     "the last append is gone": (Rule.LOST, [A, B, C, read(60, 70, "a", "b")]),
     "an append that was seen is gone": (
