@@ -9,7 +9,7 @@ from api.auth.sessions import LINEARIZABLE, Sessions, holds
 from api.auth.shapes import KeySet, LogIn, Tokens
 from api.crud.access import principal
 from api.crud.audit import REFUSED, Trail
-from api.crud.routes import Routes
+from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS, Creation
 from api.resources import USERS
 from api.resources.users import SignUp, User
 from api.settings import Settings
@@ -90,7 +90,7 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
     """The routes, to be registered under the API's prefix."""
     auth = Blueprint("auth", __name__)
     entrance = Entrance(store, settings, trail)
-    users = Routes(USERS, store, settings)
+    users = Creation(USERS, store, settings, trail)
     signups = Throttle(store, "register-address", settings.register_rate_address)
     keys = KeySet(keys=[dict(key) for key in Keys.of(settings).published()["keys"]])
 
@@ -98,13 +98,14 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
     @operation(
         body=SignUp,
         rules=USERS.rules,
-        answers={201: Answer(shape=User, headers={"Location": "Its address"})},
-        problems=(409, 429),
+        headers=REQUEST_HEADERS,
+        answers={201: Answer(shape=User, headers=ANSWER_HEADERS)},
+        problems=(409, 410, 429),
     )
     def signup(body: Fields) -> Response:
         """A new account for whoever asks."""
         signups.hit(block(client_address()))
-        response = users.created(body)
+        response = users.answer(body)
         trail.record(events.SIGNUP)
         return response
 

@@ -64,15 +64,16 @@ def principal() -> Principal:
     return found
 
 
-def admit(rule: Who, owner: ObjectId | None = None) -> bool:
-    """Whether the rule admits the principal to a document of `owner` (None: to no single one).
+def acting() -> Principal | None:
+    """The principal; None where the route needs no token."""
+    found: Principal | None = g.get("principal")
+    return found
 
-    False: not to this document, and the principal must not learn that it exists. Raises 403 where
-    there is nothing to hide.
+
+def admit(rule: Who) -> None:
+    """Raise 403 where the rule admits administrators only, and the principal is none.
+
+    What hangs on the single document is for `reach.py` to say, and hidden behind 404.
     """
-    who = principal()
-    if who.is_admin:
-        return True
-    if owner is None:
+    if rule is Who.ADMIN and not principal().is_admin:
         raise ProblemError(403, "Only administrators may do this.", kind="forbidden")
-    return rule is Who.OWNER and owner == who.id

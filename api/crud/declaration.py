@@ -5,8 +5,10 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
+from bson import ObjectId
 from flask import Blueprint
 
+from api.crud import consistency, values
 from api.crud.access import Access, Role, Who
 from api.settings import Settings
 from api.store import Document, Documents, Store, Unique
@@ -29,6 +31,16 @@ class Index(msgspec.Struct, frozen=True):
     ttl: int | None = None
 
 
+class Constraint(msgspec.Struct, frozen=True):
+    """A rule over several fields of a document, whichever of them a request changes.
+
+    `faults` gets the document as it would be stored, and returns a sentence per field at fault.
+    """
+
+    fields: tuple[str, ...]
+    faults: Callable[[Mapping[str, Any]], dict[str, str]]
+
+
 class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A kind of document and how the world may deal with it.
 
@@ -48,6 +60,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     filters     fields that lists can be filtered by, and by which operators
     sorts       fields that lists can be sorted by, besides `created_at`; every document has them
     indexes     besides those that filters and sorts get by themselves
+    constraints rules over several fields at once
     extend      makes further routes below the resource's address
     """
 
@@ -66,11 +79,35 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     filters: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     sorts: tuple[str, ...] = ()
     indexes: tuple[Index, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
     extend: "Callable[[Blueprint, Resource, Store, Settings], None] | None" = None
+
+    def __post_init__(self) -> None:
+        """Refuse what could not work, at import."""
+        consistency.check(self)
 
     def documents(self, store: Store) -> Documents:
         """Its documents in a store."""
         return Documents(store, self.name, self.unique)
+
+    @cached_property
+    def sortable(self) -> tuple[str, ...]:
+        """All fields that lists can be sorted by."""
+        return tuple(dict.fromkeys(("created_at", *self.sorts)))
+
+    @cached_property
+    def conversions(self) -> dict[str, values.Stored]:
+        """What makes the stored form of a field's value, where that is another one."""
+        return values.conversions(self.read)
+
+    @cached_property
+    def key_fields(self) -> tuple[str, ...]:
+        """The fields of the shard key besides `_id`: a write by id needs them, too."""
+        return tuple(field for field in self.shard_key if field != "_id")
+
+    def stored(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of a body as they are stored."""
+        return self.prepare(values.stored(given, self.conversions))
 
     @cached_property
     def shown(self) -> tuple[str, ...]:
@@ -81,16 +118,39 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def _empty(self) -> dict[str, Any]:
         return dict.fromkeys(self.read.__struct_fields__)
 
+    @cached_property
+    def _ids(self) -> tuple[str, ...]:
+        return tuple(name for name, to in self.conversions.items() if to is ObjectId)
+
+    @cached_property
+    def _id_lists(self) -> tuple[str, ...]:
+        kinds = values.hints(self.read)
+        return tuple(name for name in self.conversions if values.is_id(values.item(kinds[name])))
+
     def show(self, document: Document) -> dict[str, Any]:
         """A whole document as the outside sees it: what `read` names, null where there is none."""
         shown = {field: document.get(field) for field in self.read.__struct_fields__}
         shown["id"] = str(document["_id"])
-        return shown
+        return self._with_text_ids(shown)
 
     def show_projected(self, document: Document) -> dict[str, Any]:
         """The same of a document read with the fields `shown`: cheaper, for pages."""
         document["id"] = str(document.pop("_id"))
-        return {**self._empty, **document}
+        return self._with_text_ids({**self._empty, **document})
+
+    def show_chosen(self, document: Document, chosen: tuple[str, ...]) -> dict[str, Any]:
+        """`id` and the chosen fields of a document."""
+        shown = {field: document.get(field) for field in chosen}
+        return self._with_text_ids({"id": str(document["_id"]), **shown})
+
+    def _with_text_ids(self, shown: dict[str, Any]) -> dict[str, Any]:
+        for name in self._ids:
+            if shown.get(name) is not None:
+                shown[name] = str(shown[name])
+        for name in self._id_lists:
+            if shown.get(name) is not None:
+                shown[name] = [str(value) for value in shown[name]]
+        return shown
 
     def open_to_all(self) -> list[str]:
         """The endpoints that need no token; each must be on the gate's public list, too."""

@@ -1,123 +1,119 @@
-"""The routes of a resource, made from its declaration."""
+"""The routes of a resource: one for each thing that somebody may do; what it takes and answers."""
 
-from typing import Annotated
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
 
 import msgspec
-from bson import ObjectId
-from bson.errors import InvalidId
-from flask import Blueprint, Response, url_for
+from flask import Blueprint
 
-from api.crud.access import Who, admit, principal
+from api.crud import shapes
+from api.crud.access import Access, Who, admit
+from api.crud.audit import Trail
+from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS
 from api.crud.declaration import Resource
+from api.crud.views import Views
 from api.settings import Settings
-from api.store import Document, Store
-from api.web import body
-from api.web.problems import ProblemError, in_query, invalid
+from api.store import Store
+from api.web import etags
+from api.web.operations import Answer, View, of, operation
+
+ONE = "/<document_id>"
+TAG = {"ETag": "Its version, for If-Match and If-None-Match"}
+LINK = {"Link": "The next page, if there is one (RFC 8288)"}
+CONDITIONS = {
+    etags.IF_MATCH: "Only if the document is at one of these versions (entity tags)",
+    etags.IF_NONE_MATCH: "Only if it is at none of these versions (entity tags)",
+}
 
 
-class PageQuery(msgspec.Struct):
-    """How much of a list, and from where on."""
+class Route(NamedTuple):
+    """One route of a resource; `rule`: whom it admits."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
-    after: str | None = None
-
-
-class Routes:
-    """Views of one resource: list, create, get, change, delete."""
-
-    def __init__(self, resource: Resource, store: Store, settings: Settings) -> None:
-        self._resource = resource
-        self._documents = resource.documents(store)
-        self._settings = settings
-        assert resource.create is not None  # noqa: S101
-        self._create = resource.create
-        body.prepare(PageQuery, resource.create, *resource.change.values())
-
-    def list(self) -> Response:
-        """A page in the order of ids. `next` is the `after` of the next page; null at the end."""
-        admit(self._resource.access.list)
-        asked = body.query(PageQuery)
-        limit = min(asked.limit or self._settings.page_size, self._settings.page_size_limit)
-        after = None
-        if asked.after is not None:
-            after = object_id(asked.after)
-            if after is None:
-                raise invalid(in_query("after", "Give the `next` of the page before."))
-        # One more than asked for tells whether there is a next page, without a count.
-        found = self._documents.page(
-            self._resource.shown, limit + 1, after=None if after is None else (after, after)
-        )
-        items = [self._resource.show_projected(document) for document in found[:limit]]
-        return body.reply({"items": items, "next": items[-1]["id"] if found[limit:] else None})
-
-    def create(self) -> Response:
-        """A new document."""
-        admit(self._resource.access.create)
-        return self.created(body.read(self._create, self._resource.rules))
-
-    def get(self, document_id: str) -> Response:
-        """One document."""
-        found = self._reach(document_id, self._resource.access.get)
-        own = principal().own(self._resource.name, found)
-        return self._show(own or self._documents.get(found, self._resource.shown))
-
-    def change(self, document_id: str) -> Response:
-        """Change the fields the body names."""
-        found = self._reach(document_id, self._resource.access.change)
-        shape = self._resource.change[principal().role]
-        changes = self._resource.prepare(body.read(shape, self._resource.rules))
-        return self._show(
-            self._documents.change(found, changes) if changes else self._documents.get(found)
-        )
-
-    def delete(self, document_id: str) -> Response:
-        """Delete one document."""
-        found = self._reach(document_id, self._resource.access.delete)
-        if not self._documents.delete(found):
-            raise missing()
-        return Response(status=204)
-
-    def created(self, fields: Document) -> Response:
-        """Create from valid fields, and answer 201 with the address."""
-        resource = self._resource
-        document = self._documents.create({**resource.prepare(fields), **resource.defaults()})
-        where = url_for(f"{resource.name}.get", document_id=str(document["_id"]))
-        return body.reply(resource.show(document), 201, {"Location": where})
-
-    def _reach(self, text: str, rule: Who) -> ObjectId:
-        """The id in the address, if the principal may know of it."""
-        found = object_id(text)
-        if found is None or not admit(rule, found):
-            raise missing()
-        return found
-
-    def _show(self, document: Document | None) -> Response:
-        if document is None:
-            raise missing()
-        return body.reply(self._resource.show(document))
+    name: str
+    path: str
+    method: str
+    rule: Who
+    view: View
 
 
-def missing() -> ProblemError:
-    """404: there is no such document, or none the principal may know of."""
-    return ProblemError(404, "There is no document with this id.", kind="missing")
-
-
-def object_id(text: str) -> ObjectId | None:
-    """An id from an address or query; None if it is none."""
-    try:
-        return ObjectId(text)
-    except InvalidId:
-        return None
-
-
-def blueprint(resource: Resource, store: Store, settings: Settings) -> Blueprint:
+def blueprint(resource: Resource, store: Store, settings: Settings, trail: Trail) -> Blueprint:
     """The routes, to be registered under the API's prefix."""
     made = Blueprint(resource.name, __name__)
-    routes = Routes(resource, store, settings)
-    one = "/<document_id>"
-    made.add_url_rule("", "list", routes.list, methods=["GET"])
-    made.add_url_rule("", "create", routes.create, methods=["POST"])
-    made.add_url_rule(one, "get", routes.get, methods=["GET"])
-    made.add_url_rule(one, "change", routes.change, methods=["PATCH"])
-    made.add_url_rule(one, "delete", routes.delete, methods=["DELETE"])
+    views = Views(resource, store, settings, trail)
+    for route in declared(resource, views):
+        made.add_url_rule(route.path, route.name, route.view, methods=[route.method])
+    if resource.extend is not None:
+        resource.extend(made, resource, store, settings)
     return made
+
+
+def declared(resource: Resource, views: Views) -> Iterator[Route]:
+    """The routes there are: what nobody may do, and what nothing is declared for, has none."""
+    for route in (*_collection(resource, views), *_single(resource, views)):
+        if route.rule is not Who.NOBODY:
+            yield route._replace(view=_named(route.view, resource.name))
+
+
+def _collection(resource: Resource, views: Views) -> Iterator[Route]:
+    access: Access = resource.access
+    page = shapes.page(resource.read, shapes.partial(resource.read))
+    listed = operation(
+        query=views.lists.query,
+        guard=partial(admit, access.list),
+        answers={200: Answer(shape=page, headers=LINK)},
+        problems=(403,),
+    )
+    yield Route("list", "", "GET", access.list, listed(views.list))
+    if resource.create is not None:
+        created = operation(
+            body=resource.create,
+            rules=resource.rules,
+            headers=REQUEST_HEADERS,
+            guard=partial(admit, access.create),
+            answers={201: Answer(shape=resource.read, headers=ANSWER_HEADERS)},
+            problems=(403, 409, 410),
+        )
+        yield Route("create", "", "POST", access.create, created(views.create))
+
+
+def _single(resource: Resource, views: Views) -> Iterator[Route]:
+    access: Access = resource.access
+    shown = {200: Answer(shape=resource.read, headers=TAG)}
+    same = Answer(description="The document is at this version still", headers=TAG)
+    got = operation(headers=CONDITIONS, answers={**shown, 304: same}, problems=(404, 412))
+    yield Route("get", ONE, "GET", access.get, got(views.get))
+    writing = (403, 404, 409, 412)
+    replaced = operation(
+        body=_distinct(views.replacements.values()),
+        headers=CONDITIONS,
+        answers=shown,
+        problems=writing,
+    )
+    if views.replacements:
+        yield Route("replace", ONE, "PUT", access.change, replaced(views.replace))
+    changed = operation(
+        body=_distinct(resource.change.values()),
+        headers=CONDITIONS,
+        answers=shown,
+        problems=writing,
+    )
+    if resource.change:
+        yield Route("change", ONE, "PATCH", access.change, changed(views.change))
+    gone = {204: Answer(description="It is deleted")}
+    deleted = operation(headers=CONDITIONS, answers=gone, problems=(403, 404, 412))
+    yield Route("delete", ONE, "DELETE", access.delete, deleted(views.delete))
+
+
+def _distinct(found: Iterable[type[msgspec.Struct]]) -> tuple[type[msgspec.Struct], ...]:
+    return tuple(dict.fromkeys(found))
+
+
+def _named(view: View, name: str) -> View:
+    """The view, with the resource's name in what describes it."""
+    found = of(view)
+    assert found is not None  # noqa: S101 - each is declared above
+    texts = {"summary": found.summary, "details": found.details}
+    named = {key: text.replace("{name}", name) for key, text in texts.items()}
+    view.operation = msgspec.structs.replace(found, **named)  # type: ignore[attr-defined]
+    return view

@@ -1,4 +1,4 @@
-"""Bodies and query strings, decoded into structs; what does not fit is named field by field."""
+"""Bodies, decoded into structs; what does not fit is named field by field."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -7,13 +7,16 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from api.web.problems import FieldError, ProblemError, in_body, in_query, invalid
+from api.web import queries
+from api.web.problems import FieldError, ProblemError, in_body, invalid
+from api.web.queries import query as query
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 Rules = Mapping[str, Callable[[str], str]]
 
 JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 
 _decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[Any]] = {}
 
@@ -27,6 +30,7 @@ def prepare(*shapes: type[msgspec.Struct]) -> None:
     """
     for shape in shapes:
         _decoders[shape] = msgspec.json.Decoder(shape)
+        queries.prepare(shape)
 
 
 def limit(app: Flask, size: int) -> None:
@@ -40,15 +44,15 @@ def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     return Response(msgspec.json.encode(value), status, headers, mimetype=JSON)
 
 
-def read(shape: type[S], rules: Rules) -> dict[str, Any]:
+def read(shape: type[S], rules: Rules, media: tuple[str, ...] = (JSON,)) -> dict[str, Any]:
     """The request's body as the fields it sets, checked against `shape` and normalised by `rules`.
 
     `shape` has been given to `prepare`. A rule takes a field's text and returns its normal form,
-    or raises ValueError with a sentence.
+    or raises ValueError with a sentence. `media`: the types the body may declare.
     Raises ProblemError: 415, 400 for what is not JSON, 422 with every field that is wrong.
     """
-    if request.mimetype != JSON:
-        raise ProblemError(415, f"Send the body as {JSON}.")
+    if request.mimetype not in media:
+        raise ProblemError(415, f"Send the body as {' or '.join(media)}.")
     body = request.get_data(cache=False)
     if len(body) >= (request.max_content_length or len(body) + 1) and not request.content_length:
         raise RequestEntityTooLarge  # sent in chunks, of which Werkzeug gives us the first ones
@@ -102,22 +106,3 @@ def _explain(body: bytes, shape: type[msgspec.Struct], rules: Rules) -> ProblemE
         except msgspec.ValidationError as error:
             errors.append(in_body(name, f"{error}."))
     return invalid(*errors, *_normalise(good, rules))
-
-
-def query(shape: type[S]) -> S:
-    """The query string as a struct; parameters that are not declared or given twice are refused."""
-    known = _decoders[shape].type.__struct_fields__
-    errors = [
-        in_query(
-            name, "This parameter is not known here." if name not in known else "Give it once."
-        )
-        for name, values in request.args.lists()
-        if name not in known or len(values) > 1
-    ]
-    if errors:
-        raise invalid(*errors)
-    try:
-        return msgspec.convert(request.args.to_dict(), shape, strict=False)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$.")
-        raise invalid(in_query(path.rstrip("`"), f"{message}.")) from None

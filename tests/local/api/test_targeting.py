@@ -10,7 +10,7 @@ from pymongo import MongoClient
 from api.store import Store
 from cluster.local.cluster import LocalCluster
 
-DROPPED = {"lsid", "$clusterTime", "$db", "txnNumber", "maxTimeMS", "writeConcern"}
+DROPPED = {"lsid", "$clusterTime", "$db", "txnNumber", "maxTimeMS", "writeConcern", "readConcern"}
 
 
 def shards_of(plan: Any) -> set[str]:

@@ -1,0 +1,217 @@
+"""Lists: what may be asked of one follows from the declaration, and becomes a query.
+
+`field=value` and `field[operator]=value` filter, all at once; `sort=field` or `sort=-field`
+orders, `fields=a,b` chooses what is shown, `limit` and `after` page.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+from bson import ObjectId
+from flask import request
+from msgspec import Meta
+
+from api.crud import cursors, fields, values
+from api.crud.declaration import Resource
+from api.crud.values import Stored
+from api.settings import Settings
+from api.store import Document
+from api.store.pages import BY_ID, After, Sort, also
+from api.web.problems import FieldError, in_query, invalid
+from api.web.queries import strip
+
+MOST_IN = 100  # values of one `[in]`
+RANGES = {"gt": "$gt", "gte": "$gte", "lt": "$lt", "lte": "$lte", "eq": "$eq", "in": "$in"}
+MEANINGS = {
+    "eq": "Equal to this",
+    "in": f"Equal to one of these, at most {MOST_IN}",
+    "gt": "Greater than this",
+    "gte": "This or greater",
+    "lt": "Less than this",
+    "lte": "This or less",
+    "prefix": "Begins with this",
+}
+
+
+class Filter(NamedTuple):
+    """A parameter that filters."""
+
+    attribute: str  # of the query's struct
+    parameter: str  # in the address
+    field: str
+    operator: str
+    stored: Stored  # raises ValueError with a sentence
+
+
+class Asked(NamedTuple):
+    """What a request asks of a list, ready for `Documents.page`."""
+
+    where: Document
+    sort: Sort
+    fields: tuple[str, ...]
+    limit: int
+    after: After | None
+    scope: bytes
+    chosen: tuple[str, ...]  # what the consumer wants to see; empty: everything
+
+
+class Lists:
+    """The lists of one resource."""
+
+    def __init__(self, resource: Resource, settings: Settings) -> None:
+        self._resource = resource
+        self._usual, self._most = settings.page_size, settings.page_size_limit
+        self._signer = cursors.Signer(settings, "cursors")
+        self._filters = [
+            _filter(resource, field, operator)
+            for field, operators in resource.filters.items()
+            for operator in operators
+        ]
+        self.query = self._shape()
+
+    def _shape(self) -> type[msgspec.Struct]:
+        """The struct of the query string; validation and description come from it."""
+        kinds = values.hints(self._resource.read)
+        ways = tuple(way + field for field in self._resource.sortable for way in ("", "-"))
+        shown = tuple(self._resource.read.__struct_fields__)
+        limit = Annotated[
+            int, Meta(ge=1, description=f"Items on a page; more than {self._most} are not given")
+        ]
+        after = Annotated[str, Meta(description="The `next` of the page before")]
+        sort = Annotated[Literal[ways], Meta(description="Order; `-`: downwards. Else by id")]  # type: ignore[valid-type]
+        chosen = Annotated[
+            list[Literal[shown]],  # type: ignore[valid-type]
+            Meta(min_length=1, description="Show only these, and `id`"),
+        ]
+        own: list[tuple[str, Any, Any]] = [
+            ("limit", limit | None, None),
+            ("after", after | None, None),
+            ("sort", sort | None, None),
+            ("fields", chosen | None, None),
+        ]
+        asked = [
+            (one.attribute, _parameter_type(kinds[one.field], one.operator) | None, None)
+            for one in self._filters
+        ]
+        return msgspec.defstruct(
+            f"{self._resource.read.__name__}Query",
+            own + asked,
+            rename={one.attribute: one.parameter for one in self._filters},
+            kw_only=True,
+            forbid_unknown_fields=True,
+        )
+
+    def ask(self, query: msgspec.Struct, narrowed: Document) -> Asked:
+        """The page that a query string asks for, of the list narrowed to `narrowed`.
+
+        `narrowed` is what `where` made, and `Reach` narrowed to what the principal may see.
+        Raises 422 for a cursor of another list.
+        """
+        given: Any = query
+        way = given.sort or "_id"
+        sort = (way.removeprefix("-"), -1 if way.startswith("-") else 1)
+        chosen = tuple(name for name in given.fields or () if name != "id")
+        if given.fields and not chosen:
+            chosen = ("version",)
+        scope = cursors.scope(self._resource.name, sort, narrowed)
+        return Asked(
+            narrowed,
+            sort if given.sort else BY_ID,
+            (*chosen, sort[0]) if chosen else self._resource.shown,
+            min(given.limit or self._usual, self._most),
+            None if given.after is None else self._after(scope, given.after),
+            scope,
+            chosen,
+        )
+
+    def where(self, query: msgspec.Struct) -> Document:
+        """The filter that a query string asks for. Raises 422 naming each wrong parameter."""
+        found: Document = {}
+        errors: list[FieldError] = []
+        for one in self._filters:
+            value = getattr(query, one.attribute)
+            if value is None:
+                continue
+            try:
+                clause = _clause(one.operator, one.stored(value))
+            except ValueError as error:
+                errors.append(in_query(one.parameter, str(error)))
+                continue
+            found = _together(found, one.field, clause)
+        if errors:
+            raise invalid(*errors)
+        return found
+
+    def following(self, asked: Asked, last: Document) -> str:
+        """The cursor behind the last document of a page."""
+        last_id: ObjectId = last["_id"]
+        return cursors.encode(self._signer, asked.scope, (last[asked.sort[0]], last_id))
+
+    def _after(self, scope: bytes, text: str) -> After:
+        try:
+            return cursors.decode(self._signer, scope, text)
+        except ValueError:
+            detail = "Give the `next` of a page of this very list: same filter, same order."
+            raise invalid(in_query("after", detail)) from None
+
+
+def link(cursor: str) -> str:
+    """The Link header to the next page (RFC 8288): this address, with another `after`."""
+    others = [(n, v) for n, vs in request.args.lists() for v in vs if n != "after"]
+    text = "&".join(
+        f"{quote(n, safe='')}={quote(v, safe='')}" for n, v in [*others, ("after", cursor)]
+    )
+    return f'<{quote(request.path)}?{text}>; rel="next"'
+
+
+def _filter(resource: Resource, field: str, operator: str) -> Filter:
+    kind = values.hints(resource.read)[field]
+    convert = values.conversion(values.item(kind) or kind)
+    rule = resource.rules.get(field)
+
+    def one(value: Any) -> Any:
+        normal = value if rule is None else rule(value)
+        return normal if convert is None else convert(normal)
+
+    def several(given: list[Any]) -> list[Any]:
+        return [one(value) for value in given]
+
+    def beginning(text: str) -> str:
+        return fields.beginning(rule, text)
+
+    made: Stored = one
+    if operator in ("in", "prefix"):
+        made = several if operator == "in" else beginning
+    suffix = "" if operator == "eq" else f"[{operator}]"
+    return Filter(f"filter_{field}_{operator}", field + suffix, field, operator, made)
+
+
+def _parameter_type(kind: Any, operator: str) -> Any:
+    """The type of a filter's value: that of the field, or of its items."""
+    one = values.item(kind) or kind
+    plain = strip(one)
+    base: Any = values.Id if values.is_id(one) else plain
+    if operator == "prefix":
+        return Annotated[str, Meta(min_length=1, max_length=200, description=MEANINGS[operator])]
+    base = values.Time if plain is datetime else base
+    if operator == "in":
+        return Annotated[
+            list[base], Meta(min_length=1, max_length=MOST_IN, description=MEANINGS[operator])
+        ]
+    return Annotated[base, Meta(description=MEANINGS[operator])]
+
+
+def _clause(operator: str, value: Any) -> Document:
+    if operator == "prefix":  # a range, which any index serves; no expression to escape
+        return {"$gte": value, "$lt": value + values.PREFIX_END}
+    return {RANGES[operator]: value}
+
+
+def _together(found: Document, field: str, clause: Document) -> Document:
+    """One more condition on a field, in the field's own place as long as no two are alike."""
+    there = found.get(field, {})
+    if there.keys().isdisjoint(clause):
+        return {**found, field: {**there, **clause}}
+    return also(found, {field: clause})

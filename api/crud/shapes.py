@@ -1,0 +1,79 @@
+"""Structs that follow from a declaration: bodies of PUT, items and pages of lists."""
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import NODEFAULT, UNSET, UnsetType, defstruct
+
+from api.crud import values
+from api.crud.access import Role
+
+if TYPE_CHECKING:
+    from api.crud.declaration import Resource
+
+Shape = type[msgspec.Struct]
+
+
+def replacements(resource: "Resource") -> dict[Role, Shape]:
+    """The bodies of PUT, by the role of who sends it; none where nothing can be created."""
+    made: dict[Shape, Shape] = {}
+    if resource.create is not None:
+        for change in resource.change.values():
+            if change not in made:
+                made[change] = replacement(resource.create, change, resource.read)
+    return {role: made[change] for role, change in resource.change.items() if change in made}
+
+
+def replacement(create: Shape, change: Shape, read: Shape) -> Shape:
+    """The body of a PUT by somebody who may change the fields of `change`.
+
+    What `create` requires is required; what may be absent, and is, is removed or gets its default.
+    What only a change can set (`disabled`) is required: PUT must not reset it in silence. What is
+    never shown (a password) is no part of what PUT replaces: it changes only where it is given.
+    """
+    made = {field.name: field for field in msgspec.structs.fields(create)}
+    kinds, shown = values.hints(create), values.hints(read)
+    fields: list[tuple[str, Any, Any]] = []
+    for name, kind in values.hints(change).items():
+        present = values.without_unset(kind)
+        if name not in shown:
+            fields.append((name, present | UnsetType, UNSET))
+        elif name not in made or made[name].required:
+            default = None if name not in made and values.is_optional(present) else NODEFAULT
+            fields.append((name, kinds.get(name, present), default))
+        else:
+            fields.append((name, kinds[name], _default(made[name])))
+    return _struct(change.__name__.replace("Change", "Replacement"), fields, closed=True)
+
+
+def partial(read: Shape) -> Shape:
+    """What is shown, where the consumer may have chosen fields: only `id` comes always."""
+    fields = [
+        (name, kind, NODEFAULT) if name == "id" else (name, kind | UnsetType, UNSET)
+        for name, kind in values.hints(read).items()
+    ]
+    return _struct(f"{read.__name__}Item", fields, closed=False)
+
+
+def page(read: Shape, items: Shape) -> Shape:
+    """A page of a list."""
+    following = str | None
+    fields: list[tuple[str, Any, Any]] = [
+        ("items", list[items], NODEFAULT),  # type: ignore[valid-type]
+        ("next", following, NODEFAULT),
+    ]
+    return _struct(f"{read.__name__}Page", fields, closed=False)
+
+
+def _default(made: msgspec.structs.FieldInfo) -> Any:
+    if made.default_factory is NODEFAULT:
+        return made.default
+    return msgspec.field(default_factory=made.default_factory)
+
+
+def _struct(name: str, fields: list[tuple[str, Any, Any]], *, closed: bool) -> Shape:
+    kept = [
+        (field, kind) if default is NODEFAULT else (field, kind, default)
+        for field, kind, default in fields
+    ]
+    return defstruct(name, kept, kw_only=True, forbid_unknown_fields=closed)

@@ -1,0 +1,110 @@
+"""Values outside and inside: ids and dates are text in JSON, and something else in the database.
+
+| in a struct             | in JSON        | stored                                        |
+|-------------------------|----------------|-----------------------------------------------|
+| `Id`, `list[Id]`        | 24 hex digits  | ObjectId, and lists of them                   |
+| `datetime.date`         | `2026-01-31`   | the same text: it sorts and compares as dates |
+| `Time` (a datetime)     | RFC 3339       | a date in milliseconds                        |
+| an `Enum` of texts      | its value      | its value                                     |
+"""
+
+import datetime
+from collections.abc import Callable, Mapping
+from enum import Enum
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from bson import ObjectId
+from bson.errors import InvalidId
+from msgspec import Meta
+
+from api.web.queries import strip
+
+Id = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-f]{24}$",
+        description="An id: 24 hexadecimal digits",
+        examples=["665f1f77bcf86cd799439011"],
+    ),
+]
+Time = Annotated[datetime.datetime, Meta(tz=True, description="A time, RFC 3339")]
+
+Stored = Callable[[Any], Any]
+
+PREFIX_END = "\U0010ffff"  # behind every text that begins with what stands before it
+
+
+def object_id(text: str) -> ObjectId | None:
+    """An id from an address or query; None if it is none."""
+    try:
+        return ObjectId(text)
+    except InvalidId:
+        return None
+
+
+def hints(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    """The types of a struct's fields, with annotations."""
+    return get_type_hints(shape, include_extras=True)
+
+
+def is_optional(kind: Any) -> bool:
+    """Whether null is among the values."""
+    inner = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return type(None) in get_args(inner) or inner is type(None)
+
+
+def without_unset(kind: Any) -> Any:
+    """The type of what is given, where a field may be left out."""
+    kept = tuple(part for part in get_args(kind) if part is not msgspec.UnsetType)
+    return Union[kept] if get_origin(kind) in (Union, UnionType) else kind  # noqa: UP007 - made here
+
+
+def is_id(kind: Any) -> bool:
+    """Whether it is `Id`, or that or nothing."""
+    return kind == Id or any(is_id(part) for part in _parts(kind))
+
+
+def item(kind: Any) -> Any:
+    """Of a list (or a list or nothing) the type of its items, annotations kept; else None."""
+    if get_origin(kind) is list:
+        return get_args(kind)[0]
+    return next((found for part in _parts(kind) if (found := item(part)) is not None), None)
+
+
+def _parts(kind: Any) -> tuple[Any, ...]:
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return (get_args(kind)[0],)
+    return () if origin is list else tuple(get_args(kind))
+
+
+def conversions(shape: type[msgspec.Struct]) -> dict[str, Stored]:
+    """Of the fields that are stored in another form: what makes it."""
+    found = {name: conversion(kind) for name, kind in hints(shape).items()}
+    return {name: convert for name, convert in found.items() if convert is not None}
+
+
+def conversion(kind: Any) -> Stored | None:
+    """What turns a value of this type into its stored form; None: it is stored as it is."""
+    if is_id(kind):
+        return ObjectId
+    inner = item(kind)
+    if inner is not None:
+        each = conversion(inner)
+        return None if each is None else lambda values: [each(value) for value in values]
+    plain = strip(kind)
+    if plain is datetime.date:
+        return datetime.date.isoformat
+    if isinstance(plain, type) and issubclass(plain, Enum):
+        return lambda member: getattr(member, "value", member)
+    return None
+
+
+def stored(fields: Mapping[str, Any], by: Mapping[str, Stored]) -> dict[str, Any]:
+    """Fields of a body as they are stored."""
+    return {
+        name: by[name](value) if name in by and value is not None else value
+        for name, value in fields.items()
+    }

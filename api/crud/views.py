@@ -1,0 +1,153 @@
+"""The views of a resource: list, create, get, replace, change, delete."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import msgspec
+from bson import ObjectId
+from flask import Response
+
+from api.crud import lists, shapes
+from api.crud.access import principal
+from api.crud.audit import Trail
+from api.crud.constraints import check_change
+from api.crud.creation import Creation
+from api.crud.declaration import Resource
+from api.crud.lists import Asked, Lists
+from api.crud.reach import Reach, Target
+from api.settings import Settings
+from api.store import Document, Store, VersionMovedError
+from api.store.shape import Versions
+from api.web import body as bodies
+from api.web import etags
+from api.web.operations import Fields
+
+PATCH_MEDIA = (bodies.JSON, bodies.MERGE_PATCH)
+
+
+def expected() -> Versions:
+    """The versions at which the request's conditions let a document be written."""
+    match, none_match = etags.conditions()
+    only = None if match is None or match.all else match.strong
+    if none_match is None:
+        return Versions(only)
+    # `*` matches whatever is there, so nothing may be written.
+    return Versions(frozenset()) if none_match.all else Versions(only, none_match.either)
+
+
+class Views:
+    """Views of one resource. Which of them have a route, its access says."""
+
+    def __init__(self, resource: Resource, store: Store, settings: Settings, trail: Trail) -> None:
+        self._resource = resource
+        self._documents = resource.documents(store)
+        self._trail = trail
+        self.lists = Lists(resource, settings)
+        self._reach = Reach(resource, self._documents)
+        self._creation = Creation(resource, store, settings, trail)
+        self.replacements = shapes.replacements(resource)
+
+    def list(self, query: msgspec.Struct) -> Response:
+        """List {name}, page by page.
+
+        Filters apply all at once. The order is total, and pages stay whole while documents come and
+        go: none is shown twice. `next` is the `after` of the next page, null at the end.
+        """
+        rule = self._resource.access.list
+        asked = self.lists.ask(query, self._reach.narrow(rule, self.lists.where(query)))
+        found = self._documents.page(
+            (*asked.fields, asked.sort[0]),
+            asked.limit + 1,  # one more tells whether there is a next page, without a count
+            where=asked.where,
+            sort=asked.sort,
+            after=asked.after,
+        )
+        return self._page(asked, found)
+
+    def create(self, body: Fields) -> Response:
+        """Create one of {name}."""
+        return self._creation.answer(body)
+
+    def get(self, document_id: str) -> Response:
+        """Get one of {name} by its id."""
+        document = self._reach.read(document_id, self._resource.shown)
+        if etags.unmodified(document["version"]):
+            return Response(status=304, headers={"ETag": etags.tag(document["version"])})
+        return self._show(document)
+
+    def replace(self, document_id: str) -> Response:
+        """Replace what can be edited of one of {name}.
+
+        What the body leaves out is removed, or gets its default.
+        """
+        target = self._reach.target(document_id, self._resource.access.change)
+        given = bodies.read(self.replacements[principal().role], self._resource.rules)
+        return self._write(document_id, target, given)
+
+    def change(self, document_id: str) -> Response:
+        """Change the fields of one of {name} that the body names.
+
+        A JSON merge patch (RFC 7396): null removes a field.
+        """
+        target = self._reach.target(document_id, self._resource.access.change)
+        shape = self._resource.change[principal().role]
+        return self._write(
+            document_id, target, bodies.read(shape, self._resource.rules, PATCH_MEDIA)
+        )
+
+    def delete(self, document_id: str) -> Response:
+        """Delete one of {name}."""
+        rule = self._resource.access.delete
+        target = self._reach.target(document_id, rule)
+        with self._recorded("delete", target.id):
+            if not self._documents.delete(target.id, expected(), where=target.where):
+                raise self._reach.refused(document_id, rule)
+        return Response(status=204)
+
+    def _write(self, document_id: str, target: Target, given: Document) -> Response:
+        changes = self._resource.stored(given)
+        check = check_change(self._resource, changes)
+        versions = expected()
+        with self._recorded("change", target.id, given):
+            changed = (
+                self._documents.change(
+                    target.id, changes, versions, where=target.where, check=check
+                )
+                if changes
+                else self._unchanged(target, versions)
+            )
+            if changed is None:
+                raise self._reach.refused(document_id, self._resource.access.change)
+        return self._show(changed)
+
+    def _unchanged(self, target: Target, versions: Versions) -> Document | None:
+        found = self._documents.get(target.id, self._resource.shown, target.where)
+        if found is not None and not versions.admit(found["version"]):
+            raise VersionMovedError
+        return found
+
+    def _recorded(
+        self, what: str, target: ObjectId, fields: Document | None = None
+    ) -> AbstractContextManager[None]:
+        """Administrators' changes go into the audit trail, before they are made."""
+        who = principal()
+        if not who.is_admin:
+            return nullcontext()
+        event = f"{self._resource.name}.{what}"
+        return self._trail.recorded(event, actor=who.id, target=target, fields=fields or ())
+
+    def _show(self, document: Document) -> Response:
+        tag = etags.tag(document["version"])
+        return bodies.reply(self._resource.show(document), headers={"ETag": tag})
+
+    def _page(self, asked: Asked, found: Sequence[Document]) -> Response:
+        """The page of what was found: one document more than asked for, if there is a next page."""
+        items, more = found[: asked.limit], found[asked.limit :]
+        cursor = self.lists.following(asked, items[-1]) if more else None
+        shown = (
+            [self._resource.show_chosen(document, asked.chosen) for document in items]
+            if asked.chosen
+            else [self._resource.show_projected(document) for document in items]
+        )
+        headers = {"Link": lists.link(cursor)} if cursor else {}
+        return bodies.reply({"items": shown, "next": cursor}, headers=headers)
