@@ -6,25 +6,29 @@ gives the upload up at the first error that `attempt` would have waited out, and
 description of the file last, so that nobody can tell what a crash left behind.
 
     fs.files   {_id, length, chunkSize, uploadDate, filename, contentType, metadata: {sha256},
-                owner: {collection, field, id}, unsettled: <date>}       sharded on hashed _id
+                owner: {collection, field, id}, unsettled: <date>, doomed: true}
+                                             sharded on hashed _id
     fs.chunks  {_id, files_id, n, data}          sharded and unique on {files_id, n}
 
 File ids are random, not rising with time: new files fall on all chunks of the key's range alike.
 (files_id, n) is unique, so a chunk that is sent twice is stored once: every insert is repeatable.
 
 As in claims.py one document decides: **a file counts if and only if its owner's document names
-it** in the field `owner.field`. The owner's `_id` is chosen before the first byte is written. The
-mark `unsettled` stands on every file whose owner may not exist, and is never missing from one:
+it** in the field `owner.field`. The mark `unsettled` stands on every file whose owner may not
+exist, and is never missing from one:
 
-* create: the description, marked and without `length`; the chunks; `length` and digest; then the
-  owner's document, which is the commit; then the mark is removed.
+* create: the description, marked, with no owner and no `length`; the chunks; then in one update
+  `length`, digest, the owner with an `_id` chosen ahead, and the mark anew; then the owner's
+  document, which is the commit; then the mark is removed.
 * delete: the mark; the owner's document, which is the commit; the chunks; the description.
 
 So a crash at any step leaves either a file that counts or one that is marked. The sweep
 (orphans.py) looks at marks older than a grace time, and reads the owner with read concern majority:
 
-    names the file                    it counts; the mark is removed, if it is still the one seen.
-    absent                            fenced: the tombstone `{_id: owner, tombstone: <date>}` takes
+    no owner is named yet             doomed, if the mark is still the one seen: the update that
+                                      names an owner takes no doomed file. The file is removed.
+    the owner names the file          it counts; the mark is removed, if it is still the one seen.
+    the owner is absent               fenced: the tombstone `{_id: owner, tombstone: <date>}` takes
                                       its place, so that a slow writer's insert is a duplicate key.
                                       If the writer was quicker, the tombstone is; look again later.
     a tombstone, or another document  it can never name the file: `_id` is taken, and the field of a
@@ -53,7 +57,7 @@ from pymongo.errors import DuplicateKeyError
 from api.store.claims import MAJORITY
 from api.store.client import Store
 from api.store.deadline import attempt, deadline, pause
-from api.store.errors import StoreError, UnavailableError
+from api.store.errors import DuplicateError, OvertakenError, StoreError, UnavailableError
 from api.store.shape import Document, now
 
 FILES = "fs.files"
@@ -61,6 +65,7 @@ CHUNKS = "fs.chunks"
 CHUNK_KEY: Mapping[str, str | int] = {"files_id": 1, "n": 1}
 CHUNK_SIZE = 255 * 1024  # of the specification: with its keys a chunk stays within 256 KiB
 MARK = "unsettled"
+DOOMED = "doomed"
 
 
 class Owner(NamedTuple):
@@ -84,17 +89,20 @@ class DamagedError(StoreError):
 
 
 class Upload:
-    """A file on its way in. As a context, it leaves nothing behind unless `finish` was called."""
+    """A file on its way in. As a context, it leaves nothing behind that nobody owns.
 
-    def __init__(self, files: "Files", owner: Owner, name: str, media: str) -> None:
+    A failure after `assign` leaves the file to the sweep, unless it says that there is no owner.
+    """
+
+    def __init__(self, files: "Files", name: str, media: str) -> None:
         self.id = ObjectId(secrets.token_bytes(12))
         self._files = files
         self._buffer = bytearray()
         self._digest = hashlib.sha256()
         self._size = 0
         self._count = 0
-        self._whole = False
-        files.begin(self.id, owner, name, media)
+        self._assigned = False
+        files.begin(self.id, name, media)
 
     def __enter__(self) -> Self:
         return self
@@ -102,16 +110,13 @@ class Upload:
     def __exit__(
         self,
         _type: type[BaseException] | None,
-        _error: BaseException | None,
+        error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        if not self._whole:
+        if not self._assigned or isinstance(error, DuplicateError | OvertakenError):
             self._files.discard(self.id)
-
-    @property
-    def size(self) -> int:
-        """Bytes written so far."""
-        return self._size
+        elif error is None:
+            self._files.settle(self.id)
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; whole chunks go to the database at once."""
@@ -122,13 +127,15 @@ class Upload:
             self._flush()
 
     def finish(self) -> StoredFile:
-        """Write what is left, and the description. From here on the file can be read."""
+        """Write what is left. The file is whole, and still nobody's."""
         if self._buffer:
             self._flush()
-        made = StoredFile(self.id, self._size, self._digest.hexdigest())
-        self._files.describe(made)
-        self._whole = True
-        return made
+        return StoredFile(self.id, self._size, self._digest.hexdigest())
+
+    def assign(self, owner: Owner) -> None:
+        """Complete the description. The owner's document must be written next, or never."""
+        self._files.describe(self.finish(), owner)
+        self._assigned = True
 
     def _flush(self) -> None:
         self._files.put(self.id, self._count, bytes(self._buffer[:CHUNK_SIZE]))
@@ -143,9 +150,9 @@ class Files:
         self._store = store
         self._step = store.options.deadline
 
-    def upload(self, owner: Owner, name: str, media: str) -> Upload:
-        """A new file for a document that does not exist yet. Use it as a context."""
-        return Upload(self, owner, name, media)
+    def upload(self, name: str, media: str) -> Upload:
+        """A new file. Use it as a context."""
+        return Upload(self, name, media)
 
     def read(self, file_id: ObjectId, size: int) -> Iterator[bytes]:
         """The file, chunk by chunk. Raises `DamagedError` where it is not of `size` bytes."""
@@ -184,7 +191,7 @@ class Files:
 
     # What an upload does.
 
-    def begin(self, file_id: ObjectId, owner: Owner, name: str, media: str) -> None:
+    def begin(self, file_id: ObjectId, name: str, media: str) -> None:
         """Write the description of a file that is not yet whole."""
         description: Document = {
             "_id": file_id,
@@ -192,7 +199,6 @@ class Files:
             "uploadDate": now(),
             "filename": name,
             "contentType": media,
-            "owner": owner._asdict(),
             MARK: datetime.now(UTC),
         }
         with deadline(self._step), suppress(DuplicateKeyError):  # the id is ours: sent twice
@@ -210,10 +216,15 @@ class Files:
             except DuplicateKeyError:  # our own, applied although its answer was lost
                 _await_majority(chunks, key)
 
-    def describe(self, made: StoredFile) -> None:
+    def describe(self, made: StoredFile, owner: Owner) -> None:
         """Complete the description. Raises `UnavailableError` when the file was swept meanwhile."""
-        whole = {"$set": {"length": made.size, "metadata": {"sha256": made.digest}}}
-        if not self.update({"_id": made.id}, whole):
+        whole = {
+            "length": made.size,
+            "metadata": {"sha256": made.digest},
+            "owner": owner._asdict(),
+            MARK: datetime.now(UTC),
+        }
+        if not self.update({"_id": made.id, DOOMED: {"$exists": False}}, {"$set": whole}):
             raise UnavailableError("the upload took so long that its file was swept")
 
     def update(self, condition: Document, change: Document) -> bool:

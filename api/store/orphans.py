@@ -8,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 from api.store.claims import MAJORITY
 from api.store.client import Store
 from api.store.deadline import attempt, deadline
-from api.store.files import FILES, MARK, Files, Owner
+from api.store.files import DOOMED, FILES, MARK, Files, Owner
 from api.store.shape import Document
 
 
@@ -27,16 +27,21 @@ def sweep(store: Store, grace: float, limit: int = 0) -> int:
 
 def _judge(store: Store, file: Document) -> bool:
     """Whether the file was removed."""
-    owner, files = Owner(**file["owner"]), Files(store)
-    documents = store.collection(owner.collection)
+    files = Files(store)
+    seen = {"_id": file["_id"], MARK: file[MARK]}
     with deadline(store.options.deadline):
-        named = _named(documents, owner, file)
-        if named:
-            files.update({"_id": file["_id"], MARK: file[MARK]}, {"$unset": {MARK: ""}})
-        elif named is False or _fence(documents, owner):
+        if "owner" not in file:
+            doomed = files.update(seen, {"$set": {DOOMED: True, MARK: datetime.now(UTC)}})
+        else:
+            owner = Owner(**file["owner"])
+            documents = store.collection(owner.collection)
+            named = _named(documents, owner, file)
+            if named:
+                files.update(seen, {"$unset": {MARK: ""}})
+            doomed = named is False or (named is None and _fence(documents, owner))
+        if doomed:
             files.remove(file["_id"])
-            return True
-    return False
+    return doomed
 
 
 def _named(documents: Collection[Document], owner: Owner, file: Document) -> bool | None:

@@ -8,9 +8,18 @@ import pytest
 from bson import ObjectId
 from gridfs import GridFSBucket
 
-from api.store import Documents, Store, UnavailableError
+from api.store import Documents, DuplicateError, Store, UnavailableError
 from api.store.deadline import deadline
-from api.store.files import CHUNK_SIZE, CHUNKS, FILES, DamagedError, Files, Owner, StoredFile
+from api.store.files import (
+    CHUNK_SIZE,
+    CHUNKS,
+    FILES,
+    DamagedError,
+    Files,
+    Owner,
+    StoredFile,
+    Upload,
+)
 from api.store.orphans import sweep
 
 FIELD = "resume_file"
@@ -29,10 +38,17 @@ def owner(users: Documents) -> Owner:
 
 
 def upload(files: Files, owner: Owner, data: bytes) -> StoredFile:
-    with files.upload(owner, "cv.pdf", "application/pdf") as taking:
-        for start in range(0, len(data), PIECE):
-            taking.write(data[start : start + PIECE])
-        return taking.finish()
+    """A file whose owner was named, and did not come to be so far."""
+    with pytest.raises(OSError, match="gone"), files.upload("cv.pdf", "application/pdf") as taking:
+        raise OSError(write(taking, owner, data))
+    return taking.finish()
+
+
+def write(taking: Upload, owner: Owner, data: bytes) -> str:
+    for start in range(0, len(data), PIECE):
+        taking.write(data[start : start + PIECE])
+    taking.assign(owner)
+    return "gone"
 
 
 def left(store: Store, file_id: ObjectId) -> tuple[int, int]:
@@ -67,8 +83,8 @@ def test_many_files_lie_on_many_chunk_ranges(files: Files, owner: Owner) -> None
     assert len(first) > 2
 
 
-def test_an_aborted_upload_leaves_nothing(files: Files, store: Store, owner: Owner) -> None:
-    taking = files.upload(owner, "x", "y/z")
+def test_an_aborted_upload_leaves_nothing(files: Files, store: Store) -> None:
+    taking = files.upload("x", "y/z")
 
     def send() -> None:
         with taking:
@@ -110,6 +126,22 @@ def test_a_file_without_an_owner_is_swept(
     # And the owner can no longer come to be with it.
     with pytest.raises(Exception, match="E11000"):
         bear(users, owner, made)
+
+
+def test_what_becomes_of_a_file_when_its_owner_is_settled(
+    files: Files, store: Store, owner: Owner
+) -> None:
+    found = store.collection(FILES)
+    with files.upload("x", "y/z") as kept:
+        kept.assign(owner)
+    assert "unsettled" not in (found.find_one({"_id": kept.id}) or {"unsettled": 1})
+    with pytest.raises(DuplicateError), files.upload("x", "y/z") as refused:
+        raise DuplicateError(write(refused, owner, b"x"))
+    assert left(store, refused.id) == (0, 0)
+    # Whether there is an owner is not known: the sweep finds out.
+    with pytest.raises(UnavailableError), files.upload("x", "y/z") as unknown:
+        raise UnavailableError(write(unknown, owner, b"x"))
+    assert "unsettled" in (found.find_one({"_id": unknown.id}) or {})
 
 
 def test_a_file_with_its_owner_stays(
@@ -170,14 +202,14 @@ def test_a_mark_set_under_the_sweep_stays(
 
 
 def test_who_is_swept_while_uploading_learns_it(files: Files, store: Store, owner: Owner) -> None:
-    taking = files.upload(owner, "x", "y/z")
+    taking = files.upload("x", "y/z")
 
     def send() -> None:
         with taking:
             taking.write(secrets.token_bytes(CHUNK_SIZE))
             sweep(store, 0)
             taking.write(secrets.token_bytes(CHUNK_SIZE))
-            taking.finish()
+            taking.assign(owner)
 
     with pytest.raises(UnavailableError):
         send()
