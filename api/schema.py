@@ -15,6 +15,8 @@ from api.store import Store
 from api.store.claims import COLLECTION as CLAIMS
 from api.store.deadline import attempt
 from api.store.files import CHUNK_KEY, CHUNKS, FILES, MARK
+from api.store.throttle import COLLECTION as THROTTLE
+from api.store.throttle import ENDS
 
 COMMAND_NOT_FOUND = 59
 INVALID_OPTIONS = 72
@@ -29,7 +31,12 @@ class SchemaError(Exception):
 def wanted() -> dict[str, Mapping[str, str | int]]:
     """Collections and their shard keys."""
     files = {FILES: HASHED_ID, CHUNKS: CHUNK_KEY}
-    return {CLAIMS: HASHED_ID, **files, **{r.name: r.shard_key for r in resources.ALL}}
+    return {
+        CLAIMS: HASHED_ID,
+        THROTTLE: HASHED_ID,
+        **files,
+        **{r.name: r.shard_key for r in resources.ALL},
+    }
 
 
 def apply(store: Store) -> list[str]:
@@ -37,6 +44,8 @@ def apply(store: Store) -> list[str]:
     with ThreadPoolExecutor() as pool:  # each waits for the config servers; let them wait at once
         done = list(pool.map(lambda item: _shard(store, *item), wanted().items()))
     attempt(lambda: store.collection(FILES).create_index(MARK, sparse=True), idempotent=True)
+    counters = store.collection(THROTTLE)
+    attempt(lambda: counters.create_index(ENDS, expireAfterSeconds=0), idempotent=True)
     return done
 
 

@@ -1,5 +1,8 @@
 """What the logged-in do with their own account: sessions, log-out, password, e-mail."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from flask import Blueprint, Response
 
 from api.auth import cookies, events, passwords
@@ -11,7 +14,7 @@ from api.crud.audit import Trail
 from api.resources import USERS
 from api.resources.users import User
 from api.settings import Settings
-from api.store import Store
+from api.store import Store, VersionMovedError
 from api.web.body import reply
 from api.web.operations import Answer, Fields, operation
 from api.web.problems import ProblemError
@@ -25,6 +28,16 @@ EMAIL_RULES = {"email": USERS.rules["email"]}
 def gone() -> Response:
     """204, and no cookies any more."""
     return cookies.remove(Response(status=204))
+
+
+@contextmanager
+def unless_moved() -> Iterator[None]:
+    """409 if the account was changed since the password was confirmed: it may have been that."""
+    try:
+        yield
+    except VersionMovedError:
+        detail = "Your account was changed at the same moment. Look at it, and try again."
+        raise ProblemError(409, detail, kind="version-moved") from None
 
 
 def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None:
@@ -84,7 +97,8 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
         """Change the password; every session of the user ends, this one too."""
         who = principal().id
         version = credentials.confirm(who, body["current_password"], events.PASSWORD)
-        users.change(who, USERS.prepare({"password": body["new_password"]}), version)
+        with unless_moved():
+            users.change(who, USERS.prepare({"password": body["new_password"]}), version)
         record(events.PASSWORD, "password")
         return gone()
 
@@ -100,7 +114,8 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
         """Change the e-mail address, which no other user may have."""
         who = principal().id
         version = credentials.confirm(who, body["current_password"], events.EMAIL)
-        changed = users.change(who, {"email": body["email"]}, version)
+        with unless_moved():
+            changed = users.change(who, {"email": body["email"]}, version)
         record(events.EMAIL, "email")
         return reply(USERS.show(changed or principal().document))
 

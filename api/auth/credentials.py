@@ -13,7 +13,7 @@ from api.auth.sessions import LINEARIZABLE, MAJORITY, Sessions
 from api.crud.audit import REFUSED, Trail
 from api.resources import USERS
 from api.settings import Settings
-from api.store import Document, Store, ThrottledError, VersionMovedError
+from api.store import Document, Store, ThrottledError
 from api.store.throttle import Throttle
 from api.web.client_address import block, client_address
 from api.web.problems import ProblemError, unauthorized
@@ -38,7 +38,8 @@ class Credentials:
     ) -> tuple[ObjectId, str, str]:
         """A new session for whom these belong to: the ids of user and session, the first `jti`.
 
-        Raises 401, the same for every reason and in the same time; 429.
+        Raises 401, the same for every reason and in the same time; 429; 409 in the unlikely case
+        that the password changes each time it is verified.
         """
         claims = self._users.claims
         owner = claims.owner_of(field, value)
@@ -57,7 +58,7 @@ class Credentials:
                 self._accounts.clear(account)
                 self._trail.record(events.LOGIN, actor=user["_id"], target=user["_id"])
                 return user["_id"], session["id"], session["jti"]
-        raise VersionMovedError
+        raise ProblemError(409, "This account keeps changing. Try again.", kind="version-moved")
 
     def confirm(self, user_id: ObjectId, password: str, event: str) -> int:
         """Let the user prove again who it is, for `event`; the version of its document.

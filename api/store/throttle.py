@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from limits import RateLimitItem, parse
 from limits.storage.mongodb import MongoDBStorageBase
 from pymongo.errors import DuplicateKeyError
+from pymongo.write_concern import WriteConcern
 
 from api.store import observe
 from api.store.client import Store
@@ -68,9 +69,13 @@ class Throttle:
             raise ThrottledError(left, first=count == self._rate.amount + 1)
 
     def clear(self, who: str) -> None:
-        """Forget what was counted of `who`."""
+        """Forget what was counted of `who`.
+
+        Does not wait for a majority: if a failover brings the counter back, that is strict, too.
+        """
         key = self._key(who)
-        attempt(lambda: self._storage.counters.delete_one({"_id": key}), idempotent=True)
+        counters = self._storage.counters.with_options(write_concern=WriteConcern(w=1))
+        attempt(lambda: counters.delete_one({"_id": key}), idempotent=True)
 
     def _key(self, who: str) -> str:
         """Hashed: counters tell nobody's address or name, and are all of one size."""
