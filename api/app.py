@@ -5,7 +5,7 @@ from functools import partial
 
 from flask import Flask, Response
 
-from api import openapi, resources
+from api import docs, openapi, resources
 from api.auth import gate, routes, tokens
 from api.crud.audit import Trail
 from api.crud.routes import blueprint
@@ -55,6 +55,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     )
     app.register_blueprint(metrics.blueprint(meter))
     app.register_blueprint(routes.blueprint(store, settings, trail), url_prefix=f"{PREFIX}/auth")
+    app.register_blueprint(docs.blueprint())
     app.register_blueprint(openapi.blueprint(gate.PUBLIC), url_prefix=PREFIX)
     for resource in resources.ALL:
         app.register_blueprint(

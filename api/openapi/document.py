@@ -37,9 +37,11 @@ def describe(app: Flask, public: frozenset[str], version: str) -> Json:
     found = list(_operations(app))
     known = schemas.Schemas([operation for *_, operation in found])
     paths: dict[str, Json] = {}
+    problems: set[int] = set()
     for rule, method, operation in found:
-        made = _Described(rule, method, operation, known, rule.endpoint in public).made()
-        paths.setdefault(_path(rule), {})[method.lower()] = made
+        described = _Described(rule, method, operation, known, rule.endpoint in public)
+        paths.setdefault(_path(rule), {})[method.lower()] = described.made()
+        problems |= described.problems()
     return {
         "openapi": "3.1.0",
         "info": {"title": TITLE, "version": version, "description": ABOUT + known.formats()},
@@ -48,7 +50,7 @@ def describe(app: Flask, public: frozenset[str], version: str) -> Json:
         "paths": paths,
         "components": {
             "schemas": known.components,
-            "responses": parts.RESPONSES,
+            "responses": {str(status): parts.response(status) for status in sorted(problems)},
             "securitySchemes": parts.SECURITY_SCHEMES,
         },
     }
@@ -137,10 +139,10 @@ class _Described:
                 schema = self._known.ref(answer.shape)
                 response["content"] = {answer.media: {"schema": schema}}
             yield str(status), response
-        for status in self._problems():
+        for status in self.problems():
             yield str(status), {"$ref": f"#/components/responses/{status}"}
 
-    def _problems(self) -> set[int]:
+    def problems(self) -> set[int]:
         """The declared ones, and those that follow from what the route takes."""
         operation = self._operation
         found = set(operation.problems) | {503}

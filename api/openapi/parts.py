@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from api.auth import cookies
+from api.docs import ASSETS
 
 Json = dict[str, Any]
 
@@ -13,6 +14,7 @@ SECURITY_HEADERS = frozenset({cookies.HEADER, "Authorization"})
 TAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'  # entity tags: RFC 9110, 8.8.3
 
 PATH: dict[str, Json] = {
+    "asset": {"type": "string", "enum": list(ASSETS)},
     "document_id": {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"},
 }
 
@@ -43,13 +45,13 @@ SECURITY_SCHEMES: Json = {
 }
 
 MEANINGS = {
-    304: "Not modified: you have this version",
     400: "The body or a header is malformed",
     401: "No token, or one that is not valid",
     403: "Not allowed",
     404: "There is no such document, or none you may know of",
     408: "The body did not arrive in time",
     409: "A value is taken, or somebody else changed the document first",
+    410: "It was there, and has been deleted",
     412: "The document is not at the version that the condition names",
     413: "The body is too large",
     415: "The body is of another media type",
@@ -60,7 +62,8 @@ MEANINGS = {
 }
 
 
-def _response(status: int) -> Json:
+def response(status: int) -> Json:
+    """The problem details of a status."""
     meaning = MEANINGS.get(status, HTTPStatus(status).phrase)
     made: Json = {
         "description": meaning,
@@ -72,6 +75,3 @@ def _response(status: int) -> Json:
         seconds = {"description": "Seconds to wait", "schema": {"type": "string"}}
         made["headers"] = {"Retry-After": seconds}
     return made
-
-
-RESPONSES: Json = {str(status): _response(status) for status in sorted(MEANINGS) if status >= 400}

@@ -1,0 +1,63 @@
+"""A real browser before a real server. Run by `make test-browser`, not by `make test`."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+
+HERE = Path(__file__).parent
+
+# The server and its database are those of the tests of the API.
+_spec = importlib.util.spec_from_file_location("served", HERE.parent / "local/api/conftest.py")
+assert _spec is not None
+assert _spec.loader is not None
+_served = importlib.util.module_from_spec(_spec)  # tests are no package to import it from
+_spec.loader.exec_module(_served)
+conf, environment, seam = _served.conf, _served.environment, _served.seam
+app, admin, server, store = _served.app, _served.admin, _served.server, _served.store
+
+# --no-sandbox: in a container, as root, Chromium's sandbox cannot be set up. --disable-gpu: there
+# is none. The others keep it from speaking to its maker, or by other ways than those we watch.
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1400,2000",
+)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave this folder out unless it is asked for by name."""
+    asked = any("browser" in str(argument) for argument in config.invocation_params.args)
+    return None if asked or collection_path == HERE.parent else True
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """Headless Chromium with a fresh profile, that tells of every request it sends."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    assert chromium, "there is no chromium. Install it: apt-get install chromium"
+    assert driver, "there is no chromedriver. Install it: apt-get install chromium-driver"
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    running = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        running.set_page_load_timeout(30)
+        yield running
+    finally:
+        running.quit()
