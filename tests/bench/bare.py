@@ -8,7 +8,7 @@ same gunicorn settings. The connection string comes in BENCH_URI.
 import os
 import secrets
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
@@ -16,7 +16,7 @@ from argon2 import PasswordHasher, Type
 from bson import ObjectId
 from flask import Flask, Response, jsonify, request
 from pymongo import MongoClient, ReturnDocument
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
 Document = dict[str, Any]
@@ -57,6 +57,24 @@ def answer(document: Document | None, status: int = 200) -> tuple[Response, int]
     return response, status
 
 
+def record(event: str, target: ObjectId, fields: list[str]) -> None:
+    """An event of the audit trail."""
+    moment = datetime.now(UTC)
+    audit.insert_one(
+        {
+            "event": event,
+            "target": target,
+            "fields": fields,
+            "outcome": "done",
+            "ends_at": moment + timedelta(days=365),
+            "address": request.remote_addr,
+            "created_at": moment,
+            "updated_at": moment,
+            "version": 1,
+        }
+    )
+
+
 @app.get("/api/v1/users/<document_id>")
 def get(document_id: str) -> tuple[Response, int]:
     """One user."""
@@ -77,7 +95,7 @@ def page() -> Response:
 
 @app.post("/api/v1/users")
 def create() -> tuple[Response, int]:
-    """A new user, once its e-mail and national id are claimed; and who made it, in the audit."""
+    """A new user, once the audit knows of it and its e-mail and national id are claimed."""
     given = request.get_json()
     moment = datetime.now(UTC)
     document = {
@@ -89,16 +107,15 @@ def create() -> tuple[Response, int]:
         "created_at": moment,
         "updated_at": moment,
     }
+    record("users.create", document["_id"], list(given))
     keys = (
         f"users.email:{given['email']}",
         f"users.national_id:{given['national_id'].replace('-', '')}",
     )
+    wanted = [{"_id": key, "owner": document["_id"], "version": 1, "at": moment} for key in keys]
     try:
-        for key in keys:
-            claims.insert_one(
-                {"_id": key, "owner": document["_id"], "version": 1, "at": moment}
-            )  # fmt: skip
-    except DuplicateKeyError:
+        claims.insert_many(wanted, ordered=False)
+    except BulkWriteError:
         return jsonify({"error": "taken"}), 409
     users.insert_one(document)
     return answer(document, 201)
@@ -126,6 +143,11 @@ def login() -> tuple[Response, int]:
     if user is None:
         return jsonify({"error": "wrong"}), 401
     hasher.verify(user["password_hash"], given["password"])
-    payload = {"sub": str(user["_id"]), "exp": int(time.time()) + 1800}
+    moment = datetime.now(UTC)
+    session = {"id": secrets.token_hex(8), "made_at": moment, "used_at": moment}
+    newest = {"$each": [session], "$slice": -20}
+    users.update_one({"_id": user["_id"], "disabled": False}, {"$push": {"sessions": newest}})
+    record("auth.login", user["_id"], [])
+    payload = {"sub": str(user["_id"]), "ses": session["id"], "exp": int(time.time()) + 1800}
     token = jwt.encode(payload, SIGNING, algorithm="HS256")
     return jsonify({"access_token": token, "token_type": "Bearer", "expires_in": 1800}), 200
