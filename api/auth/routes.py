@@ -1,5 +1,6 @@
 """Sign up, log in, refresh: the routes by which people get tokens; and who am I."""
 
+from bson import ObjectId
 from flask import Blueprint, Response, request
 
 from api.auth import account, cookies, events, tokens
@@ -106,7 +107,8 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
         """A new account for whoever asks."""
         signups.hit(block(client_address()))
         response = users.answer(body)
-        trail.record(events.SIGNUP)
+        made = ObjectId(response.headers["Location"].rpartition("/")[2])
+        trail.record(events.SIGNUP, actor=made, target=made)
         return response
 
     @auth.post("/login")

@@ -1,15 +1,19 @@
 """Users: people with an account. Each sees and changes only itself; administrators all."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 
+from flask import Blueprint, request
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.auth import passwords
 from api.crud import fields
-from api.crud.access import Access, Role, Who
-from api.crud.declaration import Resource
-from api.store import Unique
+from api.crud.access import Access, Role, Who, acting
+from api.crud.declaration import Constraint, Resource
+from api.settings import Settings
+from api.store import Store, Unique
+from api.web.problems import ProblemError
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, examples=["Ada Lovelace"])]
 NationalId = Annotated[str, Meta(min_length=4, max_length=64, examples=["AL-1815-12"])]
@@ -98,6 +102,38 @@ def prepare(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def stays_administrator(document: Mapping[str, Any]) -> dict[str, str]:
+    """An administrator may not shut itself out: so whoever acts as one stays one, and the last too.
+
+    Only two who do it to each other in the same instant can both succeed: that is two documents,
+    and no transaction spans them. `python -m api create-admin --promote` mends it.
+    """
+    who = acting()
+    if who is None or not who.is_admin or document.get("_id") != who.id:
+        return {}
+    detail = "Administrators cannot do this to themselves. Let another one do it."
+    wrong = {
+        "disabled": bool(document.get("disabled")),
+        "role": document.get("role") != Role.ADMIN.value,
+    }
+    return {field: detail for field, is_wrong in wrong.items() if is_wrong}
+
+
+def keep_administrators(
+    users: Blueprint, _resource: Resource, _store: Store, _settings: Settings
+) -> None:
+    """The same for deletion."""
+
+    @users.before_request
+    def check() -> None:
+        who, asked = acting(), (request.view_args or {}).get("document_id")
+        if request.method != "DELETE" or who is None or asked is None:
+            return
+        if who.is_admin and asked.lower() == str(who.id):
+            detail = "Administrators cannot delete themselves. Let another one do it."
+            raise ProblemError(409, detail, kind="own-account")
+
+
 USERS = Resource(
     name="users",
     create=NewUser,
@@ -118,5 +154,8 @@ USERS = Resource(
     ),
     owner="_id",
     prepare=prepare,
+    # With `_id`, which no change has: it is always checked against the stored document.
+    constraints=(Constraint(("_id", "role", "disabled"), stays_administrator),),
+    extend=keep_administrators,
     defaults=lambda: {"role": Role.USER.value, "disabled": False},
 )
