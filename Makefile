@@ -11,10 +11,10 @@ STAMP  := $(VENV)/.installed
 export SHARDSTACK_STATE := $(STATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools up down status test lint format bench
+.PHONY: help setup tools up down status test test-browser test-deep viewer lint format bench
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv and install the locked versions
 
@@ -52,6 +52,15 @@ status: setup ## Show the members, shards, routers, balancer and API
 
 test: setup ## Run every test (a cluster of its own, in a temporary folder)
 	@$(RUN) -m pytest -n 2 --dist loadfile
+
+test-browser: setup ## Run the tests that need Chromium and its driver
+	@$(RUN) -m pytest tests/browser
+
+test-deep: setup ## Send the API far more made-up requests than make test does (some minutes)
+	@SHARDSTACK_DEEP=1 $(RUN) -m pytest tests/local/api/test_schemathesis.py
+
+viewer: ## Renew the vendored Swagger UI
+	@api/docs/renew
 
 lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .

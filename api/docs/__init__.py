@@ -56,7 +56,7 @@ def read(name: str) -> File:
 def serve(name: str) -> Response:
     """One of the files, as a response that browsers may keep."""
     file = read(name)
-    pack = "gzip" in request.accept_encodings
+    pack = request.accept_encodings["gzip"] > 0
     response = Response(file.packed if pack else file.content, mimetype=TYPES[name])
     if pack:
         response.headers["Content-Encoding"] = "gzip"

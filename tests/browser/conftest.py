@@ -35,6 +35,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--window-size=1400,2000",
+    "about:blank",  # instead of a first page that its maker fills
 )
 
 
