@@ -4,17 +4,20 @@ Ordinary commands through a router, safe to repeat at any moment. Needs the righ
 application's own user: readWrite, dbAdmin and enableSharding on its database.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextvars import copy_context
+from typing import Any, NamedTuple
 
 from pymongo.errors import OperationFailure
 
 from api import resources
+from api.crud.declaration import Index
 from api.store import Store
 from api.store.claims import COLLECTION as CLAIMS
 from api.store.deadline import attempt
 from api.store.files import CHUNK_KEY, CHUNKS, FILES, MARK
+from api.store.idempotency import COLLECTION as IDEMPOTENCY
 from api.store.throttle import COLLECTION as THROTTLE
 from api.store.throttle import ENDS
 
@@ -23,48 +26,64 @@ INVALID_OPTIONS = 72
 ALREADY_SHARDED = frozenset({20, 23})  # with another key; mongos answers ok to the same key
 HASHED_ID: Mapping[str, str | int] = {"_id": "hashed"}
 
+Keys = list[tuple[str, int | str]]
+
 
 class SchemaError(Exception):
     """The database cannot be brought to the declared shape. The message says what to do."""
 
 
-def wanted() -> dict[str, Mapping[str, str | int]]:
-    """Collections and their shard keys."""
-    files = {FILES: HASHED_ID, CHUNKS: CHUNK_KEY}
-    return {
-        CLAIMS: HASHED_ID,
-        THROTTLE: HASHED_ID,
-        **files,
-        **{r.name: r.shard_key for r in resources.ALL},
-    }
+class Collection(NamedTuple):
+    """A collection as it should be. `unique`: no two documents share a shard key."""
+
+    name: str
+    key: Mapping[str, str | int] = HASHED_ID
+    indexes: tuple[Index, ...] = ()
+    unique: bool = False
+
+
+def wanted() -> list[Collection]:
+    """All collections of the API."""
+    return [
+        Collection(CLAIMS),
+        Collection(IDEMPOTENCY, indexes=(Index((("expires", 1),), ttl=0),)),
+        Collection(THROTTLE, indexes=(Index(((ENDS, 1),), ttl=0),)),
+        Collection(FILES, indexes=(Index(((MARK, 1),), sparse=True),)),
+        Collection(CHUNKS, CHUNK_KEY, unique=True),
+        *(Collection(one.name, one.shard_key, one.all_indexes) for one in resources.ALL),
+    ]
 
 
 def apply(store: Store) -> list[str]:
     """Make it so. Returns a line per collection that says what was changed."""
+    # First the database, alone: of several that would make it by the way, one gets an error.
+    _admin(store, {"enableSharding": store.database.name})
     with ThreadPoolExecutor() as pool:  # each waits for the config servers; let them wait at once
-        done = list(pool.map(lambda item: _shard(store, *item), wanted().items()))
-    attempt(lambda: store.collection(FILES).create_index(MARK, sparse=True), idempotent=True)
-    counters = store.collection(THROTTLE)
-    attempt(lambda: counters.create_index(ENDS, expireAfterSeconds=0), idempotent=True)
-    return done
+        works = [(copy_context(), one) for one in wanted()]  # with the caller's deadline
+        return list(pool.map(lambda work: work[0].run(_apply, store, work[1]), works))
 
 
-def _shard(store: Store, name: str, key: Mapping[str, str | int]) -> str:
-    namespace = f"{store.database.name}.{name}"
-    shown = ", ".join(f"{field}: {kind}" for field, kind in key.items())
-    if _has_index(store, name, key):
-        done = f"{namespace} is sharded by {{{shown}}} already"
-    else:
-        done = f"{namespace} is now sharded by {{{shown}}}"
-    command = {"shardCollection": namespace, "key": dict(key), "unique": name == CHUNKS}
+def _apply(store: Store, one: Collection) -> str:
+    before = _indexes(store, one.name)
+    _shard(store, one)
+    shown = ", ".join(f"{field}: {kind}" for field, kind in one.key.items())
+    already = list(one.key.items()) in before
+    done = [f"sharded by {{{shown}}} already" if already else f"now sharded by {{{shown}}}"]
+    done += _index(store, one, before)
+    return f"{store.database.name}.{one.name} is {'; '.join(done)}"
+
+
+def _shard(store: Store, one: Collection) -> None:
+    namespace = f"{store.database.name}.{one.name}"
+    command = {"shardCollection": namespace, "key": dict(one.key), "unique": one.unique}
     try:
-        _send(store, command)
+        _admin(store, command)
     except OperationFailure as error:
         if error.code == INVALID_OPTIONS:
             # Somebody wrote to the collection before it was sharded; then the index comes first.
-            store.collection(name).create_index(list(key.items()), unique=name == CHUNKS)
-            _send(store, command)
-            return done
+            store.collection(one.name).create_index(list(one.key.items()), unique=one.unique)
+            _admin(store, command)
+            return
         if error.code == COMMAND_NOT_FOUND:
             raise SchemaError(
                 "the connection string leads to a mongod, not to a router. "
@@ -72,18 +91,65 @@ def _shard(store: Store, name: str, key: Mapping[str, str | int]) -> str:
             ) from None
         if error.code in ALREADY_SHARDED:
             raise SchemaError(
-                f"{namespace} has another shard key than {{{shown}}}. "
+                f"{namespace} has another shard key than {dict(one.key)}. "
                 "Reshard it, or give the API another database"
             ) from None
         raise
+
+
+def _index(store: Store, one: Collection, before: list[Keys]) -> list[str]:
+    """Make the indexes; also those a member lacks although another has them."""
+    if not one.indexes:
+        return []
+    specs = [_spec(index) for index in one.indexes]
+    _data(store, {"createIndexes": one.name, "indexes": specs})
+    new = [f"({_fields(index)})" for index in one.indexes if list(index.keys) not in before]
+    done = [f"new indexes: {', '.join(new)}"] if new else []
+    ages = _ages(store, one.name)
+    for index in one.indexes:
+        if index.ttl is not None and ages[tuple(index.keys)] != index.ttl:
+            change = {"keyPattern": dict(index.keys), "expireAfterSeconds": index.ttl}
+            _data(store, {"collMod": one.name, "index": change})
+            done.append(f"documents now go {index.ttl} s after {_fields(index)}")
     return done
 
 
-def _send(store: Store, command: dict[str, Any]) -> None:
-    attempt(lambda: store.database.client.admin.command(command), idempotent=True)
+def _fields(index: Index) -> str:
+    return ", ".join(field for field, _ in index.keys)
 
 
-def _has_index(store: Store, name: str, key: Mapping[str, str | int]) -> bool:
-    """Sharding makes the key's index; a collection that was never sharded has none."""
-    indexes = attempt(lambda: list(store.collection(name).list_indexes()), idempotent=True)
-    return any(dict(index["key"]) == dict(key) for index in indexes)
+def _spec(index: Index) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "key": dict(index.keys),
+        "name": "_".join(f"{field}_{kind}" for field, kind in index.keys),
+    }
+    if index.ttl is not None:
+        spec["expireAfterSeconds"] = index.ttl
+    return {**spec, "sparse": True} if index.sparse else spec
+
+
+def _indexes(store: Store, name: str) -> list[Keys]:
+    """The keys of a collection's indexes. A collection that was never sharded lacks its key's."""
+    return [list(index["key"].items()) for index in _list(store, name)]
+
+
+def _ages(store: Store, name: str) -> dict[tuple[tuple[str, int | str], ...], int | None]:
+    return {
+        tuple(index["key"].items()): index.get("expireAfterSeconds") for index in _list(store, name)
+    }
+
+
+def _list(store: Store, name: str) -> list[Mapping[str, Any]]:
+    return attempt(lambda: list(store.collection(name).list_indexes()), idempotent=True)
+
+
+def _admin(store: Store, command: dict[str, Any]) -> None:
+    _send(lambda: store.database.client.admin.command(command))
+
+
+def _data(store: Store, command: dict[str, Any]) -> None:
+    _send(lambda: store.database.command(command))
+
+
+def _send(call: Callable[[], Any]) -> None:
+    attempt(call, idempotent=True)

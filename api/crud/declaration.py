@@ -25,10 +25,15 @@ def unchanged(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 class Index(msgspec.Struct, frozen=True):
-    """An index beside those that sharding makes; `ttl`: seconds after which documents go."""
+    """An index beside those that sharding makes.
+
+    ttl     seconds after the time in its one field at which documents go
+    sparse  holds only documents that have the field
+    """
 
     keys: tuple[tuple[str, int | str], ...]
     ttl: int | None = None
+    sparse: bool = False
 
 
 class Constraint(msgspec.Struct, frozen=True):
@@ -96,6 +101,16 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return tuple(dict.fromkeys(("created_at", *self.sorts)))
 
     @cached_property
+    def all_indexes(self) -> tuple[Index, ...]:
+        """Those declared, and one per field that lists are filtered or sorted by.
+
+        Each ends in `_id`, as pages do. What the owner's documents are found by is the shard key.
+        """
+        listed = () if self.access.list is Who.NOBODY else (*self.sortable, *self.filters)
+        fields = (name for name in dict.fromkeys(listed) if name not in self.key_fields)
+        return (*(Index(((name, 1), ("_id", 1))) for name in fields), *self.indexes)
+
+    @cached_property
     def conversions(self) -> dict[str, values.Stored]:
         """What makes the stored form of a field's value, where that is another one."""
         return values.conversions(self.read)
@@ -120,7 +135,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def _ids(self) -> tuple[str, ...]:
-        return tuple(name for name, to in self.conversions.items() if to is ObjectId)
+        names = (name for name, to in self.conversions.items() if to is ObjectId)
+        return tuple(name for name in names if name != "id")
 
     @cached_property
     def _id_lists(self) -> tuple[str, ...]:

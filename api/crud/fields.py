@@ -26,6 +26,17 @@ def line(text: str) -> str:
 
 
 @documented(format="email", description="local@domain.tld in ASCII, at most 254 characters.")
+def paragraphs(text: str) -> str:
+    """Text of several lines: composed characters, no control characters but line ends and tabs."""
+    clean = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
+    bad = ("Cc", "Cs", "Co", "Cn")
+    if any(unicodedata.category(c) in bad for c in clean if c not in "\n\t"):
+        raise ValueError("Use printable characters, line ends and tabs only.")
+    if not clean:
+        raise ValueError("Give at least one character that is not a space.")
+    return clean
+
+
 def email(text: str) -> str:
     """An address in lower case: `local@domain.tld`, ASCII, at most 254 characters (RFC 5321)."""
     clean = text.strip().lower()

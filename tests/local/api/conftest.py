@@ -16,6 +16,7 @@ import pytest
 import requests
 from flask import Flask
 from flask.testing import FlaskClient
+from pymongo import MongoClient
 
 from api import accounts, schema, settings
 from api.app import create_app
@@ -216,3 +217,36 @@ def server(
         yield running
     finally:
         running.stop()
+
+
+DROPPED = {"lsid", "$clusterTime", "$db", "txnNumber", "maxTimeMS", "writeConcern", "readConcern"}
+
+
+def shards_of(plan: Any) -> set[str]:
+    """The shards that an explain names."""
+    found = set()
+    if isinstance(plan, dict):
+        for name, value in plan.items():
+            if name == "shardName":
+                found.add(value)
+            if name == "shards" and isinstance(value, dict):
+                found |= set(value)
+            found |= shards_of(value)
+    elif isinstance(plan, list):
+        for item in plan:
+            found |= shards_of(item)
+    return found
+
+
+@pytest.fixture
+def explain(cluster: LocalCluster, store: Store) -> Any:
+    """Explains a command as it was sent."""
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(cluster.uri("admin")) as client:
+        database = client[store.database.name]
+
+        def run(command: dict[str, Any]) -> set[str]:
+            kept = {name: value for name, value in command.items() if name not in DROPPED}
+            return shards_of(database.command("explain", kept, verbosity="queryPlanner"))
+
+        yield run

@@ -3,44 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from flask.testing import FlaskClient
-from pymongo import MongoClient
-
-from api.store import Store
-from cluster.local.cluster import LocalCluster
-
-DROPPED = {"lsid", "$clusterTime", "$db", "txnNumber", "maxTimeMS", "writeConcern", "readConcern"}
-
-
-def shards_of(plan: Any) -> set[str]:
-    """The shards that an explain names."""
-    found = set()
-    if isinstance(plan, dict):
-        for name, value in plan.items():
-            if name == "shardName":
-                found.add(value)
-            if name == "shards" and isinstance(value, dict):
-                found |= set(value)
-            found |= shards_of(value)
-    elif isinstance(plan, list):
-        for item in plan:
-            found |= shards_of(item)
-    return found
-
-
-@pytest.fixture
-def explain(cluster: LocalCluster, store: Store) -> Any:
-    """Explains a command as it was sent."""
-    client: MongoClient[dict[str, Any]]
-    with MongoClient(cluster.uri("admin")) as client:
-        database = client[store.database.name]
-
-        def run(command: dict[str, Any]) -> set[str]:
-            kept = {name: value for name, value in command.items() if name not in DROPPED}
-            return shards_of(database.command("explain", kept, verbosity="queryPlanner"))
-
-        yield run
 
 
 def test_by_id(
