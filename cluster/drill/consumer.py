@@ -57,7 +57,13 @@ class Connections:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._local = threading.local()
+        self._all: list[http.client.HTTPConnection] = []
         self.exchanges: list[Exchange] = []
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        for connection in self._all:
+            connection.close()
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: Body | None) -> Answer:
         """One request. Raises ApiError if no answer comes, or one of 500 or above."""
@@ -71,6 +77,8 @@ class Connections:
             text = response.read()
             status = response.status
         except (OSError, http.client.HTTPException) as error:
+            if connection is not None:
+                connection.close()
             self._local.connection = None
             raise ApiError(f"{method} without an answer: {error!r}", Outcome.UNKNOWN) from error
         finally:
@@ -89,6 +97,7 @@ class Connections:
         except ConnectionRefusedError as error:
             raise ApiError(f"nobody listens: {error}", Outcome.FAILED) from error
         self._local.connection = made
+        self._all.append(made)
         return made
 
 
@@ -110,15 +119,24 @@ class Consumer:
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request under this account. Raises ApiError as `Connections.send` does."""
-        given = {"Authorization": f"Bearer {self._token()}", **(headers or {})}
-        if body is not None:
-            given.setdefault("Content-Type", "application/json")
-        return self._connections.send(method, path, given, body)
+        given = {"Content-Type": "application/json"} if body is not None else {}
+        given.update(headers or {})
+        token = self._token()
+        answer = self._attempt(method, path, given, body, token)
+        if answer.status == 401:  # it expired on its way; refused, and so safe to send again
+            answer = self._attempt(method, path, given, body, self._token(instead_of=token))
+        return answer
 
-    def _token(self) -> str:
+    def _attempt(
+        self, method: str, path: str, headers: Body, body: Body | None, token: str
+    ) -> Answer:
+        headers = {**headers, "Authorization": f"Bearer {token}"}
+        return self._connections.send(method, path, headers, body)
+
+    def _token(self, instead_of: str = "") -> str:
         """An access token that is still good; renewed by one thread while the others wait."""
         with self._lock:
-            if time.monotonic() >= self._until - EARLY:
+            if time.monotonic() >= self._until - EARLY or self._access == instead_of:
                 try:
                     self._renew()
                 except ApiError as error:

@@ -41,6 +41,10 @@ class ApiTarget:
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
     @property
     def exchanges(self) -> list[Exchange]:
         """Every request until now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
+from pymongo.errors import AutoReconnect
 
 from cluster.drill.mongo import MongoTarget, move, prepare
 from cluster.drill.report import Report, summarise
 from cluster.drill.workload import Load, Workload
-from cluster.local.cluster import LocalCluster
+from cluster.local.cluster import LocalCluster, LocalNode
 
 SHARDS = ("shard-1", "shard-2")
 DATABASE = "drill"
@@ -65,3 +67,21 @@ def drill(healed_cluster: LocalCluster) -> Iterator[Drill]:
         collection = f"keys_{secrets.token_hex(4)}"
         prepare(client, DATABASE, collection, SHARDS)
         yield Drill(healed_cluster, client, collection)
+
+
+def step_down(cluster: LocalCluster, primary: LocalNode) -> None:
+    """Tell a primary to let another member take its place."""
+    client: MongoClient[dict[str, Any]]
+    with (
+        MongoClient(
+            primary.host,
+            primary.port,
+            directConnection=True,
+            username="__system",
+            password="".join(cluster.state.key().split()),
+            authSource="local",
+            authMechanism="SCRAM-SHA-256",
+        ) as client,
+        contextlib.suppress(AutoReconnect),
+    ):
+        client.admin.command("replSetStepDown", 20)

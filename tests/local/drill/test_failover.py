@@ -1,16 +1,12 @@
 """What a failure costs, and that it loses nothing: 8 clients write w:majority while it happens."""
 
-import contextlib
 import signal
-from typing import Any
 
 import pytest
-from pymongo import MongoClient
-from pymongo.errors import AutoReconnect
 
 from cluster.drill.report import Report
 from cluster.drill.workload import Workload
-from tests.local.drill.conftest import Drill
+from tests.local.drill.conftest import Drill, step_down
 
 WATCHED = 3.5
 """Seconds to watch after a fault: longer than the gap may be."""
@@ -41,19 +37,8 @@ def test_kill_of_a_shard_primary(drill: Drill) -> None:
 def test_step_down_of_a_shard_primary(drill: Drill) -> None:
     def fault(workload: Workload) -> None:
         primary = drill.cluster.primary("shard-2")
-        client: MongoClient[dict[str, Any]]
-        with MongoClient(
-            primary.host,
-            primary.port,
-            directConnection=True,
-            username="__system",
-            password="".join(drill.cluster.state.key().split()),
-            authSource="local",
-            authMechanism="SCRAM-SHA-256",
-        ) as client:
-            workload.mark(f"step down {primary.name}")
-            with contextlib.suppress(AutoReconnect):
-                client.admin.command("replSetStepDown", 20)
+        workload.mark(f"step down {primary.name}")
+        step_down(drill.cluster, primary)
 
     report = drill.run(fault, WATCHED)
     assert_nothing_lost(report)

@@ -1,0 +1,162 @@
+"""The API through failures of the cluster: 32 consumers create, read and update meanwhile.
+
+A failure is latency to them: no answer of 500 or above, nothing lost, nothing doubled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+from bson import ObjectId
+from pymongo import MongoClient
+
+from api import schema, settings
+from api.store import Store
+from api.store.deadline import deadline
+from cluster.drill.http import ApiTarget
+from cluster.drill.report import Report, summarise
+from cluster.drill.workload import Load, Workload
+from cluster.local.cluster import LocalCluster
+from tests.local.api.conftest import PASSWORD, RunningServer
+from tests.local.drill.conftest import SHARDS, step_down
+
+DATABASE = "shardstack"
+CLIENTS = 32
+CALM = 50
+"""Acknowledged writes on each shard before the fault, and again after all is over."""
+WATCHED = 2.5
+TOKEN_LIFETIME = 4.0
+"""Short, so that consumers refresh their tokens while the cluster fails."""
+LONGEST_REQUEST = 1.5
+"""Seconds that a request may take while a primary steps down."""
+
+
+@dataclass
+class ApiDrill:
+    """A server before the shared cluster, and an account whose projects are on each shard."""
+
+    cluster: LocalCluster
+    server: RunningServer
+    accounts: dict[str, tuple[str, str]]
+
+    def run(self, fault: str, node: str | None = None) -> tuple[Report, ApiTarget]:
+        """Let the load run, break something, and watch; the writes must go on on both shards."""
+        target = ApiTarget(self.server.url, self.accounts)
+        with (
+            contextlib.closing(target),
+            Workload(target, Load(clients=CLIENTS, keys=CLIENTS)) as workload,
+        ):
+            for group in SHARDS:
+                workload.wait_for_writes(CALM, group, 20)
+            name = node or self.cluster.primary("shard-1").name
+            workload.mark(f"{fault} {name}")
+            if fault == "step down":
+                step_down(self.cluster, self.cluster.node(name))
+            else:
+                self.cluster.kill(name)
+            workload.run(WATCHED)
+            for group in SHARDS:
+                workload.wait_for_writes(CALM, group, 20)
+            report = summarise(workload.finish())
+        slowest = sorted(target.exchanges, key=lambda exchange: -exchange.took)[:5]
+        print(f"\n{report.text()}")  # noqa: T201 - the figures, shown by -s and on failure
+        for one in slowest:
+            print(f"  {one.took:.3f} s {one.method} {one.path}: {one.status}")  # noqa: T201
+        return report, target
+
+
+@pytest.fixture(scope="module")
+def server(
+    cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningServer]:
+    """A server whose settings are the defaults, save for short-lived tokens and higher limits."""
+    folder = tmp_path_factory.mktemp("api-drill")
+    (folder / "uri").write_text(cluster.uri("app"))
+    (folder / "jwt").write_text(secrets.token_urlsafe(48))
+    environment = {
+        "SHARDSTACK_DATABASE_URI_FILE": str(folder / "uri"),
+        "SHARDSTACK_JWT_SECRET_FILE": str(folder / "jwt"),
+        "SHARDSTACK_ACCESS_TOKEN_LIFETIME": str(TOKEN_LIFETIME),
+        "SHARDSTACK_LOGIN_RATE_ACCOUNT": "1000000/minute",
+        "SHARDSTACK_LOGIN_RATE_ADDRESS": "1000000/minute",
+        "SHARDSTACK_REGISTER_RATE_ADDRESS": "1000000/minute",
+    }
+    store = Store(settings.load(environment).store_options())
+    try:
+        with deadline(60):
+            schema.apply(store)
+    finally:
+        store.close()
+    running = RunningServer(environment, folder / "log")
+    try:
+        running.wait_ready()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def drill(server: RunningServer, healed_cluster: LocalCluster) -> ApiDrill:
+    """The server with new accounts, before a cluster that is healed afterwards."""
+    return ApiDrill(healed_cluster, server, one_account_per_shard(healed_cluster, server))
+
+
+def one_account_per_shard(
+    cluster: LocalCluster, server: RunningServer
+) -> dict[str, tuple[str, str]]:
+    """Accounts by the shard that all of their projects are on."""
+    found: dict[str, tuple[str, str]] = {}
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(cluster.uri("admin")) as client:
+        while set(found) != set(SHARDS):
+            mark = secrets.token_hex(6)
+            email = f"drill.{mark}@example.com"
+            person = {
+                "name": "Drill Sergeant",
+                "national_id": f"D-{mark.upper()}",
+                "email": email,
+                "password": PASSWORD,
+            }
+            answer = requests.post(f"{server.url}/api/v1/auth/signup", json=person, timeout=20)
+            assert answer.status_code == 201, answer.text
+            found.setdefault(shard_of(client, answer.json()["id"]), (email, PASSWORD))
+    return found
+
+
+def shard_of(client: MongoClient[dict[str, Any]], owner: str) -> str:
+    """The shard with the projects of this user."""
+    find = {"find": "projects", "filter": {"owner": ObjectId(owner)}}
+    plan = client[DATABASE].command("explain", find, verbosity="queryPlanner")
+    [shard] = plan["queryPlanner"]["winningPlan"]["shards"]
+    return str(shard["shardName"])
+
+
+def assert_only_latency(report: Report, target: ApiTarget) -> None:
+    """No error was seen; every acknowledged write is there once, in order; tokens were renewed."""
+    assert report.errors == {}
+    assert report.violations == []
+    assert report.unverified == 0
+    assert {exchange.status // 100 for exchange in target.exchanges} <= {2, 4}
+    assert any(consumer.refreshes for consumer in target.consumers)
+
+
+def test_kill_of_a_shard_primary(drill: ApiDrill) -> None:
+    report, target = drill.run("SIGKILL")
+    assert_only_latency(report, target)
+
+
+def test_step_down_of_a_shard_primary(drill: ApiDrill) -> None:
+    report, target = drill.run("step down")
+    assert_only_latency(report, target)
+    assert max(exchange.took for exchange in target.exchanges) <= LONGEST_REQUEST
+
+
+def test_kill_of_one_router_of_two(drill: ApiDrill) -> None:
+    report, target = drill.run("SIGKILL", "router-1")
+    assert_only_latency(report, target)
