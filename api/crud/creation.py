@@ -8,6 +8,7 @@ database: a plain hash would be a way to guess passwords cheaply.
 
 import hashlib
 import re
+from collections.abc import Callable
 
 import msgspec
 from bson import ObjectId
@@ -40,6 +41,14 @@ ANSWER_HEADERS = {
 }
 
 
+Born = Callable[[ObjectId], Document]
+
+
+def unborn(_document_id: ObjectId) -> Document:
+    """No further fields, and the `_id` is free to change until it is taken."""
+    return {}
+
+
 class Creation:
     """Creates documents of one resource."""
 
@@ -52,17 +61,20 @@ class Creation:
         )
         self._signer = Signer(settings, "idempotency")
 
-    def answer(self, fields: Document) -> Response:
-        """Create from the valid fields of a body, and answer 201 with the document's address."""
+    def answer(self, fields: Document, born: Born = unborn) -> Response:
+        """Create from the valid fields of a body, and answer 201 with the document's address.
+
+        `born` gets the `_id` of the document that is written next, and returns further fields.
+        """
         key = given_key()
         given = values.stored(self._owned(fields), self._resource.conversions)
         check(self._resource.constraints, given)
         if key is None:
-            return self._created(self._create(given, None))
+            return self._created(self._create(given, None, born))
         ticket = self._begin(key, given)
         if ticket.done:
             return self._replayed(ticket, given)
-        return self._created(self._create_under(ticket, given))
+        return self._created(self._create_under(ticket, given, born))
 
     def _owned(self, fields: Document) -> Document:
         """The fields with their owner: the principal, or whom an administrator names."""
@@ -75,8 +87,11 @@ class Creation:
             raise invalid(in_body(owner, detail))
         return {**fields, owner: named or str(who.id)}
 
-    def _create(self, given: Document, document_id: ObjectId | None) -> Document:
+    def _create(self, given: Document, document_id: ObjectId | None, born: Born) -> Document:
         stored = {**self._resource.prepare(dict(given)), **self._resource.defaults()}
+        if born is not unborn:
+            document_id = document_id or ObjectId()
+            stored.update(born(document_id))
         who = acting()
         if who is None or not who.is_admin:
             return self._documents.create(stored, document_id)
@@ -86,9 +101,9 @@ class Creation:
         ):
             return self._documents.create(stored, chosen)
 
-    def _create_under(self, ticket: Ticket, given: Document) -> Document:
+    def _create_under(self, ticket: Ticket, given: Document, born: Born) -> Document:
         try:
-            document = self._create(given, ticket.document_id)
+            document = self._create(given, ticket.document_id, born)
         except (DuplicateError, ProblemError):
             self._keys.forget(ticket)
             raise

@@ -10,6 +10,8 @@ from flask import Blueprint
 
 from api.crud import consistency, values
 from api.crud.access import Access, Role, Who
+from api.crud.attachments import Attachment
+from api.crud.transitions import Transition
 from api.settings import Settings
 from api.store import Document, Documents, Store, Unique
 from api.web.body import Rules
@@ -29,11 +31,13 @@ class Index(msgspec.Struct, frozen=True):
 
     ttl     seconds after the time in its one field at which documents go
     sparse  holds only documents that have the field
+    only    holds only documents with these values
     """
 
     keys: tuple[tuple[str, int | str], ...]
     ttl: int | None = None
     sparse: bool = False
+    only: Mapping[str, Any] | None = None
 
 
 class Constraint(msgspec.Struct, frozen=True):
@@ -64,8 +68,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     members     the field with the ids of further users who may read a document
     filters     fields that lists can be filtered by, and by which operators
     sorts       fields that lists can be sorted by, besides `created_at`; every document has them
+    rare        of filters with few values, the rare one: only it is worth an entry in an index
     indexes     besides those that filters and sorts get by themselves
     constraints rules over several fields at once
+    transitions fields that are states, and which may follow which
+    attachment  the file that each document has
     extend      makes further routes below the resource's address
     """
 
@@ -83,8 +90,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     members: str | None = None
     filters: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     sorts: tuple[str, ...] = ()
+    rare: Mapping[str, Any] = msgspec.field(default_factory=dict)
     indexes: tuple[Index, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    transitions: tuple[Transition, ...] = ()
+    attachment: Attachment | None = None
     extend: "Callable[[Blueprint, Resource, Store, Settings], None] | None" = None
 
     def __post_init__(self) -> None:
@@ -108,7 +118,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """
         listed = () if self.access.list is Who.NOBODY else (*self.sortable, *self.filters)
         fields = (name for name in dict.fromkeys(listed) if name not in self.key_fields)
-        return (*(Index(((name, 1), ("_id", 1))) for name in fields), *self.indexes)
+        made = (Index(((name, 1), ("_id", 1)), only=self._only(name)) for name in fields)
+        return (*made, *self.indexes)
+
+    def _only(self, name: str) -> dict[str, Any] | None:
+        return {name: self.rare[name]} if name in self.rare else None
 
     @cached_property
     def conversions(self) -> dict[str, values.Stored]:

@@ -1,21 +1,22 @@
 """The routes of a resource: one for each thing that somebody may do; what it takes and answers."""
 
-from collections.abc import Iterable, Iterator
-from functools import partial
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial, wraps
+from typing import Any, NamedTuple
 
 import msgspec
-from flask import Blueprint
+from flask import Blueprint, Response
 
 from api.crud import shapes
 from api.crud.access import Access, Who, admit
+from api.crud.attachment_views import AttachmentViews
 from api.crud.audit import Trail
 from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS
 from api.crud.declaration import Resource
 from api.crud.views import Views
 from api.settings import Settings
 from api.store import Store
-from api.web import etags
+from api.web import etags, uploads
 from api.web.operations import Answer, View, of, operation
 
 ONE = "/<document_id>"
@@ -25,6 +26,9 @@ CONDITIONS = {
     etags.IF_MATCH: "Only if the document is at one of these versions (entity tags)",
     etags.IF_NONE_MATCH: "Only if it is at none of these versions (entity tags)",
 }
+
+
+FILE_HEADERS = {"ETag": "Digest of its content", "Content-Disposition": "attachment; its name"}
 
 
 class Route(NamedTuple):
@@ -41,7 +45,12 @@ def blueprint(resource: Resource, store: Store, settings: Settings, trail: Trail
     """The routes, to be registered under the API's prefix."""
     made = Blueprint(resource.name, __name__)
     views = Views(resource, store, settings, trail)
-    for route in declared(resource, views):
+    routes = declared(resource, views)
+    if resource.attachment is not None:
+        routes = attached(
+            routes, resource, AttachmentViews(resource, store, settings, views.creation), settings
+        )
+    for route in routes:
         made.add_url_rule(route.path, route.name, route.view, methods=[route.method])
     if resource.extend is not None:
         resource.extend(made, resource, store, settings)
@@ -86,6 +95,7 @@ def _single(resource: Resource, views: Views) -> Iterator[Route]:
     writing = (403, 404, 409, 412)
     replaced = operation(
         body=_distinct(views.replacements.values()),
+        rules=resource.rules,
         headers=CONDITIONS,
         answers=shown,
         problems=writing,
@@ -94,6 +104,7 @@ def _single(resource: Resource, views: Views) -> Iterator[Route]:
         yield Route("replace", ONE, "PUT", access.change, replaced(views.replace))
     changed = operation(
         body=_distinct(resource.change.values()),
+        rules=resource.rules,
         headers=CONDITIONS,
         answers=shown,
         problems=writing,
@@ -103,6 +114,55 @@ def _single(resource: Resource, views: Views) -> Iterator[Route]:
     gone = {204: Answer(description="It is deleted")}
     deleted = operation(headers=CONDITIONS, answers=gone, problems=(403, 404, 412))
     yield Route("delete", ONE, "DELETE", access.delete, deleted(views.delete))
+
+
+def attached(
+    routes: Iterable[Route], resource: Resource, views: AttachmentViews, settings: Settings
+) -> Iterator[Route]:
+    """The routes of a resource whose documents have a file."""
+    assert resource.attachment is not None  # noqa: S101 - for the type checker
+    assert resource.create is not None  # noqa: S101
+    file, access = resource.attachment, resource.access
+    slow = settings.upload_deadline + settings.request_deadline
+    created = operation(
+        body=(file.shape(resource.create),),
+        rules=resource.rules,
+        media=uploads.MEDIA,
+        headers=REQUEST_HEADERS,
+        guard=partial(admit, access.create),
+        answers={201: Answer(shape=resource.read, headers=ANSWER_HEADERS)},
+        problems=(403, 408, 409, 410, 413, 415, 429),
+        body_limit=settings.upload_limit + settings.body_limit,
+        deadline=slow,
+    )
+    fetched = operation(
+        headers={etags.IF_NONE_MATCH: "Only if the file is another one (entity tags)"},
+        answers={
+            200: Answer(shape=bytes, media="application/octet-stream", headers=FILE_HEADERS),
+            304: Answer(description="The file is the same still"),
+        },
+        problems=(403, 404),
+        deadline=slow,
+    )
+    for route in routes:
+        if route.name == "create":
+            yield route._replace(view=_named(created(views.create), resource.name))
+        elif route.name == "delete":
+            yield route._replace(view=_around(views.delete, route.view))
+        else:
+            yield route
+    view = _named(fetched(views.fetch), resource.name)
+    yield Route(file.field, f"{ONE}/{file.field}", "GET", access.get, view)
+
+
+def _around(outer: Callable[..., Response], view: View) -> View:
+    """`outer`, which calls the view; with the view's declaration."""
+
+    @wraps(view)
+    def both(**arguments: Any) -> Response:
+        return outer(view, **arguments)
+
+    return both
 
 
 def _distinct(found: Iterable[type[msgspec.Struct]]) -> tuple[type[msgspec.Struct], ...]:

@@ -7,7 +7,7 @@ import msgspec
 from bson import ObjectId
 from flask import Response
 
-from api.crud import lists, shapes
+from api.crud import lists, shapes, transitions
 from api.crud.access import principal
 from api.crud.audit import Trail
 from api.crud.constraints import check_change
@@ -44,7 +44,7 @@ class Views:
         self._trail = trail
         self.lists = Lists(resource, settings)
         self._reach = Reach(resource, self._documents)
-        self._creation = Creation(resource, store, settings, trail)
+        self.creation = Creation(resource, store, settings, trail)
         self.replacements = shapes.replacements(resource)
 
     def list(self, query: msgspec.Struct) -> Response:
@@ -66,7 +66,7 @@ class Views:
 
     def create(self, body: Fields) -> Response:
         """Create one of {name}."""
-        return self._creation.answer(body)
+        return self.creation.answer(body)
 
     def get(self, document_id: str) -> Response:
         """Get one of {name} by its id."""
@@ -108,14 +108,20 @@ class Views:
         changes = self._resource.stored(given)
         check = check_change(self._resource, changes)
         versions = expected()
+        states = transitions.condition(self._resource.transitions, changes)
+        changes.update(transitions.stamps(self._resource.transitions, changes))
         with self._recorded("change", target.id, given):
             changed = (
                 self._documents.change(
-                    target.id, changes, versions, where=target.where, check=check
+                    target.id, changes, versions, where={**target.where, **states}, check=check
                 )
                 if changes
                 else self._unchanged(target, versions)
             )
+            if changed is None and states:
+                found = self._unchanged(target, versions)
+                if found is not None:
+                    raise transitions.refused(self._resource.transitions, changes, found)
             if changed is None:
                 raise self._reach.refused(document_id, self._resource.access.change)
         return self._show(changed)

@@ -96,6 +96,7 @@ class Upload:
 
     def __init__(self, files: "Files", name: str, media: str) -> None:
         self.id = ObjectId(secrets.token_bytes(12))
+        self.name = name
         self._files = files
         self._buffer = bytearray()
         self._digest = hashlib.sha256()

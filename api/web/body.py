@@ -56,6 +56,16 @@ def read(shape: type[S], rules: Rules, media: tuple[str, ...] = (JSON,)) -> dict
     body = request.get_data(cache=False)
     if len(body) >= (request.max_content_length or len(body) + 1) and not request.content_length:
         raise RequestEntityTooLarge  # sent in chunks, of which Werkzeug gives us the first ones
+    return decode(body, shape, rules)
+
+
+def check(texts: Mapping[str, str], shape: type[S], rules: Rules) -> dict[str, Any]:
+    """The same for the fields of a form, which are texts all."""
+    return decode(msgspec.json.encode(texts), shape, rules)
+
+
+def decode(body: bytes, shape: type[S], rules: Rules) -> dict[str, Any]:
+    """The same for JSON that came in another way. Raises ProblemError: 400 and 422."""
     try:
         decoded = _decoders[shape].decode(body)
     except msgspec.ValidationError:

@@ -86,8 +86,15 @@ class Requests:
         parts = response.response
 
         def within() -> Iterator[Any]:
-            with self._bounded(max(0.0, ends - time.perf_counter())):
-                yield from parts
+            # Bounded while a part is made, never while the client takes it: a generator that is
+            # left suspended inside a deadline would leave the deadline to its thread.
+            making = iter(parts)
+            while True:
+                with self._bounded(max(0.0, ends - time.perf_counter())):
+                    part = next(making, None)
+                if part is None:
+                    return
+                yield part
 
         response.response = within()
         if hasattr(parts, "close"):
