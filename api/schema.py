@@ -125,6 +125,8 @@ def _spec(index: Index) -> dict[str, Any]:
     }
     if index.ttl is not None:
         spec["expireAfterSeconds"] = index.ttl
+    if index.only is not None:
+        spec["partialFilterExpression"] = dict(index.only)
     return {**spec, "sparse": True} if index.sparse else spec
 
 

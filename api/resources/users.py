@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from api.auth import passwords
 from api.crud import fields
 from api.crud.access import Access, Role, Who, acting
-from api.crud.declaration import Constraint, Resource
+from api.crud.declaration import EXACT, ORDERED, TEXT, Constraint, Resource
 from api.settings import Settings
 from api.store import Store, Unique
 from api.web.problems import ProblemError
@@ -153,6 +153,16 @@ USERS = Resource(
         list=Who.ADMIN, create=Who.ADMIN, get=Who.OWNER, change=Who.OWNER, delete=Who.OWNER
     ),
     owner="_id",
+    filters={
+        "name": TEXT,
+        "email": ("eq", "prefix"),
+        "occupation": EXACT,
+        "role": EXACT,
+        "disabled": ("eq",),
+        "created_at": ORDERED,
+    },
+    sorts=("name", "email"),
+    rare={"role": Role.ADMIN.value, "disabled": True},
     prepare=prepare,
     # With `_id`, which no change has: it is always checked against the stored document.
     constraints=(Constraint(("_id", "role", "disabled"), stays_administrator),),

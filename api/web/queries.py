@@ -4,6 +4,8 @@ A field's name in the query string is the one it is encoded under, so that `name
 one. Lists are written with commas. Text is taken as the type it stands for, times as RFC 3339 only.
 """
 
+import re
+from collections.abc import Callable
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -14,14 +16,23 @@ from api.web.problems import in_query, invalid
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+Literal = Callable[[str], re.Match[str] | None]
+
 
 class _Parameter(NamedTuple):
     field: str
     type: Any
     many: bool
     required: bool
-    lax: bool  # numbers and booleans come as text; times must not come as numbers
+    literal: Literal | None  # what the text of a number or boolean looks like
 
+
+# As JSON writes them, and the description says: not `1e3`, `yes` or `1`; and no times as numbers.
+LITERALS: dict[Any, Literal] = {
+    int: re.compile(r"-?[0-9]{1,18}").fullmatch,
+    float: re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?").fullmatch,
+    bool: re.compile(r"true|false").fullmatch,
+}
 
 _parameters: dict[type[msgspec.Struct], dict[str, _Parameter]] = {}
 
@@ -38,7 +49,7 @@ def _parameter(name: str, kind: Any, required: bool) -> _Parameter:
     plain = strip(kind)
     many = get_origin(plain) is list
     item = strip(get_args(plain)[0]) if many else plain
-    return _Parameter(name, kind, many, required, item in (int, float, bool))
+    return _Parameter(name, kind, many, required, LITERALS.get(item))
 
 
 def strip(kind: Any) -> Any:
@@ -67,13 +78,17 @@ def query(shape: type[S]) -> S:
         elif len(values) > 1:
             errors.append(in_query(name, "Give it once."))
         else:
-            given = values[0].split(",") if parameter.many else values[0]
             try:
-                found[parameter.field] = msgspec.convert(
-                    given, parameter.type, strict=not parameter.lax
-                )
+                found[parameter.field] = _convert(parameter, values[0])
             except msgspec.ValidationError as error:
                 errors.append(in_query(name, f"{str(error).partition(' - at `$')[0]}."))
     if errors:
         raise invalid(*errors)
     return shape(**found)
+
+
+def _convert(parameter: _Parameter, text: str) -> Any:
+    given = text.split(",") if parameter.many else [text]
+    literal = parameter.literal
+    lax = literal is not None and all(literal(one) for one in given)
+    return msgspec.convert(given if parameter.many else text, parameter.type, strict=not lax)
