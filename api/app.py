@@ -11,6 +11,7 @@ from api.crud.audit import Trail
 from api.crud.routes import blueprint
 from api.settings import Settings
 from api.settings.networks import networks
+from api.settings.origins import origins
 from api.store import (
     DuplicateError,
     Store,
@@ -20,7 +21,7 @@ from api.store import (
     observe,
 )
 from api.store.deadline import attempt, deadline
-from api.web import body, client_address, etags, health, logs, metrics, problems
+from api.web import body, client_address, cors, etags, health, logs, metrics, problems
 from api.web.health import Draining
 from api.web.metrics import Meter
 from api.web.requests import Requests
@@ -45,6 +46,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     body.limit(app, settings.body_limit)
     meter = Meter()
     Requests(deadline, settings.request_deadline, observe.begin, meter).install(app)
+    cors.install(app, origins(settings.cors_origins, "cors_origins"))
     client_address.install(app, networks(settings.trusted_proxies, "trusted_proxies"))
     tokens.install(app, settings)
     gate.agree(resources.ALL)

@@ -14,6 +14,7 @@ from api.settings.declared import Settings
 from api.settings.keys import PEM, check_secret
 from api.settings.names import ELSEWHERE, FILE, PREFIX, SECRETS, SettingsError, variable
 from api.settings.networks import networks
+from api.settings.origins import origins
 
 
 def load(environment: Mapping[str, str] | None = None, *, tokens: bool = True) -> Settings:
@@ -48,6 +49,7 @@ def load(environment: Mapping[str, str] | None = None, *, tokens: bool = True) -
     if values.get("jwt_previous_secret"):
         check_secret(values["jwt_previous_secret"], "jwt_previous_secret")
     networks(values.get("trusted_proxies", ""), "trusted_proxies")
+    origins(values.get("cors_origins", ""), "cors_origins")
     return Settings(**values)
 
 
