@@ -36,6 +36,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     get: Who = Who.OWNER
     change: Who = Who.OWNER
     delete: Who = Who.OWNER
+    bulk: Who = Who.NOBODY  # import and export; ADMIN or NOBODY
 
 
 class Principal(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 from flask import Blueprint, Response
 
-from api.crud import shapes
+from api.crud import bulk, shapes
 from api.crud.access import Access, Who, admit
 from api.crud.attachment_views import AttachmentViews
 from api.crud.audit import Trail
@@ -52,6 +52,8 @@ def blueprint(resource: Resource, store: Store, settings: Settings, trail: Trail
         )
     for route in routes:
         made.add_url_rule(route.path, route.name, route.view, methods=[route.method])
+    for name, method, view in bulk.views(resource, store, settings, trail, views.lists):
+        made.add_url_rule(f"/{name}", name, _named(view, resource.name), methods=[method])
     if resource.extend is not None:
         resource.extend(made, resource, store, settings)
     return made
@@ -69,6 +71,7 @@ def _collection(resource: Resource, views: Views) -> Iterator[Route]:
     page = shapes.page(resource.read, shapes.partial(resource.read))
     listed = operation(
         query=views.lists.query,
+        rules=resource.rules,
         guard=partial(admit, access.list),
         answers={200: Answer(shape=page, headers=LINK)},
         problems=(403,),
@@ -112,7 +115,7 @@ def _single(resource: Resource, views: Views) -> Iterator[Route]:
     if resource.change:
         yield Route("change", ONE, "PATCH", access.change, changed(views.change))
     gone = {204: Answer(description="It is deleted")}
-    deleted = operation(headers=CONDITIONS, answers=gone, problems=(403, 404, 412))
+    deleted = operation(headers=CONDITIONS, answers=gone, problems=(403, 404, 409, 412))
     yield Route("delete", ONE, "DELETE", access.delete, deleted(views.delete))
 
 

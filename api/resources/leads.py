@@ -102,7 +102,12 @@ LEADS = Resource(
     unique=(Unique("email"), RESUME.unique),
     rules={"first_name": fields.line, "last_name": fields.line, "email": fields.email},
     access=Access(
-        list=Who.ADMIN, create=Who.ANYONE, get=Who.ADMIN, change=Who.ADMIN, delete=Who.ADMIN
+        list=Who.ADMIN,
+        create=Who.ANYONE,
+        get=Who.ADMIN,
+        change=Who.ADMIN,
+        delete=Who.ADMIN,
+        bulk=Who.ADMIN,
     ),
     defaults=lambda: {"state": State.PENDING.value},
     filters={"state": EXACT, "email": TEXT, "last_name": TEXT, "created_at": ORDERED},

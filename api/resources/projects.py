@@ -91,7 +91,12 @@ PROJECTS = Resource(
     read=Project,
     rules={"name": fields.line, "description": fields.paragraphs},
     access=Access(
-        list=Who.MEMBER, create=Who.USER, get=Who.MEMBER, change=Who.OWNER, delete=Who.OWNER
+        list=Who.MEMBER,
+        create=Who.USER,
+        get=Who.MEMBER,
+        change=Who.OWNER,
+        delete=Who.OWNER,
+        bulk=Who.ADMIN,
     ),
     shard_key={"owner": "hashed", "_id": 1},
     owner="owner",

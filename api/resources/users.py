@@ -150,7 +150,12 @@ USERS = Resource(
         "password": passwords.check,
     },
     access=Access(
-        list=Who.ADMIN, create=Who.ADMIN, get=Who.OWNER, change=Who.OWNER, delete=Who.OWNER
+        list=Who.ADMIN,
+        create=Who.ADMIN,
+        get=Who.OWNER,
+        change=Who.OWNER,
+        delete=Who.OWNER,
+        bulk=Who.ADMIN,
     ),
     owner="_id",
     filters={

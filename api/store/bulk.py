@@ -1,16 +1,25 @@
-"""Many documents at once, under the same claims: a few round trips for hundreds."""
+"""Many documents at once, under the same claims: a few round trips for hundreds.
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+A batch is created as a single document is (claims.py): its claims, then its documents, each in one
+command. What is in the way of claims is read in two more, so that a batch of values that are all
+taken is refused as quickly as one that is created.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from contextvars import copy_context
+from typing import Any, NamedTuple
 
 import msgspec
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from api.store.claim import as_document
-from api.store.claims import Claims
-from api.store.deadline import attempt
-from api.store.errors import DuplicateError, VersionMovedError
+from api.store.claim import Claim, as_document
+from api.store.claims import MAJORITY, Claims
+from api.store.deadline import attempt, deadline
+from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
 from api.store.inserts import insert_all
 from api.store.shape import LIVE, Document, fresh
 
@@ -51,6 +60,60 @@ def create_many(
         if progress is not None:
             progress(len(chunk))
     return report
+
+
+class Batch(NamedTuple):
+    """What became of a batch; `tag` is what it came with. No report: nobody knows."""
+
+    tag: Any
+    report: BulkReport | None
+
+
+AT_ONCE = 2  # batches under way: one has its claims taken while another's documents are inserted
+
+
+def create_streamed(
+    create: Callable[[Sequence[Mapping[str, Any]]], BulkReport],
+    batches: Iterable[tuple[Any, Sequence[Mapping[str, Any]]]],
+    seconds: float,
+) -> Iterator[Batch]:
+    """Create (tag, items) after (tag, items) with `create`, each within `seconds`; in order.
+
+    A few are under way while the next one is awaited. Where two batches hold one value, either may
+    get it. After one of unknown outcome no more are begun, but all are asked for.
+    """
+    under_way: deque[tuple[Any, Future[BulkReport]]] = deque()
+    lost = False
+
+    def bounded(items: Sequence[Mapping[str, Any]]) -> BulkReport:
+        with deadline(seconds):
+            return create(items)
+
+    def oldest() -> Batch:
+        nonlocal lost
+        tag, result = under_way.popleft()
+        try:
+            return Batch(tag, result.result())
+        except UnavailableError:
+            lost = True
+            return Batch(tag, None)
+
+    with ThreadPoolExecutor(AT_ONCE, "bulk") as pool:
+        try:
+            for tag, items in batches:
+                if len(under_way) == AT_ONCE:
+                    yield oldest()
+                if lost:
+                    yield from (oldest() for _ in range(len(under_way)))
+                    yield Batch(tag, None)
+                else:
+                    under_way.append((tag, pool.submit(copy_context().run, bounded, items)))
+        except Exception:  # no more input: what was begun is told of first
+            while under_way:
+                yield oldest()
+            raise
+        while under_way:
+            yield oldest()
 
 
 class _Batch:
@@ -107,18 +170,56 @@ class _Batch:
             self._claims.collection, [as_document(claim) for _, claim in wanted]
         )
         lost: dict[int, str] = {}
-        for index, claim in (wanted[position] for position in collisions):
-            try:
-                self._claims.take(claim)
-            except (DuplicateError, VersionMovedError):
-                lost.setdefault(index, claim.field)
+        clashing = [wanted[position] for position in collisions]
+        held = _held(self._owners, self._claims, [claim for _, claim in clashing])
+        for index, claim in clashing:
+            if index not in lost and (claim.id in held or not self._take(claim)):
+                lost[index] = claim.field
+        gone = [documents.pop(index) for index in lost]
         for index, field in lost.items():
             self._refuse(index, field)
-            refused = documents.pop(index)
-            # With ids of the caller's choice a second loader may lean on the same claims; ids
-            # made here are known to nobody else.
-            if own_ids:
-                self._claims.tidy(self._claims.of(refused, refused["_id"], 1))
+        # With ids of the caller's choice a second loader may lean on the same claims; ids made
+        # here are known to nobody else.
+        if own_ids and gone:
+            self._free(gone)
+
+    def _take(self, claim: Claim) -> bool:
+        try:
+            self._claims.take(claim)
+        except (DuplicateError, VersionMovedError):
+            return False
+        return True
+
+    def _free(self, refused: Sequence[Document]) -> None:
+        """Remove the claims of documents that will not be; as Claims.tidy does, in one command."""
+        made = [claim.id for d in refused for claim in self._claims.of(d, d["_id"], 1)]
+        condition = {"_id": {"$in": made}, "owner": {"$in": [d["_id"] for d in refused]}}
+        with suppress(UnavailableError):
+            attempt(lambda: self._claims.collection.delete_many(condition), idempotent=True)
 
     def _refuse(self, index: int, field: str) -> None:
         self._report.refused.append(Refused(self._offset + index, field))
+
+
+def _held(
+    owners: Collection[Document], claims: Claims, clashing: Sequence[Claim]
+) -> frozenset[str]:
+    """Which of these claims stand for values that another document holds. Of the rest, each is
+    for Claims.take to judge.
+    """
+    if not clashing:
+        return frozenset()
+    ids = {"_id": {"$in": [claim.id for claim in clashing]}}
+    read = claims.collection.with_options(read_concern=MAJORITY)
+    found = attempt(lambda: {c["_id"]: c["owner"] for c in read.find(ids)}, idempotent=True)
+    whose = {"_id": {"$in": list(set(found.values()))}, "version": LIVE}
+    shown = {claim.field: 1 for claim in clashing}
+    living = owners.with_options(read_concern=MAJORITY)
+    documents = attempt(lambda: {d["_id"]: d for d in living.find(whose, shown)}, idempotent=True)
+    return frozenset(
+        claim.id
+        for claim in clashing
+        if (document := documents.get(found.get(claim.id))) is not None
+        and document["_id"] != claim.owner
+        and claims.holds(document, claim.field, claim.value)
+    )

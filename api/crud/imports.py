@@ -1,0 +1,186 @@
+"""Bulk import: documents line by line, created batch by batch, with a report on what was refused.
+
+The body is read as a stream. The report waits in a spool until the body has been read: most clients
+are half-duplex, they send all before they read anything, and would block for ever against a server
+that blocks on sending them its answer.
+
+Each line stands alone: one that is refused does not keep the others from being created. What was
+created stays, whatever happens afterwards; and an import that is repeated refuses those lines whose
+unique values are taken, by itself included.
+"""
+
+from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
+from typing import IO, NamedTuple
+
+import msgspec
+from flask import Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from api.crud import values
+from api.crud.access import principal
+from api.crud.audit import Trail
+from api.crud.constraints import check
+from api.crud.declaration import Resource
+from api.settings import Settings
+from api.store import BulkReport, Document, Store
+from api.store.bulk import BATCH, create_streamed
+from api.web import body as bodies
+from api.web import ndjson
+from api.web.ndjson import Line
+from api.web.problems import FieldError, ProblemError, in_body, invalid
+from api.web.streams import PIECE, arriving
+
+BATCH_BYTES = 1024 * 1024  # of lines; together with BATCH it bounds what is held in memory
+SPOOL = 1024 * 1024
+
+UNKNOWN = FieldError("The database did not answer in time. Whether it was created is not known.")
+
+
+class RefusedLine(msgspec.Struct, kw_only=True):
+    """A line of the report: this line of the input was not created."""
+
+    line: int
+    status: int
+    errors: tuple[FieldError, ...]
+
+
+class Summary(msgspec.Struct, kw_only=True):
+    """The last line of the report. created + refused = lines that were not empty."""
+
+    created: int
+    refused: int
+
+
+class Read(NamedTuple):
+    """A batch of lines that could be created."""
+
+    numbers: list[int]
+    items: list[Document]
+
+
+class Import:
+    """Imports into one resource."""
+
+    def __init__(self, resource: Resource, store: Store, settings: Settings, trail: Trail) -> None:
+        assert resource.create is not None  # noqa: S101 - else there is no such route
+        self._resource = resource
+        self._shape = resource.create
+        self._documents = resource.documents(store)
+        self._settings = settings
+        self._trail = trail
+        bodies.prepare(resource.create)
+
+    def run(self) -> Response:
+        """Create many of {name}, one JSON object per line.
+
+        The answer has a line for each input line that was refused, and a last one that sums up.
+        A line that is refused keeps no other from being created; what is created stays.
+        """
+        if request.mimetype != ndjson.MEDIA:
+            raise ProblemError(415, f"Send the body as {ndjson.MEDIA}.")
+        report = _Report()
+        with self._trail.recorded(f"{self._resource.name}.import", actor=principal().id):
+            cut = self._read(report)
+        if cut is not None:
+            report.close()
+            detail = f"{cut.detail} {report.created} were created before."
+            raise ProblemError(cut.status, detail, kind=cut.kind, headers=cut.headers)
+        return report.answer()
+
+    def _read(self, report: "_Report") -> ProblemError | None:
+        """Import the body; the problem that ended it too early, if one did."""
+        lines = ndjson.lines(self._pieces(), self._settings.body_limit)
+        try:
+            for batch in create_streamed(
+                self._documents.create_many,
+                ((read.numbers, read.items) for read in self._batches(lines, report)),
+                self._settings.request_deadline,
+            ):
+                report.add(batch.tag, batch.report)
+        except ProblemError as cut:
+            return cut
+        return None
+
+    def _pieces(self) -> Iterator[bytes]:
+        try:
+            with arriving(self._settings.bulk_deadline) as pieces:
+                yield from pieces
+        except RequestEntityTooLarge:
+            detail = f"The body is larger than {self._settings.import_limit} bytes."
+            raise ProblemError(413, detail) from None
+
+    def _batches(self, lines: Iterator[Line], report: "_Report") -> Iterator[Read]:
+        batch, size = Read([], []), 0
+        for line in lines:
+            try:
+                batch.items.append(self._item(line))
+            except ProblemError as error:
+                report.refuse(line.number, error.status, error.errors or _whole(error))
+                continue
+            batch.numbers.append(line.number)
+            size += len(line.text or b"")
+            if len(batch.items) == BATCH or size > BATCH_BYTES:
+                yield batch
+                batch, size = Read([], []), 0
+        if batch.items:
+            yield batch
+
+    def _item(self, line: Line) -> Document:
+        """What is stored for a line. Raises ProblemError."""
+        if line.text is None:
+            raise ProblemError(413, f"The line is longer than {self._settings.body_limit} bytes.")
+        resource = self._resource
+        fields = bodies.decode(line.text, self._shape, resource.rules)
+        if resource.owner not in (None, "_id") and fields.get(resource.owner) is None:
+            raise invalid(in_body(str(resource.owner), "Name the user it belongs to."))
+        given = values.stored(fields, resource.conversions)
+        check(resource.constraints, given)
+        return {**resource.prepare(given), **resource.defaults()}
+
+
+class _Report:
+    """The report, as it grows."""
+
+    def __init__(self) -> None:
+        self._spool: IO[bytes] = SpooledTemporaryFile(SPOOL)  # noqa: SIM115 - closed by the answer
+        self.created = 0
+        self._refused = 0
+
+    def refuse(self, line: int, status: int, errors: tuple[FieldError, ...]) -> None:
+        self._refused += 1
+        self._spool.write(ndjson.encode(RefusedLine(line=line, status=status, errors=errors)))
+
+    def add(self, numbers: list[int], found: BulkReport | None) -> None:
+        """What became of a batch."""
+        if found is None:
+            for number in numbers:
+                self.refuse(number, 503, (UNKNOWN,))
+            return
+        self.created += found.created
+        for refused in found.refused:
+            taken = in_body(refused.field, "Another one has this value already.")
+            self.refuse(numbers[refused.index], 409, (taken,))
+
+    def answer(self) -> Response:
+        """The whole report, as a response."""
+        self._spool.write(ndjson.encode(Summary(created=self.created, refused=self._refused)))
+        size = self._spool.tell()
+        self._spool.seek(0)
+        headers = {"Content-Length": str(size)}
+        response = Response(self._pieces(), mimetype=ndjson.MEDIA, headers=headers)
+        response.call_on_close(self.close)
+        return response
+
+    def _pieces(self) -> Iterator[bytes]:
+        while piece := self._spool.read(PIECE):
+            yield piece
+        self.close()
+
+    def close(self) -> None:
+        """Forget it."""
+        self._spool.close()
+
+
+def _whole(error: ProblemError) -> tuple[FieldError, ...]:
+    return (FieldError(error.detail, pointer="#"),)
