@@ -25,7 +25,7 @@ def line(text: str) -> str:
     return clean
 
 
-@documented(format="email", description="local@domain.tld in ASCII, at most 254 characters.")
+@documented(format="text", description="Printable characters, line ends and tabs; not all spaces.")
 def paragraphs(text: str) -> str:
     """Text of several lines: composed characters, no control characters but line ends and tabs."""
     clean = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
@@ -37,6 +37,7 @@ def paragraphs(text: str) -> str:
     return clean
 
 
+@documented(format="email", description="local@domain.tld in ASCII, at most 254 characters.")
 def email(text: str) -> str:
     """An address in lower case: `local@domain.tld`, ASCII, at most 254 characters (RFC 5321)."""
     clean = text.strip().lower()

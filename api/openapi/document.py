@@ -112,7 +112,7 @@ class _Described:
 
     def _in_query(self) -> Iterator[Json]:
         if self._operation.query is not None:
-            yield from self._known.parameters(self._operation.query)
+            yield from self._known.parameters(self._operation.query, self._operation.rules)
 
     def _in_headers(self) -> Iterator[Json]:
         for name, meaning in self._operation.headers.items():

@@ -13,14 +13,17 @@ SECURITY_HEADERS = frozenset({cookies.HEADER, "Authorization"})
 
 TAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'  # entity tags: RFC 9110, 8.8.3
 
+KEY = r'^("[ !#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$'  # RFC 8941, 3.3.3; quotes may be left out
+
 PATH: dict[str, Json] = {
     "asset": {"type": "string", "enum": list(ASSETS)},
     "document_id": {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"},
 }
 
 HEADERS: dict[str, Json] = {
-    "If-Match": {"type": "string", "pattern": TAGS},
-    "If-None-Match": {"type": "string", "pattern": TAGS},
+    "If-Match": {"type": "string", "pattern": TAGS, "examples": ['"1"']},
+    "If-None-Match": {"type": "string", "pattern": TAGS, "examples": ['"0"']},
+    "Idempotency-Key": {"type": "string", "pattern": KEY},
 }
 
 SECURITY_SCHEMES: Json = {

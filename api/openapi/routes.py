@@ -36,7 +36,6 @@ def blueprint(public: frozenset[str]) -> Blueprint:
             200: Answer(shape=dict, headers={"ETag": "Changes with the description"}),
             304: Answer(description="Not modified: you have this version"),
         },
-        headers={"If-None-Match": "An ETag: the answer is 304 as long as it is current"},
     )
     def show() -> Response:
         """This description of the API, OpenAPI 3.1."""

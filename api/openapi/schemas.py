@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
+from api.web.body import Rules
 from api.web.operations import Operation
 from api.web.problems import Problem
-from api.web.rules import schema_of
+from api.web.rules import Rule, schema_of
 
 Json = dict[str, Any]
 
@@ -46,11 +47,14 @@ class Schemas:
         """The named formats, in words."""
         return "\n".join(f"- `{name}`: {text}" for name, text in sorted(self._formats.items()))
 
-    def parameters(self, query: type[msgspec.Struct]) -> Iterator[Json]:
+    def parameters(self, query: type[msgspec.Struct], rules: Rules) -> Iterator[Json]:
         """The query parameters that a struct stands for."""
         schema = self._queries[query]
         for name, given in schema.get("properties", {}).items():
             kept = _without_null(given)
+            field, _, operator = name.partition("[")
+            if field in rules and operator in ("", "in]"):  # a prefix need not be a whole value
+                self._add_rule(rules[field], kept.get("items", kept))
             parameter: Json = {"name": name, "in": "query", "schema": kept}
             if name in schema.get("required", ()):
                 parameter["required"] = True
@@ -70,13 +74,23 @@ class Schemas:
         extra: Json = getattr(shape, "json_schema", {})
         schema.update(extra)
         for name, given in schema["properties"].items():
-            rule = operation.rules.get(name)
-            keywords = schema_of(rule) if rule is not None else {}
-            for branch in given.get("anyOf", [given]):
-                if branch.get("type") == "string" and "enum" not in branch:
-                    branch.update({k: v for k, v in keywords.items() if k != "description"})
-            if "format" in keywords:
-                self._formats[keywords["format"]] = keywords.get("description", "")
+            if name in operation.rules:
+                for branch in given.get("anyOf", [given]):
+                    self._add_rule(operation.rules[name], branch)
+            if operation.media.startswith("multipart/"):
+                _as_part(given)
+
+    def _add_rule(self, rule: Rule, schema: Json) -> None:
+        keywords = schema_of(rule)
+        if schema.get("type") == "string" and "enum" not in schema and keywords:
+            schema["format"] = keywords["format"]
+            self._formats[keywords["format"]] = keywords["description"]
+
+
+def _as_part(schema: Json) -> None:
+    """Bytes are base64 in JSON, and themselves in a form."""
+    if schema.pop("contentEncoding", None):
+        schema["format"] = "binary"
 
 
 def _without_null(schema: Json) -> Json:
