@@ -1,10 +1,13 @@
 """Who gives the right password: at log-in, and again before a password or e-mail change.
 
-Unknown users and wrong passwords take the same steps, each as long as the other: two counters, the
-claim, the user's document, one Argon2 verification, a linearizable second look, one event in the
-audit trail. Tries are counted before the password is looked at, so however many come at once, no
-more than the limit's are answered.
+Unknown users and wrong passwords take the same steps, each as long as the other: a counter, the
+claim, a second counter, the user's document, one Argon2 verification, a linearizable second look,
+one event in the audit trail. Tries are counted before the password is looked at, so however many
+come at once, no more than the limit's are answered.
 """
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bson import ObjectId
 
@@ -41,10 +44,13 @@ class Credentials:
         Raises 401, the same for every reason and in the same time; 429; 409 in the unlikely case
         that the password changes each time it is verified.
         """
+        with self._recording(events.LOGIN, None):
+            self._addresses.hit(block(client_address()))
         claims = self._users.claims
         owner = claims.owner_of(field, value)
         account = claims.name(field, value, ObjectId(), 0).id if owner is None else str(owner)
-        self._count(events.LOGIN, owner, account)
+        with self._recording(events.LOGIN, owner):
+            self._accounts.hit(account)
         for _ in range(TURNS):
             user = self._verified(owner or ObjectId(), password)
             if user is None or not claims.holds(user, field, value):
@@ -65,7 +71,9 @@ class Credentials:
 
         Raises 403: the token is good, so a 401 would send clients to log in; 429.
         """
-        self._count(event, user_id, str(user_id))
+        with self._recording(event, user_id):
+            self._addresses.hit(block(client_address()))
+            self._accounts.hit(str(user_id))
         user = self._verified(user_id, password)
         if user is None:
             self._trail.record(event, actor=user_id, target=user_id, outcome=REFUSED)
@@ -74,13 +82,13 @@ class Credentials:
         version: int = user["version"]
         return version
 
-    def _count(self, event: str, user_id: ObjectId | None, account: str) -> None:
-        """Count a try by address and by account. Only the first refusal of a span is recorded:
-        else whoever floods the API would flood the trail.
+    @contextmanager
+    def _recording(self, event: str, user_id: ObjectId | None) -> Iterator[None]:
+        """Record that tries are throttled, once in each span: else whoever floods the API would
+        flood the trail, too.
         """
         try:
-            self._addresses.hit(block(client_address()))
-            self._accounts.hit(account)
+            yield
         except ThrottledError as error:
             if error.first:
                 self._trail.record(event, target=user_id, outcome=THROTTLED)

@@ -30,7 +30,7 @@ class Entrance:
     """The views' helpers: tokens for a session, in the answer's body or in cookies."""
 
     def __init__(self, store: Store, settings: Settings, trail: Trail) -> None:
-        self._lifetimes = (settings.access_token_lifetime, settings.refresh_token_lifetime)
+        self._lifetimes = (tokens.access_seconds(settings), settings.refresh_token_lifetime)
         self._trail = trail
         self._sessions = Sessions(store, settings)
         self.credentials = Credentials(store, settings, self._sessions, trail)

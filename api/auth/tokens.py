@@ -44,7 +44,7 @@ def install(app: Flask, settings: Settings) -> None:
         JWT_DECODE_ISSUER=settings.jwt_issuer,
         JWT_ENCODE_AUDIENCE=settings.jwt_audience,
         JWT_DECODE_AUDIENCE=settings.jwt_audience,
-        JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.access_token_lifetime),
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=access_seconds(settings)),
         JWT_REFRESH_TOKEN_EXPIRES=timedelta(seconds=settings.refresh_token_lifetime),
         **cookies.CONFIGURATION,
     )
@@ -52,6 +52,11 @@ def install(app: Flask, settings: Settings) -> None:
     manager.encode_key_loader(lambda _identity: keys.signing.signing)
     manager.additional_headers_loader(lambda _identity: {"kid": keys.signing.id})
     manager.decode_key_loader(lambda header, _claims: keys.verifying(header))
+
+
+def access_seconds(settings: Settings) -> float:
+    """How long an access token is good: never longer than its session lasts unused."""
+    return min(settings.access_token_lifetime, settings.refresh_token_lifetime)
 
 
 class Pair(NamedTuple):

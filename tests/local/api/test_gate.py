@@ -80,8 +80,8 @@ def test_log_in_takes_the_same_steps(
         answer = client.post(LOGIN, json={"email": email, "password": "not-her-password"})
     assert answer.status_code == 401
     assert sent == [
-        "find claims",
         "findAndModify throttle",
+        "find claims",
         "findAndModify throttle",
         "find users",
         "find users",

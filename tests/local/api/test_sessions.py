@@ -155,7 +155,7 @@ def test_all_sessions_end(
 def test_the_list_of_sessions(
     client: FlaskClient, ada: dict[str, Any], bob: dict[str, Any]
 ) -> None:
-    agent = "Difference Engine/2 $set {$x} " + "x" * 300
+    agent = "Difference Engine/2 " + "x" * 300
     mine = log_in(client, ada, headers={"User-Agent": agent})
     headers = bearer(mine["access_token"])
     items = client.get(f"{AUTH}/sessions", headers=headers).json["items"]
@@ -174,6 +174,34 @@ def test_the_list_of_sessions(
         answer = client.delete(gone, headers=headers)
         assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
     assert status(client, mine) == 200
+
+
+@pytest.mark.parametrize("agent", ["$password_hash", "$$ROOT", "{$set: 1}", ""])
+def test_a_user_agent_is_only_text(client: FlaskClient, ada: dict[str, Any], agent: str) -> None:
+    """The write of log-in is a pipeline, in which `$password_hash` could mean a field."""
+    tokens = log_in(client, ada, headers={"User-Agent": agent})
+    refreshed = client.post(
+        REFRESH, headers={**bearer(tokens["refresh_token"]), "User-Agent": agent}
+    )
+    for given in (tokens, refreshed.json):
+        headers = bearer(given["access_token"])
+        items = client.get(f"{AUTH}/sessions", headers=headers).json["items"]
+        assert [item["agent"] for item in items if item["current"]] == [agent]
+
+
+def test_each_step_touches_one_shard(
+    client: FlaskClient, ada: dict[str, Any], seam: Any, explain: Any
+) -> None:
+    sent: list[dict[str, Any]] = []
+    with seam.hooked(before=lambda _name, _where, command: sent.append(command)):
+        tokens = refresh(client, log_in(client, ada)).json
+        headers = bearer(tokens["access_token"])
+        client.get(f"{AUTH}/sessions", headers=headers)
+        client.post(f"{AUTH}/logout", headers=headers)
+    asked = [command for command in sent if next(iter(command)) not in ("insert", "getMore")]
+    assert {"users", "claims", "throttle"} == {next(iter(one.values())) for one in asked}
+    for command in asked:
+        assert len(explain(command)) == 1, command
 
 
 def test_the_longest_unused_session_falls_out(conf: Settings, ada: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import requests
+from bson import ObjectId
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -83,6 +84,18 @@ def test_by_account_from_many_addresses(
     ]
     assert statuses == [401] * LIMIT + [429] * 2
     assert throttled(attempt(client, email, ada["person"]["password"]))
+
+
+def test_refusals_are_recorded_once_in_a_span(
+    strict: tuple[Flask, Flask], ada: dict[str, Any], store: Store
+) -> None:
+    """Who floods the API does not flood the audit trail."""
+    for _ in range(LIMIT + 4):
+        attempt(strict[0].test_client(), ada["user"]["email"])
+    mine = {"target": ObjectId(ada["user"]["id"])}
+    found = [event["outcome"] for event in store.collection("audit").find(mine)]
+    assert found.count("refused") == LIMIT
+    assert found.count("throttled") == 1
 
 
 def test_both_names_of_an_account_are_one(strict: tuple[Flask, Flask], ada: dict[str, Any]) -> None:
