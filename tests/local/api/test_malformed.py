@@ -64,6 +64,8 @@ def test_bodies(
         ("POST", "/api/v1/users", admin),
         ("PATCH", ada["url"], ada["headers"]),
         ("PATCH", ada["url"], admin),
+        ("PUT", ada["url"], ada["headers"]),
+        ("POST", "/api/v1/projects", ada["headers"]),
     ):
         answer = client.open(
             url, method=method, headers=headers, data=body, content_type="application/json"
@@ -84,7 +86,14 @@ def test_content_types(client: FlaskClient, person: dict[str, str], kind: str | 
     "query",
     ["limit=", "limit=-1", "limit=1.5", "limit=%00",
      "limit=1&limit=2", "after=", "after=%ff%fe", "after=" + "0" * 23, "after[$gt]=1", "$where=1",
-     "sort=name", "limit[]=1", "=", "%", "a" * 3000],
+     "sort=password_hash", "sort=name,email", "sort[$ne]=1", "fields=password_hash", "fields=*",
+     "name[$regex]=.*", "name[regex]=.*", "name[gt]=a", "name[prefix][prefix]=a",
+     "email[in]=a@b.co", "email=not-an-address", "role=root", "role[in]=user,,admin",
+     "disabled=null",
+     "created_at=yesterday", "created_at[gt]=99999999999999999999", "created_at[in]=,",
+     "created_at[lt]=0000-00-00T00:00:00Z", "after=eyJhIjoxfQ", "after=AAAA.BBBB",
+     "sort=name&after=1", "password_hash=x", "sessions=1", "version[gt]=1", "limit[]=1", "=",
+     "%", "a" * 3000],
 )  # fmt: skip
 def test_queries(client: FlaskClient, admin: dict[str, str], query: str) -> None:
     answer = client.get(f"/api/v1/users?{query}", headers=admin)
