@@ -201,6 +201,7 @@ def walk(
         answer = client.get(url, headers=headers)
         assert answer.status_code == 200, answer.json
         seen += [item["id"] for item in answer.json["items"]]
+        assert len(seen) < 100, "pages repeat themselves"
         link = answer.headers.get("Link")
         assert (link is None) == (answer.json["next"] is None)
         if link is None:
