@@ -2,8 +2,8 @@
 
 The principal's document is read for each request, so that a disabled, deleted or logged-out user's
 token stops working at once; sessions.py tells how it is read. It doubles as the answer where people
-read themselves. One exception keeps reads by id cheap: administrators' reads of *other* documents
-may go on for `principal_cache` seconds after they were disabled; never their writes.
+read themselves. One exception keeps reads cheap: administrators' reads of *other* documents and of
+lists may go on for `principal_cache` seconds after they were disabled; never their writes.
 """
 
 import time
@@ -86,10 +86,11 @@ class Gate:
 
     def _cached(self, user_id: ObjectId, session: str) -> Principal | None:
         until, found = self._admins.get((user_id, session), (0.0, None))
-        if time.monotonic() >= until or request.method != "GET":
+        # The routes of `auth` answer with the principal's own document: never with an old one.
+        if time.monotonic() >= until or request.method != "GET" or request.blueprint == "auth":
             return None
         asked = (request.view_args or {}).get("document_id")
-        return found if asked not in (None, str(user_id)) else None
+        return found if asked != str(user_id) else None
 
     def _scrapes(self) -> bool:
         """Whether the request brings the token for metrics."""
