@@ -3,6 +3,8 @@
 import click
 
 from tests.bench.api import api
+from tests.bench.bulk import bulk
+from tests.bench.large import large
 from tests.bench.routers import routers
 
 
@@ -12,7 +14,9 @@ def main() -> None:
 
 
 main.add_command(api)
+main.add_command(bulk)
 main.add_command(routers)
+main.add_command(large)
 
 if __name__ == "__main__":
     main()
