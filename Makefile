@@ -71,5 +71,5 @@ format: setup ## Put the code into the project's style
 	@$(VENV)/bin/ruff check --fix-only .
 	@$(VENV)/bin/ruff format .
 
-bench: setup ## Compare the API's speed with bare Flask's and Eve's; JSON=FILE keeps the figures
-	@$(RUN) -m tests.bench api $(if $(JSON),--json $(JSON))
+bench: setup ## Compare the API's speed with bare Flask's and Eve's; JSON=FILE, KEEP=1
+	@$(RUN) -m tests.bench api $(if $(JSON),--json $(JSON)) $(if $(KEEP),--keep)

@@ -6,6 +6,7 @@ Each comes twice, for a light page and for a dark one; a README shows the right 
 from collections.abc import Mapping
 from pathlib import Path
 
+from bench import throughput
 from svg import DARK, LIGHT, Box, Canvas, Palette
 
 HERE = Path(__file__).parent
@@ -105,6 +106,8 @@ def pictures() -> Mapping[str, str]:
     return {
         "architecture-light.svg": architecture(LIGHT),
         "architecture-dark.svg": architecture(DARK),
+        "bench-light.svg": throughput(LIGHT),
+        "bench-dark.svg": throughput(DARK),
     }
 
 

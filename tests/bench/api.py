@@ -17,7 +17,7 @@ import requests
 from pymongo import MongoClient
 
 from cluster.local.cluster import LocalCluster
-from tests.bench import dataset, servers
+from tests.bench import dataset, keeping, servers
 from tests.bench.generator import fire, require
 from tests.bench.plans import MEASURES, Dialect, Person, plan
 from tests.bench.results import Result, Run, show
@@ -30,11 +30,20 @@ WARM_UP = 1
 @click.option("--seconds", default=2, show_default=True, help="Length of one run.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures here.")
 @click.option(
+    "--keep", is_flag=True, help="Renew the plot in imgs/ and the table in tests/bench/README.md."
+)
+@click.option(
     "--only", multiple=True, type=click.Choice(MEASURES), help="This measure; may be repeated."
 )
 @click.option("--without-eve", is_flag=True, help="Compare with bare Flask only.")
 def api(
-    runs: int, seconds: int, file: Path | None, only: tuple[str, ...], without_eve: bool
+    *,
+    runs: int,
+    seconds: int,
+    file: Path | None,
+    keep: bool,
+    only: tuple[str, ...],
+    without_eve: bool,
 ) -> None:
     require()
     if not without_eve:
@@ -52,6 +61,8 @@ def api(
     result.machine = machine
     if file is not None:
         file.write_bytes(msgspec.json.format(msgspec.json.encode(result.as_json()), indent=2))
+    if keep:
+        keeping.keep(result)
     show(result)
 
 

@@ -41,13 +41,13 @@ def require() -> None:
         raise click.ClickException("there is no wrk. Install it: apt-get install wrk")
 
 
-def fire(url: str, plan: Plan, seconds: int, folder: Path) -> Fired:
+def fire(url: str, plan: Plan, seconds: int, folder: Path, connections: int = CONNECTIONS) -> Fired:
     """One run. Raises ClickException if any answer was not 2xx, or the generator was too busy."""
     file = folder / "plan.lua"
     file.touch(mode=0o600)  # it holds tokens
     file.write_text(plan.as_lua())
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "10s"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     done = subprocess.run(
         [*command, "-s", str(SCRIPT), url],
         env={**os.environ, "BENCH_PLAN": str(file)},
