@@ -25,7 +25,7 @@ cookies instead, and then repeat the CSRF token in a header. Every error is a pr
 (RFC 9457) that names each wrong field. Besides the usual formats, strings have these:
 
 """
-BODILY = frozenset({"POST", "PUT", "PATCH"})
+MULTIPART, NDJSON = "multipart/form-data", "application/x-ndjson"
 
 
 class UndescribedError(Exception):
@@ -125,7 +125,13 @@ class _Described:
         refs = [self._known.ref(shape) for shape in shapes]
         # Several bodies: which one counts depends on who sends it.
         schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
-        return {"required": True, "content": {self._operation.media: {"schema": schema}}}
+        content: Json = {"schema": schema}
+        if self._operation.media == MULTIPART:
+            content["encoding"] = self._known.parts(shapes[0])
+        elif self._operation.media == NDJSON:
+            # The whole is no JSON, and a wrong line is reported rather than refused with the rest.
+            content = {"schema": {}, "x-line": schema}
+        return {"required": True, "content": {self._operation.media: content}}
 
     def _responses(self) -> Iterator[tuple[str, Json]]:
         for status, answer in self._operation.answers.items():
@@ -153,7 +159,7 @@ class _Described:
         if operation.body:
             found |= {400, 413, 415, 422}
         if operation.query is not None:
-            found.add(422)
+            found |= {414, 422}
         if self._rule.arguments:
             found.add(404)
         if set(operation.headers) & set(parts.HEADERS):

@@ -57,6 +57,7 @@ MEANINGS = {
     410: "It was there, and has been deleted",
     412: "The document is not at the version that the condition names",
     413: "The body is too large",
+    414: "The address is too long",
     415: "The body is of another media type",
     422: "Some fields or parameters are not valid; each is named",
     428: "A condition is required",
@@ -74,6 +75,8 @@ def response(status: int) -> Json:
             "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
         },
     }
+    if status == 414:  # the server's own; the application never sees such a request
+        made["content"] = {"text/html": {"schema": {"type": "string"}}}
     if status in (429, 503):
         seconds = {"description": "Seconds to wait", "schema": {"type": "string"}}
         made["headers"] = {"Retry-After": seconds}

@@ -43,6 +43,15 @@ class Schemas:
         """The schema of a type, as a reference where it has a name."""
         return self._schemas[id(kind)]
 
+    def parts(self, kind: Any) -> Json:
+        """The media types that the files of a form may be of."""
+        fields = self._resolve(self.ref(kind))["properties"].items()
+        return {
+            name: {"contentType": field["contentMediaType"]}
+            for name, field in fields
+            if "contentMediaType" in field
+        }
+
     def formats(self) -> str:
         """The named formats, in words."""
         return "\n".join(f"- `{name}`: {text}" for name, text in sorted(self._formats.items()))
@@ -77,20 +86,12 @@ class Schemas:
             if name in operation.rules:
                 for branch in given.get("anyOf", [given]):
                     self._add_rule(operation.rules[name], branch)
-            if operation.media.startswith("multipart/"):
-                _as_part(given)
 
     def _add_rule(self, rule: Rule, schema: Json) -> None:
         keywords = schema_of(rule)
         if schema.get("type") == "string" and "enum" not in schema and keywords:
             schema["format"] = keywords["format"]
             self._formats[keywords["format"]] = keywords["description"]
-
-
-def _as_part(schema: Json) -> None:
-    """Bytes are base64 in JSON, and themselves in a form."""
-    if schema.pop("contentEncoding", None):
-        schema["format"] = "binary"
 
 
 def _without_null(schema: Json) -> Json:
