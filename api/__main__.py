@@ -5,22 +5,16 @@ Commands import what they need when they run: `--help` and mistakes answer at on
 
 import json
 import os
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from api.opening import settings_of, store_of
 from api.terminal import Narrator, progress_bar, python, run, state_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from api.local.up import Outcome
-    from api.settings import Settings
-    from api.store import Store
-
-COMMAND_SECONDS = 120.0  # for the database work of one command
 
 
 @click.group(
@@ -35,31 +29,11 @@ def main() -> None:
     """
 
 
-def _settings(state: str, *, tokens: bool) -> "Settings":
-    from api import settings  # noqa: PLC0415
-    from api.local.state import State  # noqa: PLC0415
-
-    return settings.load(State(Path(state)).environment(os.environ), tokens=tokens)
-
-
-@contextmanager
-def _store(state: str) -> "Iterator[Store]":
-    from api.store import Store  # noqa: PLC0415
-    from api.store.deadline import deadline  # noqa: PLC0415
-
-    store = Store(_settings(state, tokens=False).store_options())
-    try:
-        with deadline(COMMAND_SECONDS):
-            yield store
-    finally:
-        store.close()
-
-
 @main.command()
 @state_option
 def serve(state: str) -> None:
     """Serve in the foreground under gunicorn, until SIGTERM or Ctrl-C."""
-    settings = _settings(state, tokens=True)
+    settings = settings_of(state, tokens=True)
     from api.server import Server  # noqa: PLC0415
 
     Server(settings).run()
@@ -71,7 +45,7 @@ def schema(state: str) -> None:
     """Shard the API's collections as they are declared. Safe to repeat."""
     from api import schema as declared  # noqa: PLC0415
 
-    with _store(state) as store:
+    with store_of(state) as store:
         for line in declared.apply(store):
             click.echo(line)
 
@@ -80,7 +54,7 @@ def schema(state: str) -> None:
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.option("--markdown", is_flag=True, help="As the table of api/SETTINGS.md.")
-def list_settings(state: str, as_json: bool, markdown: bool) -> None:
+def listsettings_of(state: str, as_json: bool, markdown: bool) -> None:
     """List every setting: variable, default, meaning, and what is set now.
 
     Of a secret only whether it is set.
@@ -107,6 +81,22 @@ def openapi() -> None:
     click.echo(description())
 
 
+@main.command()
+@state_option
+def sweep(state: str) -> None:
+    """Remove files whose upload or deletion a crash broke off. Safe to repeat at any moment.
+
+    Uploads do this, too, a little each; it is for after a disaster.
+    """
+    from api.crud.attachment_views import grace  # noqa: PLC0415
+    from api.store import orphans  # noqa: PLC0415
+
+    settings = settings_of(state, tokens=False)
+    with store_of(state) as store:
+        removed = orphans.sweep(store, grace(settings))
+    click.echo(f"orphaned files: {removed} removed")
+
+
 @main.command(epilog="Example: python -m api create-admin --email ada@example.com")
 @state_option
 @click.option("--email", required=True, help="The administrator's address; to log in with.")
@@ -129,7 +119,7 @@ def create_admin(
 
     lines = password_file.read_text(encoding="utf-8").splitlines() if password_file else None
     password = (lines or [""])[0] if lines is not None else accounts.generate_password()
-    with _store(state) as store:
+    with store_of(state) as store:
         made = accounts.ensure_admin(store, email, password, name, promote=promote)
     click.echo(f"{email}: {made.what}")
     if made.what == "created" and password_file is None:
@@ -148,7 +138,7 @@ def sample_data(state: str, count: int) -> None:
     """
     from api import samples  # noqa: PLC0415
 
-    with _store(state) as store, progress_bar("sample users") as progress:
+    with store_of(state) as store, progress_bar("sample users") as progress:
         report = samples.load(store, count, progress(count))
     click.echo(f"sample users: {report.created} created, {report.existing} existed")
     if report.refused:

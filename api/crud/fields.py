@@ -11,13 +11,19 @@ from api.web.rules import documented
 
 LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*").fullmatch
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?").fullmatch
+CONTROLS = frozenset({"Cc", "Cs", "Co", "Cn"})  # categories of Unicode
 NATIONAL_ID = re.compile(r"[A-Z0-9]+([ ./-][A-Z0-9]+)*").fullmatch
+
+
+def _plain(text: str) -> bool:
+    """Whether it is plainly good: a tenth of the time that looking at each character takes."""
+    return text.isascii() and text.isprintable()
 
 
 @documented(format="line", description="One line of printable characters, not all spaces.")
 def line(text: str) -> str:
     """One line of text: composed characters (NFC), single spaces, no control characters."""
-    if any(unicodedata.category(character) in ("Cc", "Cs", "Co", "Cn") for character in text):
+    if not _plain(text) and any(unicodedata.category(one) in CONTROLS for one in text):
         raise ValueError("Use printable characters only, in one line.")
     clean = " ".join(unicodedata.normalize("NFC", text).split())
     if not clean:
@@ -29,8 +35,8 @@ def line(text: str) -> str:
 def paragraphs(text: str) -> str:
     """Text of several lines: composed characters, no control characters but line ends and tabs."""
     clean = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
-    bad = ("Cc", "Cs", "Co", "Cn")
-    if any(unicodedata.category(c) in bad for c in clean if c not in "\n\t"):
+    shown = clean.replace("\n", "").replace("\t", "")
+    if not _plain(shown) and any(unicodedata.category(one) in CONTROLS for one in shown):
         raise ValueError("Use printable characters, line ends and tabs only.")
     if not clean:
         raise ValueError("Give at least one character that is not a space.")
