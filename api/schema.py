@@ -26,7 +26,7 @@ INVALID_OPTIONS = 72
 ALREADY_SHARDED = frozenset({20, 23})  # with another key; mongos answers ok to the same key
 HASHED_ID: Mapping[str, str | int] = {"_id": "hashed"}
 
-Keys = list[tuple[str, int | str]]
+Ages = dict[tuple[tuple[str, int | str], ...], int | None]  # by an index's keys, its TTL
 
 
 class SchemaError(Exception):
@@ -67,7 +67,7 @@ def _apply(store: Store, one: Collection) -> str:
     before = _indexes(store, one.name)
     _shard(store, one)
     shown = ", ".join(f"{field}: {kind}" for field, kind in one.key.items())
-    already = list(one.key.items()) in before
+    already = tuple(one.key.items()) in before
     done = [f"sharded by {{{shown}}} already" if already else f"now sharded by {{{shown}}}"]
     done += _index(store, one, before)
     return f"{store.database.name}.{one.name} is {'; '.join(done)}"
@@ -84,11 +84,6 @@ def _shard(store: Store, one: Collection) -> None:
             store.collection(one.name).create_index(list(one.key.items()), unique=one.unique)
             _admin(store, command)
             return
-        if error.code == COMMAND_NOT_FOUND:
-            raise SchemaError(
-                "the connection string leads to a mongod, not to a router. "
-                "Name the routers (python -m cluster uri --user app)"
-            ) from None
         if error.code in ALREADY_SHARDED:
             raise SchemaError(
                 f"{namespace} has another shard key than {dict(one.key)}. "
@@ -97,21 +92,18 @@ def _shard(store: Store, one: Collection) -> None:
         raise
 
 
-def _index(store: Store, one: Collection, before: list[Keys]) -> list[str]:
+def _index(store: Store, one: Collection, before: Ages) -> list[str]:
     """Make the indexes; also those a member lacks although another has them."""
-    if not one.indexes:
-        return []
-    specs = [_spec(index) for index in one.indexes]
-    _data(store, {"createIndexes": one.name, "indexes": specs})
-    new = [f"({_fields(index)})" for index in one.indexes if list(index.keys) not in before]
-    done = [f"new indexes: {', '.join(new)}"] if new else []
-    ages = _ages(store, one.name)
-    for index in one.indexes:
-        if index.ttl is not None and ages[tuple(index.keys)] != index.ttl:
+    done = []
+    for index in one.indexes:  # first, or the index would be refused as another one
+        if index.ttl is not None and before.get(index.keys, index.ttl) != index.ttl:
             change = {"keyPattern": dict(index.keys), "expireAfterSeconds": index.ttl}
             _data(store, {"collMod": one.name, "index": change})
             done.append(f"documents now go {index.ttl} s after {_fields(index)}")
-    return done
+    if one.indexes:
+        _data(store, {"createIndexes": one.name, "indexes": [_spec(i) for i in one.indexes]})
+    new = [f"({_fields(index)})" for index in one.indexes if index.keys not in before]
+    return [*done, f"new indexes: {', '.join(new)}"] if new else done
 
 
 def _fields(index: Index) -> str:
@@ -130,23 +122,22 @@ def _spec(index: Index) -> dict[str, Any]:
     return {**spec, "sparse": True} if index.sparse else spec
 
 
-def _indexes(store: Store, name: str) -> list[Keys]:
-    """The keys of a collection's indexes. A collection that was never sharded lacks its key's."""
-    return [list(index["key"].items()) for index in _list(store, name)]
-
-
-def _ages(store: Store, name: str) -> dict[tuple[tuple[str, int | str], ...], int | None]:
-    return {
-        tuple(index["key"].items()): index.get("expireAfterSeconds") for index in _list(store, name)
-    }
-
-
-def _list(store: Store, name: str) -> list[Mapping[str, Any]]:
-    return attempt(lambda: list(store.collection(name).list_indexes()), idempotent=True)
+def _indexes(store: Store, name: str) -> Ages:
+    """A collection's indexes. One that was never sharded lacks its key's."""
+    found = attempt(lambda: list(store.collection(name).list_indexes()), idempotent=True)
+    return {tuple(one["key"].items()): one.get("expireAfterSeconds") for one in found}
 
 
 def _admin(store: Store, command: dict[str, Any]) -> None:
-    _send(lambda: store.database.client.admin.command(command))
+    try:
+        _send(lambda: store.database.client.admin.command(command))
+    except OperationFailure as error:
+        if error.code == COMMAND_NOT_FOUND:
+            raise SchemaError(
+                "the connection string leads to a mongod, not to a router. "
+                "Name the routers (python -m cluster uri --user app)"
+            ) from None
+        raise
 
 
 def _data(store: Store, command: dict[str, Any]) -> None:

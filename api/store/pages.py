@@ -6,9 +6,9 @@ serves it. A page is one range of this order. Written as
     {$or: [{field: value, _id: {$gt: id}}, {field: {$gt: value}}]}
 
 it is two exact ranges of the index, which mongod merges in order without sorting; the condition of
-the list stands in both, so that each may use the index that serves it best. The shorter
-`{field: {$gte: value}, $or: …}` would read again all entries equal to `value`: page 1,000 of a
-million users with one role would cost what 1,000 pages cost.
+the list stands in both, so that each may use the index that serves it best. With the bound
+`field >= value` beside the `$or`, the planner may as well choose that one range, and read again all
+entries equal to `value`: page 1,000 of users with one name would cost what 1,000 pages cost.
 
 Every document must have the sort field: ranges of MongoDB are of one type, so null and absent
 values would fall out. A declaration that does not see to this is refused (crud/declaration.py).
