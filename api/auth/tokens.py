@@ -30,6 +30,16 @@ from api.web.problems import unauthorized
 
 SESSION, CSRF = "ses", "csrf"
 HEADERS, COOKIES = "headers", "cookies"
+# What the libraries raise for bad tokens and headers; RecursionError for deeply nested ones.
+MALFORMED = (
+    JWTExtendedException,
+    PyJWTError,
+    InvalidId,
+    ValueError,
+    LookupError,
+    TypeError,
+    RecursionError,
+)
 MOST_KNOWN = 10_000  # verified tokens, some 300 bytes each
 
 
@@ -145,6 +155,6 @@ def verify(location: str, *, refresh: bool = False) -> Verified:
         raise unauthorized("Log in, and send the token as 'Authorization: Bearer …'.") from None
     except ExpiredSignatureError:
         raise unauthorized("The token has expired. Log in again.") from None
-    except (JWTExtendedException, PyJWTError, InvalidId, ValueError, KeyError, TypeError):
+    except MALFORMED:
         # One sentence for all of these: which check failed helps only those who forge tokens.
         raise unauthorized("The token is not valid. Log in again.") from None

@@ -186,6 +186,9 @@ def test_an_unchanged_forgery_passes(
     assert client.get(ME, headers=bearer(forge(conf, ada))).status_code == 200
 
 
+NESTED = base64.urlsafe_b64encode(b"[" * 2400).decode().rstrip("=")  # deeper than Python recurses
+
+
 @pytest.mark.parametrize(
     "header",
     [
@@ -200,7 +203,12 @@ def test_an_unchanged_forgery_passes(
         "Bearer " + "A" * 5000,
         "Bearer ..",
         "Bearer eyJhbGciOiJIUzI1NiJ9.e30.x",
+        ", ,",
+        "Bearer, Bearer x",
+        "Bearer " + NESTED + "." + NESTED + ".x",
+        "Bearer eyJhbGciOiJIUzI1NiJ9." + NESTED + ".x",
     ],
+    ids=lambda header: header[:40],
 )
 def test_malformed_authorization(client: FlaskClient, header: str) -> None:
     answer = client.get(ME, headers={"Authorization": header.encode().decode("latin-1")})
