@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from api.web import queries
 from api.web.body import Rules
 from api.web.operations import Operation
 from api.web.problems import Problem
@@ -70,6 +71,9 @@ class Schemas:
             meaning = kept.pop("description", None)
             if meaning:
                 parameter["description"] = meaning
+            if kept.get("type") == "integer":  # of so many digits they are read
+                kept.setdefault("maximum", 10**queries.DIGITS - 1)
+                kept.setdefault("minimum", 1 - 10**queries.DIGITS)
             if kept.get("type") == "array":
                 parameter |= {"style": "form", "explode": False}
             yield parameter

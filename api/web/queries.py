@@ -28,8 +28,9 @@ class _Parameter(NamedTuple):
 
 
 # As JSON writes them, and the description says: not `1e3`, `yes` or `1`; and no times as numbers.
+DIGITS = 18  # of an integer; all of them fit into the database's
 LITERALS: dict[Any, Literal] = {
-    int: re.compile(r"-?[0-9]{1,18}").fullmatch,
+    int: re.compile(rf"-?[0-9]{{1,{DIGITS}}}").fullmatch,
     float: re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?").fullmatch,
     bool: re.compile(r"true|false").fullmatch,
 }
