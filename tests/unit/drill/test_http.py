@@ -1,4 +1,4 @@
-"""What a consumer may conclude from an answer of the API, or from none: told by a scripted server."""
+"""What a consumer concludes from an answer of the API, or from none: told by a scripted server."""
 
 import json
 import threading
