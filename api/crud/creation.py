@@ -15,7 +15,7 @@ from bson import ObjectId
 from flask import Response, request, url_for
 
 from api.crud import values
-from api.crud.access import Principal, acting
+from api.crud.access import Principal, Who, acting
 from api.crud.audit import Trail
 from api.crud.constraints import check
 from api.crud.cursors import Signer
@@ -143,11 +143,10 @@ class Creation:
 
     def _created(self, document: Document, more: dict[str, str] | None = None) -> Response:
         name = self._resource.name
-        headers = {
-            "Location": url_for(f"{name}.get", document_id=str(document["_id"])),
-            "ETag": etags.tag(document["version"]),
-            **(more or {}),
-        }
+        headers = {"ETag": etags.tag(document["version"]), **(more or {})}
+        if self._resource.access.get is not Who.NOBODY:
+            address = url_for(f"{name}.get", document_id=str(document["_id"]))
+            headers["Location"] = address
         return body.reply(self._resource.show(document), 201, headers)
 
 

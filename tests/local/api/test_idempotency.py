@@ -251,38 +251,39 @@ def test_a_crash_at_every_step(
     mortal: RunningServer, owner: dict[str, Any], store: Store, client: FlaskClient
 ) -> None:
     """A repetition makes whole whatever was left: exactly one document, and no second one ever."""
-    steps = range(7)
     cases = []
-    for writes in steps:
-        name = f"K {secrets.token_hex(6)}"
-        key = {"Idempotency-Key": secrets.token_hex(8), "X-Crash-After": str(writes)}
-        cases += [
-            (PROJECTS, {**owner["headers"], **key}, {"name": name}, "projects", {"name": name}),
-        ]
+    for writes in range(4):  # the record, the document, "done"
+        mark = {"Idempotency-Key": secrets.token_hex(8), "X-Crash-After": str(writes)}
+        body = {"name": f"K {secrets.token_hex(6)}"}
+        cases.append((PROJECTS, {**owner["headers"], **mark}, body, "projects", body))
+    for writes in range(6):  # the claims, and the event in the audit trail, besides
+        mark = {"Idempotency-Key": secrets.token_hex(8), "X-Crash-After": str(writes)}
         person = make_person()
-        cases += [(SIGNUP, key, person, "users", {"email": person["email"]})]
+        cases.append((SIGNUP, mark, person, "users", {"email": person["email"]}))
     crashed = 0
     for url, headers, body, _, _ in cases:
         mortal.wait_ready()
         try:
             answer = requests.post(f"{mortal.url}{url}", json=body, headers=headers, timeout=20)
-            assert answer.status_code == 201
+            assert answer.status_code in (201, 503), answer.text
         except requests.ConnectionError:
             crashed += 1
-    assert crashed >= 4 + 5  # record, document, done; and the claims of a sign-up
+    assert crashed >= 3 + 4
     mortal.wait_ready()
 
     def again(case: Any) -> str:
         url, headers, body, _, _ = case
         sent = {name: text for name, text in headers.items() if name != "X-Crash-After"}
-        end = time.monotonic() + LEASE + 10
+        end = time.monotonic() + LEASE + 15
+        last = ""
         while True:
             with suppress(requests.ConnectionError):
                 answer = requests.post(f"{mortal.url}{url}", json=body, headers=sent, timeout=20)
                 if answer.status_code == 201:
                     return str(answer.json()["id"])
                 assert answer.status_code in (409, 503), answer.text
-            assert time.monotonic() < end
+                last = answer.text
+            assert time.monotonic() < end, (headers, last)
             time.sleep(0.2)
 
     with ThreadPoolExecutor(4) as pool:
