@@ -153,9 +153,7 @@ class _Described:
         operation = self._operation
         found = set(operation.problems) | {503}
         if not self._public:
-            found.add(401)
-            if self._method not in parts.SAFE:
-                found.add(403)  # cookies without the CSRF token
+            found |= {401, 403}  # not this user, or cookies without the CSRF token
         if operation.body:
             found |= {400, 413, 415, 422}
         if operation.query is not None:

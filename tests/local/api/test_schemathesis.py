@@ -1,0 +1,56 @@
+"""Made-up requests, all checks of Schemathesis, a running server on the real cluster.
+
+A few requests to every operation here; `make test-deep` (SHARDSTACK_DEEP) gives each role minutes,
+boundaries of all values, and sequences of operations.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+DEEP = bool(os.environ.get("SHARDSTACK_DEEP"))
+SEED = "20261120"
+ROLES = {"admin": "120", "user": "70"} if DEEP else {"admin": "25"}  # seconds at most, for each
+PHASES = "examples,coverage,fuzzing,stateful" if DEEP else "fuzzing"
+EXAMPLES = "20" if DEEP else "1"
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("role", list(ROLES))
+def test_no_check_fails(
+    role: str, server: Any, environment: dict[str, str], tmp_path: Path
+) -> None:
+    more = {
+        "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
+        "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
+        "SHARDSTACK_URL": server.url,
+        "SHARDSTACK_ROLE": role,
+    }
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("st")),
+            f"--config-file={HERE / 'schemathesis.toml'}",
+            "run", f"{server.url}/api/v1/openapi.json", "--no-color", "--checks=all",
+            f"--seed={SEED}", f"--max-examples={EXAMPLES}", f"--max-time={ROLES[role]}",
+            f"--phases={PHASES}",
+            "--continue-on-failure", "--no-shrink", "--generation-database=none",
+        ],
+        env={**os.environ, **environment, **more},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    report = done.stdout + done.stderr
+    assert done.returncode == 0, report[-20_000:]
+    tested = re.search(r"Tested: +(\d+)", report)
+    assert tested is not None, report
+    assert int(tested[1]) > 5, report  # on a busy machine few fit into the time
