@@ -18,7 +18,7 @@ import pytest
 HERE = Path(__file__).parent
 DEEP = bool(os.environ.get("SHARDSTACK_DEEP"))
 SEED = "20261120"
-ROLES = {"admin": "120", "user": "70"} if DEEP else {"admin": "25"}  # seconds at most, for each
+ROLES = {"admin": "120", "user": "70"} if DEEP else {"admin": "12"}  # seconds at most, for each
 PHASES = "examples,coverage,fuzzing,stateful" if DEEP else "fuzzing"
 EXAMPLES = "20" if DEEP else "1"
 
