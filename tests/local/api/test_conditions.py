@@ -167,3 +167,23 @@ def test_other_media_are_refused(client: FlaskClient, owner: dict[str, Any], url
             address, method=method, data=b"{}", content_type=media, headers=owner["headers"]
         )
         assert answer.status_code == 415
+
+
+def test_what_a_read_and_a_change_cost(
+    client: FlaskClient, owner: dict[str, Any], url: str, seam: Any
+) -> None:
+    """The gate reads who asks; that is the answer already where people read themselves."""
+
+    def commands(method: str, address: str, body: Any = None) -> list[tuple[str, str]]:
+        sent: list[tuple[str, str]] = []
+        with seam.hooked(before=lambda name, collection, _c: sent.append((name, collection))):
+            answer = client.open(address, method=method, json=body, headers=owner["headers"])
+            assert answer.status_code == 200
+        return sent
+
+    who = ("find", "users")
+    assert commands("GET", owner["url"]) == [who]
+    assert commands("GET", url) == [who, ("find", "projects")]
+    assert commands("GET", f"{PROJECTS}?limit=100") == [who, ("find", "projects")]
+    assert commands("PATCH", url, {"name": "Z"}) == [who, ("findAndModify", "projects")]
+    assert commands("PUT", url, {"name": "Z"}) == [who, ("findAndModify", "projects")]
