@@ -89,8 +89,8 @@ class Gate:
         # The routes of `auth` answer with the principal's own document: never with an old one.
         if time.monotonic() >= until or request.method != "GET" or request.blueprint == "auth":
             return None
-        asked = (request.view_args or {}).get("document_id")
-        return found if asked != str(user_id) else None
+        asked = (request.view_args or {}).get("document_id", "")
+        return found if asked.lower() != str(user_id) else None  # ids may come in capitals
 
     def _scrapes(self) -> bool:
         """Whether the request brings the token for metrics."""
