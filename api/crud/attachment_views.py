@@ -2,16 +2,19 @@
 
 import functools
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain
 
 from flask import Response, request
 
 from api.crud.attachments import Attached, Attachment, disposition
 from api.crud.creation import Creation
 from api.crud.declaration import Resource
-from api.crud.reach import Reach
+from api.crud.reach import Reach, missing
 from api.crud.values import object_id
 from api.settings import Settings
-from api.store import Store
+from api.store import Store, UnavailableError
+from api.store.files import DamagedError
 from api.store.orphans import sweep
 from api.store.throttle import Throttle
 from api.web import body as bodies
@@ -52,7 +55,8 @@ class AttachmentViews:
         with self._attached.received() as arrived:
             fields = bodies.check(arrived.fields, self._shape, self._resource.rules)
             answer = self._creation.answer({**fields, **arrived.described()}, arrived.born)
-        self._sweep()
+        with suppress(UnavailableError):  # no concern of whoever sent this
+            self._sweep()
         return answer
 
     def fetch(self, document_id: str) -> Response:
@@ -69,9 +73,12 @@ class AttachmentViews:
         }
         if request.if_none_match.contains_weak(found[file.digest_field]):
             return Response(status=304, headers={"ETag": headers["ETag"]})
-        return Response(
-            self._attached.files.read(found[file.file_field], info["size"]), 200, headers
-        )
+        pieces = self._attached.files.read(found[file.file_field], info["size"])
+        try:
+            first = next(pieces)
+        except DamagedError:  # deleted since its document was read
+            raise missing() from None
+        return Response(chain((first,), pieces), 200, headers)
 
     def delete(self, delete: Callable[..., Response], document_id: str) -> Response:
         """The file goes with its document; see store/files.py."""

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from urllib3 import encode_multipart_formdata
 
 from api.resources.leads import LEADS, RESUME
-from api.store import Documents, Store
+from api.store import Documents, Store, UnavailableError, orphans
 from api.store.files import CHUNK_SIZE, CHUNKS, FILES
 from api.store.orphans import sweep
 from tests.local.api.conftest import RunningServer
@@ -316,6 +316,31 @@ def test_deletion_that_is_refused_keeps_the_file(
     assert refused.status_code == 412
     sweep(store, 0)
     assert client.get(f"{url}/resume", headers=admin).status_code == 200
+
+
+def test_a_file_that_goes_while_it_is_fetched_is_missing(
+    client: FlaskClient, admin: dict[str, str], store: Store
+) -> None:
+    made = register(client, form())
+    lead = store.collection("leads").find_one({"_id": ObjectId(made.json["id"])})
+    assert lead is not None
+    store.collection(CHUNKS).delete_many({"files_id": lead["resume_file"]})
+    url = made.headers["Location"]
+    assert client.get(f"{url}/resume", headers=admin).status_code == 404
+
+
+def test_a_sweep_that_fails_is_no_concern_of_the_sender(
+    client: FlaskClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise UnavailableError("the database did not answer")
+
+    old = {"_id": ObjectId(), "unsettled": ObjectId("5" * 24).generation_time}
+    store.collection(FILES).insert_one(old)
+    with monkeypatch.context() as patched:
+        patched.setattr(orphans, "_judge", broken)
+        assert register(client, form()).status_code == 201
+    sweep(store, 0)
 
 
 def rss(pid: int) -> int:
