@@ -108,8 +108,7 @@ class Up:
         environment |= {"SHARDSTACK_HOST": HOST, "SHARDSTACK_PORT": str(port)}
         if not any(f"SHARDSTACK_DATABASE_URI{end}" in environment for end in ("", "_FILE")):
             raise LocalError(
-                f"there is no cluster in {self._state.folder}. "
-                f"Start one: {python()} -m cluster up"
+                f"there is no cluster in {self._state.folder}. Start one: {python()} -m cluster up"
             )
         return settings.load(environment)
 

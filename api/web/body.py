@@ -9,7 +9,6 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.web import queries
 from api.web.problems import FieldError, ProblemError, in_body, invalid
-from api.web.queries import query as query
 
 S = TypeVar("S", bound=msgspec.Struct)
 

@@ -17,6 +17,7 @@ import msgspec
 from flask import Response, request
 
 from api.web import body as bodies
+from api.web import queries
 from api.web.body import JSON, Rules
 
 View = Callable[..., Response]
@@ -96,7 +97,7 @@ def operation(  # noqa: PLR0913 - each argument is a part of the declaration
             if guard is not None:
                 guard(**arguments)
             if query is not None:
-                arguments["query"] = bodies.query(query)
+                arguments["query"] = queries.query(query)
             if single is not None:
                 arguments["body"] = bodies.read(single, rules or {})
             return view(**arguments)
