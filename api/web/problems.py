@@ -10,8 +10,9 @@ from http import HTTPStatus
 
 import msgspec
 import structlog
-from flask import Flask, Response, g, has_request_context
+from flask import Flask, Response, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Rule
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -123,6 +124,11 @@ DETAILS = {
 }
 
 
+def methods_at(rule: Rule, path: str) -> set[str]:
+    """The methods of a rule without variables that is this very address."""
+    return (rule.methods or set()) if rule.rule == path else set()
+
+
 def install(app: Flask) -> None:
     """Turn everything that is raised into problem details."""
 
@@ -135,6 +141,10 @@ def install(app: Flask) -> None:
         status = error.code or 500
         detail = DETAILS.get(status) or error.description or HTTPStatus(status).phrase
         keep = {k: v for k, v in error.get_headers() if k in ("Allow", "Retry-After", "Location")}
+        if status == 405:
+            # Of /users/export, not of /users/{id} as well, which matches the same address.
+            own = {m for rule in app.url_map.iter_rules() for m in methods_at(rule, request.path)}
+            keep |= {"Allow": ", ".join(sorted(own))} if own else {}
         return render(ProblemError(status, detail, headers=keep))
 
     @app.errorhandler(Exception)

@@ -98,3 +98,14 @@ def test_limits(app: Flask) -> None:
     assert client.post("/small", data=b"x" * (LIMIT + 1)).status_code == 413
     assert client.post("/large", data=b"x" * 1000).text == "1000"
     assert client.post("/large", data=b"x" * 1001).status_code == 413
+
+
+def test_allow_names_the_methods_of_the_nearest_route(app: Flask) -> None:
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
+    app.add_url_rule("/things/<thing>", "one", lambda thing: thing, methods=["GET", "DELETE"])
+    app.add_url_rule("/things/all", "all", lambda: "", methods=["GET"])
+    answer = app.test_client().put("/things/all")
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD"}
+    other = app.test_client().put("/things/1")
+    assert set(other.headers["Allow"].split(", ")) == {"GET", "HEAD", "DELETE"}
