@@ -60,7 +60,9 @@ def api(
             cluster.down(purge=True)
     result.machine = machine
     if file is not None:
-        file.write_bytes(msgspec.json.format(msgspec.json.encode(result.as_json()), indent=2))
+        file.write_bytes(
+            msgspec.json.format(msgspec.json.encode(result.measures), indent=2) + b"\n"
+        )
     if keep:
         keeping.keep(result)
     show(result)
