@@ -198,8 +198,8 @@ def spoil(case: Any) -> None:
     body = case.meta.components.get(ParameterLocation.BODY)
     if body is None or body.mode is not GenerationMode.NEGATIVE or not isinstance(case.body, dict):
         return
-    texts = [v for k, v in case.body.items() if isinstance(v, str) and k in RULES]
-    if texts and all(allowed(RULES[k])(v) for k, v in case.body.items() if v in texts):
+    texts = [(k, v) for k, v in case.body.items() if isinstance(v, str) and k in RULES]
+    if texts and all(allowed(RULES[k])(v) for k, v in texts):
         view = VIEWS.get((case.operation.method.upper(), case.operation.path))
         if view is not None and any(fits(case.body, shape) for shape in view.body):
             case.body["spoiled"] = True
