@@ -20,6 +20,8 @@ from api.store import Documents
 from cluster.local.cluster import LocalCluster
 
 SAMPLES = "40"
+# The log-ins of all tests come from one address, and are counted in one database.
+UNTHROTTLED = {"SHARDSTACK_LOGIN_RATE_ADDRESS": "1000000/minute"}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def state(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> It
 def api(state: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "api", *arguments],
-        env={**os.environ, "SHARDSTACK_STATE": str(state), **environment},
+        env={**os.environ, "SHARDSTACK_STATE": str(state), **UNTHROTTLED, **environment},
         capture_output=True,
         text=True,
         check=False,
