@@ -105,7 +105,7 @@ def test_up_interrupted_half_way(state: Path) -> None:
     for wait in (0.3, 0.7, 1.1):
         child = subprocess.Popen(
             [sys.executable, "-m", "api", "up", "--samples", SAMPLES],
-            env={**os.environ, "SHARDSTACK_STATE": str(state)},
+            env={**os.environ, "SHARDSTACK_STATE": str(state), **UNTHROTTLED},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
