@@ -5,16 +5,30 @@ from typing import Any
 from api.crud.declaration import Constraint, Resource
 from api.store import Document
 from api.store.changes import Check
-from api.web.problems import in_body, invalid
+from api.web.problems import FieldError, ProblemError, in_body, invalid
 
 
-def check(constraints: tuple[Constraint, ...], document: dict[str, Any]) -> None:
+def check(constraints: tuple[Constraint, ...], fields: dict[str, Any]) -> None:
     """Raise 422 naming each field at fault."""
-    faults = {
-        field: detail for one in constraints for field, detail in one.faults(document).items()
-    }
+    faults = _faults(constraints, fields)
     if faults:
-        raise invalid(*(in_body(field, detail) for field, detail in faults.items()))
+        raise invalid(*faults)
+
+
+def check_stored(constraints: tuple[Constraint, ...], document: Document) -> None:
+    """Raise 409 naming each field at fault: good by itself, but not beside what is stored."""
+    faults = _faults(constraints, document)
+    if faults:
+        detail = "Some fields do not go with what the document holds."
+        raise ProblemError(409, detail, kind="conflict", errors=faults)
+
+
+def _faults(constraints: tuple[Constraint, ...], fields: Document) -> tuple[FieldError, ...]:
+    return tuple(
+        in_body(field, detail)
+        for one in constraints
+        for field, detail in one.faults(fields).items()
+    )
 
 
 def check_change(resource: Resource, changes: Document) -> Check | None:
@@ -25,4 +39,4 @@ def check_change(resource: Resource, changes: Document) -> Check | None:
     at_once = tuple(one for one in touched if changes.keys() >= set(one.fields))
     check(at_once, changes)
     later = tuple(one for one in touched if one not in at_once)
-    return (lambda document: check(later, document)) if later else None
+    return (lambda document: check_stored(later, document)) if later else None

@@ -13,13 +13,14 @@ from api.crud.attachment_views import AttachmentViews
 from api.crud.audit import Trail
 from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS
 from api.crud.declaration import Resource
+from api.crud.values import DocumentId
 from api.crud.views import Views
 from api.settings import Settings
 from api.store import Store
 from api.web import etags, uploads
 from api.web.operations import Answer, View, of, operation
 
-ONE = "/<document_id>"
+ONE = "/<id:document_id>"
 TAG = {"ETag": "Its version, for If-Match and If-None-Match"}
 LINK = {"Link": "The next page, if there is one (RFC 8288)"}
 CONDITIONS = {
@@ -44,6 +45,7 @@ class Route(NamedTuple):
 def blueprint(resource: Resource, store: Store, settings: Settings, trail: Trail) -> Blueprint:
     """The routes, to be registered under the API's prefix."""
     made = Blueprint(resource.name, __name__)
+    made.record(lambda state: state.app.url_map.converters.update(id=DocumentId))
     views = Views(resource, store, settings, trail)
     routes = declared(resource, views)
     if resource.attachment is not None:
@@ -141,7 +143,7 @@ def attached(
     fetched = operation(
         headers={etags.IF_NONE_MATCH: "Only if the file is another one (entity tags)"},
         answers={
-            200: Answer(shape=bytes, media="application/octet-stream", headers=FILE_HEADERS),
+            200: Answer(shape=bytes, media=tuple(file.types), headers=FILE_HEADERS),
             304: Answer(description="The file is the same still"),
         },
         problems=(403, 404),

@@ -18,6 +18,7 @@ import msgspec
 from bson import ObjectId
 from bson.errors import InvalidId
 from msgspec import Meta
+from werkzeug.routing import BaseConverter
 
 from api.web.queries import strip
 
@@ -34,6 +35,12 @@ Time = Annotated[datetime.datetime, Meta(tz=True, description="A time, RFC 3339"
 Stored = Callable[[Any], Any]
 
 PREFIX_END = "\U0010ffff"  # behind every text that begins with what stands before it
+
+
+class DocumentId(BaseConverter):
+    """The id of a document in an address. Any other word there is another route, or nothing."""
+
+    regex = "[0-9a-fA-F]{24}"
 
 
 def object_id(text: str) -> ObjectId | None:

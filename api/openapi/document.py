@@ -143,7 +143,8 @@ class _Described:
                 }
             if answer.shape is not None:
                 schema = self._known.ref(answer.shape)
-                response["content"] = {answer.media: {"schema": schema}}
+                media = answer.media if isinstance(answer.media, tuple) else (answer.media,)
+                response["content"] = {one: {"schema": schema} for one in media}
             yield str(status), response
         for status in self.problems():
             yield str(status), {"$ref": f"#/components/responses/{status}"}

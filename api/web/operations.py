@@ -25,14 +25,14 @@ Fields = dict[str, Any]
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """A good answer: the shape of its body (None: it has none), media type, and its headers.
+    """A good answer: the shape of its body (None: it has none), media types, and its headers.
 
     `headers` maps a name to what it means.
     """
 
     shape: Any = None
     description: str = "OK"
-    media: str = JSON
+    media: str | tuple[str, ...] = JSON
     headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 

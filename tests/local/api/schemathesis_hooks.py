@@ -241,7 +241,7 @@ def before_load_schema(_context: Any, raw_schema: dict[str, Any]) -> None:
 
 # The operations as the API declares them, by method and path.
 VIEWS = {
-    (method, re.sub(r"<([^>]+)>", r"{\1}", rule.rule)): operation
+    (method, re.sub(r"<(?:id:)?([^>]+)>", r"{\1}", rule.rule)): operation
     for made in [create_app(settings.load())]
     for rule in made.url_map.iter_rules()
     for method in rule.methods or ()

@@ -291,7 +291,7 @@ def test_a_disabled_administrator_cannot_write_and_soon_not_read(
 def test_every_route_but_the_public_ones_wants_a_token(app: Flask, client: FlaskClient) -> None:
     seen = set()
     for rule in app.url_map.iter_rules():
-        url = rule.rule.replace("<document_id>", str(ObjectId()))
+        url = rule.rule.replace("<id:document_id>", str(ObjectId()))
         for method in rule.methods or ():
             answer = client.open(url, method=method)
             if rule.endpoint in gate.PUBLIC:

@@ -206,12 +206,13 @@ def test_one_date_is_checked_against_the_stored_other(
         return client.patch(made["url"], json=body, headers=ada["headers"])
 
     early = patch({"ends_on": "2026-02-28"})
+    assert early.status_code == 409
     assert [e["pointer"] for e in early.json["errors"]] == ["#/ends_on"]
     assert patch({"ends_on": "2026-03-01"}).json["ends_on"] == "2026-03-01"
     late = patch({"starts_on": "2026-03-02"})
     assert [e["pointer"] for e in late.json["errors"]] == ["#/ends_on"]
     assert patch({"starts_on": None, "ends_on": "2020-01-01"}).json["starts_on"] is None
-    assert patch({"starts_on": "2020-01-02"}).status_code == 422
+    assert patch({"starts_on": "2020-01-02"}).status_code == 409
     assert patch({"starts_on": "2020-01-02", "ends_on": None}).status_code == 200
 
 
@@ -231,7 +232,7 @@ def test_dates_changed_at_once_hold_together(
 
         with ThreadPoolExecutor(2) as pool:
             sides = ({"starts_on": "2026-10-01"}, {"ends_on": "2026-02-01"})
-            assert sorted(pool.map(patch, sides)) == [200, 422]
+            assert sorted(pool.map(patch, sides)) == [200, 409]
         stored = projects.get(ObjectId(made["json"]["id"]))
         assert stored is not None
         assert stored["starts_on"] <= stored["ends_on"]

@@ -40,7 +40,7 @@ def routes(**parts: object) -> set[str]:
     assert all(of(view) is not None for view in app.view_functions.values())
     assert "{name}" not in str([of(view) for view in app.view_functions.values()])
     return {
-        f"{method} {rule.rule.removeprefix('/things').replace('document_id', 'id')}"
+        f"{method} {rule.rule.removeprefix('/things').replace('id:document_id', 'id')}"
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
