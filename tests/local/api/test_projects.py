@@ -274,7 +274,10 @@ def test_an_owners_projects_are_on_one_shard(
     explain: Callable[[dict[str, Any]], set[str]],
 ) -> None:
     used: set[str] = set()
-    for _ in range(5):
+    turns = 0
+    while turns < 3 or len(used) < 2:  # owners on either shard
+        turns += 1
+        assert turns < 40, used
         headers = sign_up(client, make_person())["headers"]
         url = client.post(PROJECTS, json={"name": "X"}, headers=headers).headers["Location"]
         sent.clear()
@@ -289,7 +292,6 @@ def test_an_owners_projects_are_on_one_shard(
         assert all(len(touched) == 1 for touched in shards), shards
         assert len(set.union(*shards)) == 1
         used |= shards[0]
-    assert len(used) == 2
 
 
 def test_others_are_asked_for_on_both(
