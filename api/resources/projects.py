@@ -27,7 +27,14 @@ class Status(StrEnum):
 
 Name = Annotated[str, Meta(min_length=1, max_length=200, examples=["Analytical Engine"])]
 Description = Annotated[str, Meta(min_length=1, max_length=2000)]
-Members = Annotated[list[Id], Meta(max_length=100, description="Users who may read it")]
+Members = Annotated[
+    list[Id],
+    Meta(
+        max_length=100,
+        description="Users who may read it, each once",
+        extra_json_schema={"uniqueItems": True},
+    ),
+]
 Owner = Annotated[Id, Meta(description="Administrators may name another user; for good")]
 
 
