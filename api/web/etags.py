@@ -14,7 +14,7 @@ IF_MATCH = "If-Match"
 IF_NONE_MATCH = "If-None-Match"
 
 # One element of the list; elements may be empty (RFC 9110, 5.6.1.2).
-ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|$)')
+ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|\Z)')
 OURS = re.compile(r"[1-9][0-9]{0,17}").fullmatch
 
 
