@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from api.web.body import reply
 from api.web.operations import Answer, operation
-from api.web.problems import ProblemError, render
+from api.web.problems import ProblemError
 
 PING_SECONDS = 1.0
 
@@ -56,6 +56,11 @@ def router_name(build: dict[str, Any], hello: dict[str, Any]) -> str:
     return f"no router (mongod {version})"
 
 
+def not_ready(detail: str, kind: str) -> ProblemError:
+    """503: send traffic elsewhere for a moment."""
+    return ProblemError(503, detail, kind=kind, headers={"Retry-After": "2"})
+
+
 def blueprint(
     identify: Callable[[], str],
     bounded: Callable[[float], AbstractContextManager[None]],
@@ -76,17 +81,11 @@ def blueprint(
     def ready() -> Response:
         """This process can serve requests."""
         if draining:
-            return render(ProblemError(503, "This server is about to stop.", kind="draining"))
+            raise not_ready("This server is about to stop.", "draining")
         try:
             with bounded(PING_SECONDS):
                 return reply(Ready("ready", identify()))
         except away:
-            problem = ProblemError(
-                503,
-                "The database does not answer.",
-                kind="unavailable",
-                headers={"Retry-After": "2"},
-            )
-            return render(problem)
+            raise not_ready("The database does not answer.", "unavailable") from None
 
     return health

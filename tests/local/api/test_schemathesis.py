@@ -10,10 +10,16 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from api import schema, settings
+from api.store import Store
+from api.store.deadline import deadline
+from cluster.local.cluster import LocalCluster
+from tests.local.api.conftest import RunningServer
 
 HERE = Path(__file__).parent
 DEEP = bool(os.environ.get("SHARDSTACK_DEEP"))
@@ -23,11 +29,32 @@ PHASES = "examples,coverage,fuzzing,stateful" if DEEP else "fuzzing"
 EXAMPLES = "20" if DEEP else "1"
 
 
+@pytest.fixture(scope="module")
+def own(
+    environment: dict[str, str], cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[RunningServer, dict[str, str]]]:
+    """A server over a database of its own: other tests write what the API would not."""
+    folder = tmp_path_factory.mktemp("schemathesis")
+    (folder / "uri").write_text(cluster.uri("admin").replace("/?", "/schemathesis?"))
+    alone = {**environment, "SHARDSTACK_DATABASE_URI_FILE": str(folder / "uri")}
+    store = Store(settings.load(alone).store_options())
+    with deadline(60):
+        schema.apply(store)
+    store.close()
+    running = RunningServer(alone, folder / "log")
+    try:
+        running.wait_ready()
+        yield running, alone
+    finally:
+        running.stop()
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("role", list(ROLES))
 def test_no_check_fails(
-    role: str, server: Any, environment: dict[str, str], tmp_path: Path
+    role: str, own: tuple[RunningServer, dict[str, str]], tmp_path: Path
 ) -> None:
+    server, environment = own
     more = {
         "SCHEMATHESIS_HOOKS": "schemathesis_hooks",
         "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path]),
