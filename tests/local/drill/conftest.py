@@ -35,9 +35,9 @@ class Drill:
     def longest_gap(self) -> float:
         """The write gap that a failure may cost here, in seconds.
 
-        On a quiet machine it is at most 1.5 times the election timeout (the README has the figures).
-        Tests share two cores with other tests, which may double it; an election that waits for
-        MongoDB's own 10 seconds, or a client that waits for one of its time-outs, still shows.
+        On a quiet machine it is at most 1.5 times the election timeout (the README has the
+        figures). Tests share two cores with other tests, which may double it; an election that
+        waits for MongoDB's own 10 seconds, or a client for one of its time-outs, still shows.
         """
         return 2 * 1.5 * self.cluster.record().topology.election_timeout_ms / 1000
 
