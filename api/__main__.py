@@ -54,7 +54,7 @@ def schema(state: str) -> None:
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.option("--markdown", is_flag=True, help="As the table of api/SETTINGS.md.")
-def listsettings_of(state: str, as_json: bool, markdown: bool) -> None:
+def list_settings(state: str, as_json: bool, markdown: bool) -> None:
     """List every setting: variable, default, meaning, and what is set now.
 
     Of a secret only whether it is set.

@@ -20,6 +20,7 @@ from api.store.files import CHUNK_KEY, CHUNKS, FILES, MARK
 from api.store.idempotency import COLLECTION as IDEMPOTENCY
 from api.store.throttle import COLLECTION as THROTTLE
 from api.store.throttle import ENDS
+from api.terminal import python
 
 COMMAND_NOT_FOUND = 59
 INVALID_OPTIONS = 72
@@ -135,7 +136,7 @@ def _admin(store: Store, command: dict[str, Any]) -> None:
         if error.code == COMMAND_NOT_FOUND:
             raise SchemaError(
                 "the connection string leads to a mongod, not to a router. "
-                "Name the routers (python -m cluster uri --user app)"
+                f"Name the routers ({python()} -m cluster uri --user app)"
             ) from None
         raise
 

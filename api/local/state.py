@@ -22,8 +22,6 @@ import msgspec
 
 T = TypeVar("T")
 
-DEFAULT = Path(".shardstack")
-
 
 class LocalError(Exception):
     """Something about this machine's copy is wrong. The message is one line; says what to do."""
