@@ -1,0 +1,24 @@
+"""The README quotes the bench's figures as they were kept, and no others."""
+
+from pathlib import Path
+
+import msgspec
+
+ROOT = Path(__file__).parents[3]
+ROWS = {
+    "by_id": "| read by id |",
+    "list_50": "| list of 50 |",
+    "create": "| create: ",
+    "patch": "| patch with If-Match |",
+    "login": "| log in |",
+}
+
+
+def test_the_readme_quotes_what_was_kept() -> None:
+    kept = msgspec.json.decode((ROOT / "imgs" / "bench.json").read_bytes())
+    lines = (ROOT / "README.md").read_text().splitlines()
+    for measure, begins in ROWS.items():
+        [row] = [line for line in lines if line.startswith(begins)]
+        figures = [kept[measure][name] for name in ("vs_bare", "vs_eve", "cpu_vs_bare")]
+        wanted = ["-" if figure is None else f"{figure:.2f}" for figure in figures]
+        assert [cell.strip() for cell in row.split("|")[2:5]] == wanted, measure
