@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cluster import topology as topologies
+from cluster.layout import USERS
 from cluster.terminal import Stopwatch, python, run, state_option
-from cluster.topology import USERS
 
 if TYPE_CHECKING:
     from cluster.local.cluster import LocalCluster

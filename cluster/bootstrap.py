@@ -12,35 +12,26 @@ must be there before anybody can log in to a router.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import Any
 
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from cluster.access import Access
 from cluster.connect import Connections, listens, short
 from cluster.errors import ClusterError, MismatchError
+from cluster.layout import USERS, Node, ReplicaSet
 from cluster.replica_set import SetMaker, is_transient, refusal
-from cluster.topology import USERS, Layout, Node, ReplicaSet
 from cluster.users import UserMaker
 from cluster.waiting import Cancelled, Waiter
 
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class Credentials:
-    """The key of the servers and the passwords of the users; made and kept by the caller."""
-
-    key: str
-    passwords: Mapping[str, str]
-
-
-def bootstrap(  # noqa: PLR0913 - four things to work on, three that most callers leave
-    layout: Layout,
-    credentials: Credentials,
+def bootstrap(  # noqa: PLR0913 - one thing to work on, five that most callers leave
+    access: Access,
     report: Report,
     phase: Report = lambda _: None,
     *,
@@ -56,9 +47,9 @@ def bootstrap(  # noqa: PLR0913 - four things to work on, three that most caller
     KeyFileError, MismatchError, or what `watch` raised.
     """
     waiter = Waiter(seconds, watch)
-    with Connections(credentials.key) as connections:
-        work = _Work(layout, credentials, report, connections, waiter)
-        pool = ThreadPoolExecutor(4 * (len(layout.sets) + len(layout.routers)) + 4)
+    with access.connections() as connections:
+        work = _Work(access, report, connections, waiter)
+        pool = ThreadPoolExecutor(4 * (len(access.layout.sets) + len(access.layout.routers)) + 4)
         try:
             work.run(pool, phase, leaving)
         finally:
@@ -70,14 +61,13 @@ def bootstrap(  # noqa: PLR0913 - four things to work on, three that most caller
 class _Work:
     def __init__(
         self,
-        layout: Layout,
-        credentials: Credentials,
+        access: Access,
         report: Report,
         connections: Connections,
         waiter: Waiter,
     ) -> None:
-        self.layout = layout
-        self.credentials = credentials
+        self.layout = layout = access.layout
+        self.access = access
         self.report = report
         self.connections = connections
         self.waiter = waiter
@@ -93,7 +83,7 @@ class _Work:
             s.name: SetMaker(s, settings, connections, waiter, report) for s in layout.sets
         }
         config = self.makers[layout.config.name]
-        self.users = UserMaker(config, credentials.passwords, layout.database)
+        self.users = UserMaker(config, access.passwords, layout.database)
 
     def run(self, pool: ThreadPoolExecutor, phase: Report, leaving: frozenset[str]) -> None:
         """Every step in a thread of its own, begun as soon as what it needs is there."""
@@ -134,7 +124,7 @@ class _Work:
 
     def _through(self, router: Node, act: Callable[[Any], Any], what: str) -> Any:
         """Does something idempotent through a router until it is done; `act` gets the client."""
-        client = self.connections.user(router, "admin", self.credentials.passwords["admin"])
+        client = self.connections.user(router, "admin", self.access.passwords["admin"])
         last = "it does not listen"
 
         def attempt() -> tuple[Any] | None:

@@ -15,8 +15,8 @@ from pymongo.read_preferences import SecondaryPreferred
 
 from cluster.connect import Client, Connections
 from cluster.errors import KeyFileError
+from cluster.layout import Layout, Node, ReplicaSet
 from cluster.replica_set import look
-from cluster.topology import Layout, Node, ReplicaSet
 
 T = TypeVar("T")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,7 +17,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from cluster.errors import KeyFileError
-from cluster.topology import Node
+from cluster.layout import Node
 from cluster.waiting import Cancelled
 
 Client = MongoClient[dict[str, Any]]
@@ -27,11 +28,13 @@ AUTHENTICATION_FAILED = 18
 class Connections:
     """Clients by node, opened when first asked for and closed together; safe among threads.
 
-    `timeout` is in seconds and bounds choosing, connecting and each answer.
+    `timeout` is in seconds and bounds choosing, connecting and each answer. `tls_ca` is the file of
+    the authority that signed the nodes' certificates; None: they speak without TLS.
     """
 
-    def __init__(self, key: str, timeout: float = 10) -> None:
+    def __init__(self, key: str, timeout: float = 10, tls_ca: Path | None = None) -> None:
         self._key = key
+        self._tls: dict[str, Any] = {"tls": True, "tlsCAFile": str(tls_ca)} if tls_ca else {}
         self._timeout = int(timeout * 1000)
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Client] = {}
@@ -80,6 +83,7 @@ class Connections:
                     connectTimeoutMS=self._timeout,
                     socketTimeoutMS=self._timeout,
                     serverMonitoringMode="poll",
+                    **self._tls,
                 )
                 self._clients[node.name, user] = client
             return client

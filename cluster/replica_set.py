@@ -10,7 +10,7 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from cluster.connect import Connections, listens, refused, short, wrong_key
 from cluster.errors import ClusterError, MismatchError
-from cluster.topology import Node, ReplicaSet
+from cluster.layout import Node, ReplicaSet
 from cluster.waiting import Waiter
 
 T = TypeVar("T")

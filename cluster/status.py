@@ -13,9 +13,10 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
+from cluster.access import Access
 from cluster.census import Catalogue, count_documents, read_catalogue, state_of
 from cluster.connect import Connections, listens, short
-from cluster.topology import Layout, Node, ReplicaSet
+from cluster.layout import Layout, Node, ReplicaSet
 
 TIMEOUT = 2.5  # seconds for each answer
 
@@ -89,13 +90,14 @@ class ClusterStatus:
     balancing: bool | None = None
 
 
-def inspect(layout: Layout, key: str, user: str, password: str) -> ClusterStatus:
+def inspect(access: Access, user: str = "monitor") -> ClusterStatus:
     """Asks everybody at once; takes as long as the slowest answer, at most a few timeouts.
 
     `user` needs the role clusterMonitor. Raises KeyFileError when no member accepts the key.
     """
     found = ClusterStatus()
-    with Connections(key, timeout=TIMEOUT) as connections, ThreadPoolExecutor(32) as pool:
+    layout, password = access.layout, access.passwords[user]
+    with access.connections(TIMEOUT) as connections, ThreadPoolExecutor(32) as pool:
         sets = [pool.submit(_set, connections, s) for s in layout.sets]
         routers = [pool.submit(_router, connections, r, user, password) for r in layout.routers]
         catalogue = pool.submit(read_catalogue, connections, layout)

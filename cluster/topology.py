@@ -1,8 +1,7 @@
-"""What a cluster is: its counts, timings and sizes (Topology), and its nodes (Layout).
+"""What a cluster shall be: its counts, timings and sizes.
 
-A Topology is what a person writes, in TOML or as flags; `default.toml` explains every value.
-A Layout says which nodes there are and where they listen. Whoever runs them (processes,
-containers, droplets) makes one, and the bootstrap and the status need nothing else.
+A Topology is what a person writes, in TOML or as flags; `default.toml` explains every value. Which
+nodes that makes, and where they listen, is in `layout`.
 """
 
 from __future__ import annotations
@@ -19,8 +18,6 @@ from typing import Any
 from cluster.errors import TopologyError
 
 DEFAULT_FILE = Path(__file__).with_name("default.toml")
-CONFIG_SET = "cfg"
-USERS = ("admin", "app", "monitor", "backup")
 
 
 @dataclass(frozen=True)
@@ -41,51 +38,6 @@ class Topology:
     def changed(self, **changes: Any) -> Topology:
         """The same with some values changed; raises TopologyError when one does not fit."""
         return make({**dataclasses.asdict(self), **changes}, "the topology", flags=changes)
-
-
-@dataclass(frozen=True)
-class Node:
-    """One server and where it listens."""
-
-    name: str
-    host: str
-    port: int
-
-    @property
-    def address(self) -> str:
-        """`host:port`, as replica set configurations write it."""
-        return f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True)
-class ReplicaSet:
-    """A set of mongods; `is_config` tells the config servers from the shards."""
-
-    name: str
-    members: tuple[Node, ...]
-    is_config: bool = False
-
-    @property
-    def seed(self) -> str:
-        """`name/host:port,host:port`: what addShard and a router's --configdb take."""
-        return f"{self.name}/{','.join(member.address for member in self.members)}"
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Every node of a cluster, with the timings its sets shall have."""
-
-    config: ReplicaSet
-    shards: tuple[ReplicaSet, ...]
-    routers: tuple[Node, ...]
-    election_timeout_ms: int
-    heartbeat_interval_ms: int
-    database: str
-
-    @property
-    def sets(self) -> tuple[ReplicaSet, ...]:
-        """The config servers' set, then the shards."""
-        return (self.config, *self.shards)
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Topology:

@@ -8,8 +8,8 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from cluster.connect import refused
+from cluster.layout import Node
 from cluster.replica_set import SetMaker
-from cluster.topology import Node
 
 SHARDER = "shardstackSharder"
 ROLE_EXISTS = 51002

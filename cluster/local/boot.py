@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster.bootstrap import Credentials, bootstrap
+from cluster.bootstrap import bootstrap
 from cluster.errors import KeyFileError, NodeError, StateError
 from cluster.local import ports
 from cluster.local.binaries import BinaryError, find_mongod, find_mongos
@@ -61,9 +61,8 @@ def bring_up(state: State, record: Record, report: Report, phase: Report) -> Non
         # comes after that is mostly waiting, which all sets then do together.
         for program in missing:
             launcher.start(program)
-        credentials = Credentials(state.key(), state.passwords()[0])
         leaving = frozenset(record.leaving)
-        bootstrap(record.layout(), credentials, report, phase, leaving=leaving, watch=watch)
+        bootstrap(state.access(record), report, phase, leaving=leaving, watch=watch)
     except BaseException:
         # Whatever of these runs was started here, even if the interruption came so soon after
         # the start that nobody noted its process id.
@@ -90,7 +89,7 @@ def prepare(state: State, record: Record, report: Report) -> dict[str, Program]:
     _check_disk(state, record)
     _prepare_secrets(state, running=bool(running), report=report)
     state.save(record)
-    state.write_uris(record, state.passwords()[0])
+    state.write_uris(record)
     for program in wanted.values():
         if program.is_mongod:
             (program.folder / "data").mkdir(mode=0o700, parents=True, exist_ok=True)

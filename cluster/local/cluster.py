@@ -21,8 +21,9 @@ from typing import Any
 import psutil
 
 from cluster import topology as topologies
-from cluster.connect import Connections
+from cluster.access import Access
 from cluster.errors import NodeError, StateError
+from cluster.layout import Node
 from cluster.local.boot import STOP_SECONDS, bring_up, prepare
 from cluster.local.launcher import Launcher, Program, is_alive
 from cluster.local.programs import programs, stoppable
@@ -30,7 +31,7 @@ from cluster.local.record import Record
 from cluster.local.serving import step_down, wait_until_serving
 from cluster.local.state import State
 from cluster.replica_set import look, states
-from cluster.topology import Node, Topology
+from cluster.topology import Topology
 from cluster.waiting import Waiter
 
 Report = Callable[[str], None]
@@ -151,6 +152,10 @@ class LocalCluster:
         """The connection string of admin, app, monitor or backup."""
         return self.state.uri(user)
 
+    def access(self) -> Access:
+        """What it takes to reach the servers."""
+        return self.state.access(self.record())
+
     def nodes(self) -> list[LocalNode]:
         """Every node; `pid` is None for one that does not run."""
         record = self.record()
@@ -185,7 +190,7 @@ class LocalCluster:
         if set_name not in sets:
             raise StateError(f"there is no set {set_name!r}. There are: {_list(sets)}.")
         replica_set = sets[set_name]
-        with Connections(self.state.key(), timeout=5) as connections:
+        with self.access().connections(timeout=5) as connections:
 
             def find() -> Node | None:
                 for node in replica_set.members:
@@ -238,7 +243,7 @@ class LocalCluster:
         node = self.node(name)
         with self.state.locked():
             if len([n for n in self.nodes() if n.set_name == node.set_name != ""]) > 1:
-                step_down(self.state, Node(node.name, node.host, node.port))
+                step_down(self.access(), Node(node.name, node.host, node.port))
             program = self._programs(self.record())[name]
             Launcher().stop([program], STOP_SECONDS)
         self.start(name, seconds=seconds)

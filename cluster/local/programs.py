@@ -6,10 +6,13 @@ import json
 import re
 from pathlib import Path
 
+import cluster
+from cluster.layout import CONFIG_SET, Layout, ReplicaSet
 from cluster.local.launcher import Program
 from cluster.local.record import HOST, Record
 from cluster.local.state import State
-from cluster.topology import CONFIG_SET, Layout, ReplicaSet
+
+MONGOD_CONF = Path(cluster.__file__).with_name("mongod.conf")
 
 
 def programs(state: State, record: Record, mongod: Path, mongos: list[str]) -> dict[str, Program]:
@@ -57,41 +60,17 @@ def _router_flags(state: State, layout: Layout, port: int) -> list[str]:
 def _mongod_flags(
     state: State, record: Record, replica_set: ReplicaSet, name: str, port: int
 ) -> list[str]:
-    parameters = {
-        # The default waits 15 s for clients that this machine does not have.
-        "shutdownTimeoutMillisForSignaledShutdown": "500",
-        "diagnosticDataCollectionEnabled": "false",
-        # Each server logs in to each other with the key, which costs a third of what a boot does
-        # at the default of 15,000 rounds. Rounds make guessing dearer; a key of 4,800 random bits
-        # and passwords of 192 cannot be guessed.
-        "scramSHA256IterationCount": "5000",
-        # A secondary whose primary stands still, rather than dies, gives up reading from it after
-        # 2 s instead of 6, twice: so long no majority can acknowledge what the next primary takes.
-        "oplogNetworkTimeoutBufferSeconds": "1",
-        "oplogFetcherSteadyStateMaxFetcherRestarts": "0",
-    }
-    if replica_set.name != CONFIG_SET:
-        # How long a moved chunk's remains stay; the default of 15 minutes is for long cursors and
-        # keeps the chunk from moving back.
-        parameters["orphanCleanupDelaySecs"] = "1"
-    flags = [
+    return [
+        *("--config", str(MONGOD_CONF)),
         "--configsvr" if replica_set.name == CONFIG_SET else "--shardsvr",
         *("--replSet", replica_set.name),
         *("--dbpath", str(state.node(name) / "data")),
         *("--port", str(port)),
         *("--bind_ip", HOST),
-        "--nounixsocket",
         *("--keyFile", str(state.key_file)),
         *("--wiredTigerCacheSizeGB", str(record.topology.cache_gb)),
         *("--oplogSize", str(record.topology.oplog_mb)),
-        # 17 MiB on disk for an empty member; with the default journal, made of files of 100 MiB
-        # and two more in reserve, 300.
-        *("--wiredTigerEngineConfigString", "log=(prealloc=false,file_max=16MB)"),
-        "--quiet",
     ]
-    for parameter, value in parameters.items():
-        flags += ["--setParameter", f"{parameter}={value}"]
-    return flags
 
 
 # ---- why one died ------------------------------------------------------------------------------

@@ -6,9 +6,10 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster import topology
+from cluster import layout, topology
 from cluster.errors import StateError
-from cluster.topology import CONFIG_SET, Layout, Node, ReplicaSet, Topology
+from cluster.layout import CONFIG_SET, Layout, Node
+from cluster.topology import Topology
 
 HOST = "127.0.0.1"
 FORMAT = 1
@@ -34,8 +35,7 @@ class Record:
     @classmethod
     def new(cls, topology: Topology) -> Record:
         """The record of a cluster that has yet to be made."""
-        names = [f"shard-{n}" for n in range(1, topology.shards + 1)]
-        return cls(topology, names, topology.shards + 1)
+        return cls(topology, layout.shard_names(topology), topology.shards + 1)
 
     @classmethod
     def parse(cls, values: Any) -> Record:
@@ -58,20 +58,16 @@ class Record:
         """Plain values, from which `parse` makes the same record."""
         return {"format": FORMAT, **dataclasses.asdict(self)}
 
-    def router_names(self) -> list[str]:
-        """router-1, router-2, …"""
-        return [f"router-{n}" for n in range(1, self.topology.routers + 1)]
-
     def member_names(self, set_name: str) -> list[str]:
         """The nodes of one replica set."""
-        if set_name == CONFIG_SET:
-            return [f"config-{n}" for n in range(1, self.topology.config_servers + 1)]
-        return [f"{set_name}-{n}" for n in range(1, self.topology.members + 1)]
+        return layout.member_names(self.topology, set_name)
 
     def node_names(self) -> list[str]:
         """Every node, in the order in which ports are given out."""
         sets = [CONFIG_SET, *self.shards]
-        return self.router_names() + [node for name in sets for node in self.member_names(name)]
+        return layout.router_names(self.topology) + [
+            node for name in sets for node in self.member_names(name)
+        ]
 
     def add_shard(self) -> str:
         """Makes room for one more shard and returns its name, which was never used before."""
@@ -115,22 +111,9 @@ class Record:
 
     def layout(self) -> Layout:
         """The nodes with their addresses; every port must have been chosen."""
-        sets = [self._set(name) for name in (CONFIG_SET, *self.shards)]
-        return Layout(
-            config=sets[0],
-            shards=tuple(sets[1:]),
-            routers=tuple(self._node(name) for name in self.router_names()),
-            election_timeout_ms=self.topology.election_timeout_ms,
-            heartbeat_interval_ms=self.topology.heartbeat_interval_ms,
-            database=self.topology.database,
+        return layout.arrange(
+            self.topology, self.shards, lambda name: Node(name, HOST, self.ports[name])
         )
-
-    def _set(self, name: str) -> ReplicaSet:
-        members = tuple(self._node(member) for member in self.member_names(name))
-        return ReplicaSet(name, members, is_config=name == CONFIG_SET)
-
-    def _node(self, name: str) -> Node:
-        return Node(name, HOST, self.ports[name])
 
 
 FIELDS = [field.name for field in dataclasses.fields(Record) if field.name != "topology"]

@@ -25,9 +25,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cluster.access import Access
 from cluster.errors import KeyFileError, StateError, TopologyError
-from cluster.local.record import HOST, Record
-from cluster.topology import USERS
+from cluster.layout import USERS
+from cluster.local.record import Record
 
 
 class State:
@@ -150,12 +151,15 @@ class State:
             write(file, json.dumps(known, indent=2) + "\n")
         return known, bool(missing)
 
-    def write_uris(self, record: Record, passwords: dict[str, str]) -> None:
+    def access(self, record: Record) -> Access:
+        """What it takes to reach the servers of the cluster that `record` describes."""
+        return Access(record.layout(), self.key(), self.passwords()[0])
+
+    def write_uris(self, record: Record) -> None:
         """Writes each user's connection string through all routers."""
-        hosts = ",".join(f"{HOST}:{record.ports[name]}" for name in record.router_names())
-        for user, password in passwords.items():
-            database = record.topology.database if user == "app" else ""
-            uri = f"mongodb://{user}:{password}@{hosts}/{database}?authSource=admin\n"
+        access = self.access(record)
+        for user in USERS:
+            uri = f"{access.uri(user)}\n"
             file = self.secrets / f"{user}.uri"
             if not file.exists() or file.read_text() != uri:
                 write(file, uri)

@@ -10,9 +10,7 @@ from cluster.status import ClusterStatus, MemberStatus, RouterStatus, inspect
 
 def local_status(cluster: LocalCluster) -> ClusterStatus:
     """Asks the servers and adds each process's id and memory; StateError without a cluster."""
-    layout = cluster.record().layout()
-    password = cluster.state.passwords()[0]["monitor"]
-    found = inspect(layout, cluster.state.key(), "monitor", password)
+    found = inspect(cluster.access())
     pids = {node.name: node.pid for node in cluster.nodes()}
     members = [member for replica_set in found.sets for member in replica_set.members]
     servers: list[MemberStatus | RouterStatus] = [*members, *found.routers]

@@ -120,8 +120,9 @@ def test_passwords_are_made_once_and_private(state: State) -> None:
 
 
 def test_uris_go_through_all_routers(state: State, record: Record) -> None:
+    state.make_key()
     passwords, _ = state.passwords()
-    state.write_uris(record, passwords)
+    state.write_uris(record)
     hosts = ",".join(f"127.0.0.1:{record.ports[name]}" for name in ("router-1", "router-2"))
     assert state.uri("app") == (
         f"mongodb://app:{passwords['app']}@{hosts}/shardstack?authSource=admin"
