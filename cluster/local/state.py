@@ -14,31 +14,30 @@ new one, never half of one.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
-import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from cluster.access import Access
-from cluster.errors import KeyFileError, StateError, TopologyError
+from cluster.errors import StateError, TopologyError
+from cluster.files import make_folder, unwritable, write
 from cluster.layout import USERS
 from cluster.local.record import Record
+from cluster.secrets import Secrets
 
 
-class State:
-    """One state folder. Nothing is written before it is needed."""
+class State(Secrets):
+    """One state folder, its secrets included. Nothing is written before it is needed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self.record_file = self.folder / "cluster.json"
         self.secrets = self.folder / "secrets"
-        self.key_file = self.secrets / "keyFile"
+        super().__init__(self.secrets / "keyFile", self.secrets / "users.json")
         self.nodes = self.folder / "nodes"
 
     def node(self, name: str) -> Path:
@@ -93,7 +92,7 @@ class State:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder's lock, which goes with the process however it ends."""
-        _make_folder(self.folder)
+        make_folder(self.folder)
         path = self.folder / "lock"
         try:
             file = path.open("a+")
@@ -107,49 +106,6 @@ class State:
             yield
 
     # ---- secrets ------------------------------------------------------------------------------
-
-    def key(self) -> str:
-        """The content of the key file; KeyFileError when it is none. Repairs its mode."""
-        try:
-            key = "".join(self.key_file.read_text(encoding="ascii").split())
-            self.key_file.chmod(0o400)
-        except FileNotFoundError:
-            raise KeyFileError(
-                f"{self.key_file} is missing. Put it back, or run `down` and then `up`, "
-                "which makes a new one."
-            ) from None
-        except (UnicodeDecodeError, OSError) as error:
-            raise KeyFileError(
-                f"{self.key_file} cannot be read ({error}). Put the right file back."
-            ) from None
-        if not re.fullmatch(r"[A-Za-z0-9+/=]{6,1024}", key):
-            raise KeyFileError(
-                f"{self.key_file} is not a key file (6 to 1024 base64 characters). Put the right "
-                "one back, or delete it and run `down` and then `up`, which makes a new one."
-            )
-        return key
-
-    def make_key(self) -> None:
-        """Makes a new key file."""
-        write(self.key_file, secrets.token_urlsafe(600).replace("-", "+").replace("_", "/"), 0o400)
-
-    def passwords(self) -> tuple[dict[str, str], bool]:
-        """Each user's password, and whether some had to be made."""
-        file = self.secrets / "users.json"
-        try:
-            known = {str(k): str(v) for k, v in json.loads(file.read_bytes()).items()}
-        except FileNotFoundError:
-            known = {}
-        except (ValueError, AttributeError, OSError):
-            raise StateError(
-                f"{file} is damaged. Delete it and run `up` again: it gives every user a new "
-                "password."
-            ) from None
-        missing = [user for user in USERS if not known.get(user)]
-        if missing:
-            known |= {user: secrets.token_urlsafe(24) for user in missing}
-            write(file, json.dumps(known, indent=2) + "\n")
-        return known, bool(missing)
 
     def access(self, record: Record) -> Access:
         """What it takes to reach the servers of the cluster that `record` describes."""
@@ -188,39 +144,3 @@ def _lock(descriptor: int, path: Path) -> bool:
         return False
     # A purge deletes the file: what was locked may no longer be the one in the folder.
     return path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino
-
-
-def write(file: Path, text: str, mode: int = 0o600) -> None:
-    """Writes a whole file or nothing; StateError when the disk is full or forbids it."""
-    _make_folder(file.parent)
-    draft = file.with_name(f".{file.name}.new")
-    try:
-        draft.unlink(missing_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        draft.replace(file)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise unwritable(file.parent, error) from None
-
-
-def unwritable(folder: Path, error: OSError) -> StateError:
-    """The one line for a folder that cannot be written to."""
-    if error.errno == errno.ENOSPC:
-        return StateError(f"the disk of {folder} is full. Free some space and run it again.")
-    return StateError(
-        f"{folder} cannot be written to ({error.strerror}). Give another folder to --state."
-    )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except FileExistsError:
-        raise StateError(f"{folder} is not a folder. Give another to --state.") from None
-    except OSError as error:
-        raise unwritable(folder, error) from None
