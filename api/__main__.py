@@ -3,18 +3,16 @@
 Commands import what they need when they run: `--help` and mistakes answer at once.
 """
 
-import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from api.local.commands import down, status, up
 from api.opening import settings_of, store_of
-from api.terminal import Narrator, progress_bar, python, run, state_option
+from api.terminal import Narrator, progress_bar, run, state_option
 
-if TYPE_CHECKING:
-    from api.local.up import Outcome
+FILE: click.ParamType[Path] = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.group(
@@ -149,101 +147,27 @@ def sample_data(state: str, count: int) -> None:
         )
 
 
-@main.command(epilog="Example: python -m api up --port 8080")
+@main.command("setup", epilog="Example: python -m api setup --jwt-file jwt --admin-file admin.json")
 @state_option
-@click.option("--port", type=click.IntRange(1, 65535), help="Port; else 8000 or the next free one.")
-@click.option(
-    "--samples",
-    type=click.IntRange(0, 1_000_000),
-    default=1000,
-    show_default=True,
-    help="Sample users to load, once.",
-)
-def up(state: str, port: int | None, samples: int) -> None:
-    """Schema, administrator, sample users and the server in the background.
+@click.option("--jwt-file", type=FILE, required=True, help="The secret that signs tokens.")
+@click.option("--admin-file", type=FILE, required=True, help="Address and password, as JSON.")
+def set_up(state: str, jwt_file: Path, admin_file: Path) -> None:
+    """Make what an API needs before it serves: secret, schema, administrator (containers, hosts).
 
-    Run it at any moment: it does what is missing, and leaves the rest as it is.
+    Safe to repeat; existing files and accounts stay as they are. Nothing secret is printed.
     """
-    from api.local.state import State  # noqa: PLC0415
-    from api.local.up import Up  # noqa: PLC0415
+    from api import setup  # noqa: PLC0415
 
-    folder = State(Path(state))
     narrator = Narrator()
-    with folder.locked(), progress_bar("sample users") as progress:
-        outcome = Up(folder, narrator.say).run(port, samples, progress)
-    _tell(outcome, folder.admin_file, state)
+    setup.ensure_jwt_secret(jwt_file)
+    with store_of(state) as store:
+        admin, made = setup.prepare(store, admin_file, narrator.say, narrator.timed)
+    kept = f"its password is in {admin_file}"
+    click.echo(f"administrator {admin.email}: {'created' if made else 'exists'}; {kept}")
 
 
-def _tell(outcome: "Outcome", admin_file: Path, state: str) -> None:
-    flag = "" if state == ".shardstack" else f" --state {state}"
-    secret = outcome.admin.password if outcome.admin_made else f"kept in {admin_file}"
-    login = f"{outcome.url}/api/v1/auth/login -H 'Content-Type: application/json' -d @{admin_file}"
-    report = outcome.samples
-    click.echo(f"\nThe API is up after {outcome.seconds:.1f} s, behind a {outcome.router}.")
-    if report is not None:
-        click.echo(f"  samples  {report.created} users created, {report.existing} existed")
-        if report.refused:
-            click.echo(f"           {len(report.refused)} refused: their e-mail or id is taken")
-    click.echo(f"  url      {outcome.url}")
-    click.echo(f"  admin    {outcome.admin.email}")
-    click.echo(f"  password {secret}")
-    click.echo(f"  database {python()} -m cluster uri{flag}")
-    click.echo(f"  stop     {python()} -m api down{flag}")
-    click.echo("  try      " + curl_line(outcome.url, login))
-
-
-def curl_line(url: str, login: str) -> str:
-    """Lists three users, logging in on the way. `access_token` is the answer's first field."""
-    token = f"$(curl -s {login} | cut -d'\"' -f4)"
-    return f'curl -s "{url}/api/v1/users?limit=3" -H "Authorization: Bearer {token}"'
-
-
-@main.command()
-@state_option
-def down(state: str) -> None:
-    """Stop the background server; requests in flight may finish."""
-    from api.local.server import Server  # noqa: PLC0415
-    from api.local.state import State  # noqa: PLC0415
-
-    if not Path(state).exists():
-        click.echo("the API does not run")
-        return
-    folder = State(Path(state))
-    with folder.locked():
-        stopped = Server(folder).stop(7.5)
-    click.echo("the API is down" if stopped else "the API does not run")
-
-
-@main.command()
-@state_option
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
-def status(state: str, as_json: bool) -> None:
-    """Say whether the background server runs and is ready; exit 1 when not."""
-    from api.local.server import Server, probe  # noqa: PLC0415
-    from api.local.state import State  # noqa: PLC0415
-
-    folder = State(Path(state))
-    pid, port = Server(folder).pid(), folder.record().port
-    code, answer = probe(port) if pid and port else (0, {})
-    found = {
-        "running": pid is not None,
-        "ready": code == 200,
-        "pid": pid,
-        "url": f"http://127.0.0.1:{port}" if port else None,
-        "router": answer.get("router"),
-        "detail": answer.get("detail"),
-        "log": str(folder.log),
-    }
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
-    elif pid is None:
-        click.echo(f"API       does not run. Start it: {python()} -m api up")
-    else:
-        ready = f"ready, behind a {found['router']}" if code == 200 else f"not ready: {answer}"
-        click.echo(f"API       {found['url']}  pid {pid}  {ready}")
-        click.echo(f"log       {folder.log}")
-    raise SystemExit(0 if code == 200 else 1)
-
+for command in (up, down, status):
+    main.add_command(command)
 
 if __name__ == "__main__":
     run(main, "python -m api")

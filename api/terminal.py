@@ -97,6 +97,13 @@ class Narrator:
         """One line of what happens."""
         click.echo(f"{time.monotonic() - self._began:6.2f} s  {line}")
 
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Say how long the block took, once it is done."""
+        began = time.monotonic()
+        yield
+        self.say(f"{what}: {time.monotonic() - began:.2f} s")
+
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int], Callable[[int], None] | None]]:

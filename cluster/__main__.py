@@ -1,4 +1,4 @@
-"""`python -m cluster`: a sharded MongoDB cluster of processes on this machine."""
+"""`python -m cluster`: a sharded MongoDB cluster, of processes on this machine or of hosts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cluster import topology as topologies
+from cluster.hosted.commands import bootstrap, prepare
 from cluster.layout import USERS
 from cluster.terminal import Stopwatch, python, run, state_option
 
 if TYPE_CHECKING:
     from cluster.local.cluster import LocalCluster
+    from cluster.place import Place
 
 
 def _cluster(state: str) -> LocalCluster:
     from cluster.local.cluster import LocalCluster  # noqa: PLC0415 - takes 0.2 s that --help needs not
 
     return LocalCluster(Path(state))
+
+
+def _place(state: str) -> Place:
+    from cluster.place import place  # noqa: PLC0415
+
+    return place(state)
 
 
 @click.group(
@@ -34,7 +42,8 @@ def main() -> None:
     """A sharded MongoDB cluster of processes on this machine.
 
     It lives in one folder, .shardstack by default: data, logs, ports, secrets. Two folders are
-    two clusters, which do not disturb one another.
+    two clusters, which do not disturb one another. In a container or on a host that belongs to a
+    cluster (SHARDSTACK_SECRETS is set there), the commands are about that one.
     """
 
 
@@ -120,10 +129,9 @@ def down(state: str, purge: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def status(state: str, as_json: bool) -> None:
     """Show members, shards, routers and the balancer; exit 1 when something is unwell."""
-    from cluster.local.status import local_status  # noqa: PLC0415
     from cluster.status_view import show  # noqa: PLC0415
 
-    found = local_status(_cluster(state))
+    found = _place(state).status()
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
     else:
@@ -141,15 +149,20 @@ def uri(state: str, user: str) -> None:
 
     Example: mongosh "$(python -m cluster uri --user app)"
     """
-    click.echo(_cluster(state).uri(user))
+    click.echo(_place(state).access().uri(user))
 
 
 @main.command()
 @state_option
-def add_shard(state: str) -> None:
-    """Start one more shard; the balancer then moves chunks to it."""
+@click.argument("name", required=False)
+def add_shard(state: str, name: str | None) -> None:
+    """Add one more shard; the balancer then moves chunks to it.
+
+    On this machine its processes are started first. Containers and hosts must run already; NAME
+    tells which (shard-4), the next one if it is left out.
+    """
     watch = Stopwatch()
-    name = _cluster(state).add_shard(report=watch.change, phase=watch.phase)
+    name = _place(state).add_shard(name, report=watch.change, phase=watch.phase)
     click.echo(f"{name} is part of the cluster.")
 
 
@@ -157,13 +170,14 @@ def add_shard(state: str) -> None:
 @state_option
 @click.argument("name")
 def remove_shard(state: str, name: str) -> None:
-    """Move all data off the shard NAME, then stop it and delete its folder.
+    """Move all data off the shard NAME and take it out of the cluster.
 
-    It may be interrupted and run again. While a database moves that has the shard as its primary,
-    its unsharded collections must not be written to; sharded ones may.
+    On this machine its processes are then stopped and their folders deleted. It may be interrupted
+    and run again. While a database moves that has the shard as its primary, its unsharded
+    collections must not be written to; sharded ones may.
     """
     watch = Stopwatch()
-    _cluster(state).remove_shard(name, report=watch.change)
+    _place(state).remove_shard(name, report=watch.change)
     watch.phase(f"{name} is removed")
 
 
@@ -193,6 +207,9 @@ def logs(state: str, node: str, lines: int, follow: bool, raw: bool) -> None:
     for line in reader.read(cluster.state.node(node) / "log", lines, follow=follow):
         click.echo(line if raw else reader.readable(line))
 
+
+main.add_command(prepare)
+main.add_command(bootstrap)
 
 if __name__ == "__main__":
     run(main, "python -m cluster")

@@ -6,21 +6,40 @@ With SHARDSTACK_SECRETS set, they are containers or hosts that listen under thei
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from cluster.access import Access
+from cluster.hosted.environment import SECRETS
+from cluster.status import ClusterStatus
+
+Report = Callable[[str], None]
 
 
 class Place(Protocol):
-    """What a command can ask of a cluster wherever it is."""
+    """What a command can ask of a cluster wherever it is. Each raises ClusterError."""
 
     def access(self) -> Access:
-        """What it takes to reach the servers; ClusterError where there is no cluster."""
+        """What it takes to reach the servers."""
+
+    def status(self) -> ClusterStatus:
+        """How the servers are."""
+
+    def add_shard(self, name: str | None, *, report: Report, phase: Report) -> str:
+        """One more shard, the next one where no name is given; returns its name."""
+
+    def remove_shard(self, name: str, *, report: Report) -> None:
+        """Moves all data off a shard and takes it out of the cluster."""
 
 
 def place(state: str) -> Place:
-    """The cluster of the environment, or of the state folder."""
+    """The cluster of the environment, or else of the state folder."""
+    if SECRETS in os.environ:
+        from cluster.hosted.cluster import HostedCluster  # noqa: PLC0415 - not on this machine
+
+        return HostedCluster()
     from cluster.local.cluster import LocalCluster  # noqa: PLC0415 - takes 0.2 s
 
     return LocalCluster(Path(state))

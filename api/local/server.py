@@ -20,7 +20,8 @@ from pathlib import Path
 
 import msgspec
 
-from api.local.state import LocalError, State
+from api.files import LocalError
+from api.local.state import State
 from api.terminal import python
 
 HOST = "127.0.0.1"

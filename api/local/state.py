@@ -12,19 +12,13 @@
 
 import fcntl
 import os
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-T = TypeVar("T")
-
-
-class LocalError(Exception):
-    """Something about this machine's copy is wrong. The message is one line; says what to do."""
+from api.files import LocalError, read, write_private
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -34,13 +28,6 @@ class Record(msgspec.Struct, kw_only=True):
     fingerprint: str = ""
     samples: int = 0
     uri_print: str = ""
-
-
-class Admin(msgspec.Struct, kw_only=True):
-    """What admin.json holds. Fit to be sent to /auth/login as it is."""
-
-    email: str
-    password: str
 
 
 class State:
@@ -87,50 +74,10 @@ class State:
         finally:
             os.close(lock)
 
-    def ensure_jwt_secret(self) -> None:
-        """Make the signing secret, once."""
-        if not self.jwt.exists():
-            write_private(self.jwt, secrets.token_urlsafe(48).encode() + b"\n")
-
     def record(self) -> Record:
         """What is remembered; nothing at first. Raises LocalError for a damaged file."""
-        return _read(self.record_file, Record) or Record()
+        return read(self.record_file, Record) or Record()
 
     def remember(self, record: Record) -> None:
         """Keep it."""
         write_private(self.record_file, msgspec.json.encode(record))
-
-    def admin(self) -> Admin | None:
-        """The administrator made first, if one was made here. Raises LocalError."""
-        return _read(self.admin_file, Admin)
-
-    def keep_admin(self, admin: Admin) -> None:
-        """Keep it."""
-        write_private(self.admin_file, msgspec.json.encode(admin))
-
-
-def _read(path: Path, shape: type[T]) -> T | None:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=shape)
-    except FileNotFoundError:
-        return None
-    except (OSError, msgspec.DecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is damaged"
-        raise LocalError(f"cannot read {path}: {reason}. Repair or remove it") from None
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, readable by its owner only."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise LocalError(
-            f"cannot write {path}: {error.strerror}. Make room or give access"
-        ) from None

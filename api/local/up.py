@@ -7,25 +7,22 @@ server is found by the lock it holds.
 
 import hashlib
 import os
-import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import msgspec
 
-from api import accounts, samples, schema, settings
+from api import samples, settings, setup
+from api.files import LocalError
 from api.local.server import HOST, Server, choose_port
-from api.local.state import Admin, LocalError, Record, State
+from api.local.state import Record, State
+from api.setup import Admin
 from api.store import BulkReport, Store
 from api.store.deadline import deadline
-from api.terminal import python
+from api.terminal import Narrator, python
 
 READY_SECONDS = 20.0
 DATABASE_SECONDS = 60.0  # for all that is done to the database; a failover may fall in
-ADMIN_EMAIL = "admin@example.com"
-
-Say = Callable[[str], None]
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -42,11 +39,11 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 class Up:
-    """One run of `up`. `say` prints a line; `progress` makes what counts the sample users."""
+    """One run of `up`. `progress` makes what counts the sample users."""
 
-    def __init__(self, state: State, say: Say) -> None:
+    def __init__(self, state: State, narrator: Narrator) -> None:
         self._state = state
-        self._say = say
+        self._narrator = narrator
         self._server = Server(state)
 
     def run(
@@ -57,7 +54,7 @@ class Up:
     ) -> Outcome:
         """Bring it up. Raises LocalError, SettingsError, SchemaError, StoreError."""
         began = time.monotonic()
-        self._state.ensure_jwt_secret()
+        setup.ensure_jwt_secret(self._state.jwt)
         record = self._state.record()
         environment = self._state.environment(os.environ)
         asked = port or _number(environment.get("SHARDSTACK_PORT"))
@@ -67,11 +64,13 @@ class Up:
         store = Store(conf.store_options())
         try:
             with deadline(DATABASE_SECONDS):
-                admin, made = self._prepare(store)
+                admin, made = setup.prepare(
+                    store, self._state.admin_file, self._narrator.say, self._narrator.timed
+                )
                 report = self._load_samples(store, record, conf, sample_count, progress)
         finally:
             store.close()
-        with self._timed("server ready"):
+        with self._narrator.timed("server ready"):
             ready = self._server.wait_ready(chosen, READY_SECONDS)
         return Outcome(
             url=f"http://{HOST}:{chosen}",
@@ -94,13 +93,15 @@ class Up:
             if conf.fingerprint() == record.fingerprint and self._server.master_lives():
                 return record.port, conf, False
         if running:
-            self._say("the server runs with other settings, or has lost its master: starting anew")
+            self._narrator.say(
+                "the server runs with other settings, or has lost its master: starting anew"
+            )
             self._server.stop(8)
         chosen = choose_port(asked, record.port)
         conf = self._settings(environment, chosen)
         record.port, record.fingerprint = chosen, conf.fingerprint()
         self._state.remember(record)
-        with self._timed("server started"):
+        with self._narrator.timed("server started"):
             self._server.start(environment)
         return chosen, conf, True
 
@@ -111,25 +112,6 @@ class Up:
                 f"there is no cluster in {self._state.folder}. Start one: {python()} -m cluster up"
             )
         return settings.load(environment)
-
-    def _prepare(self, store: Store) -> tuple[Admin, bool]:
-        with self._timed("schema applied"):
-            for line in schema.apply(store):
-                self._say(f"  {line}")
-        with self._timed("administrator"):
-            admin = self._state.admin()
-            if admin is None:
-                admin = self._new_admin(store)
-                self._state.keep_admin(admin)
-            made = accounts.ensure_admin(store, admin.email, admin.password)
-        return admin, made.what == "created"
-
-    def _new_admin(self, store: Store) -> Admin:
-        """For an address that is free: in this database an earlier one's may have been lost."""
-        email = ADMIN_EMAIL
-        if accounts.exists(store, email):
-            email = ADMIN_EMAIL.replace("@", f".{secrets.token_hex(3)}@")
-        return Admin(email=email, password=accounts.generate_password())
 
     def _load_samples(
         self,
@@ -143,17 +125,11 @@ class Up:
         uri_print = hashlib.sha256(conf.database_uri.encode()).hexdigest()
         if record.uri_print == uri_print and record.samples >= count:
             return None
-        with self._timed("sample users loaded"):
+        with self._narrator.timed("sample users loaded"):
             report = samples.load(store, count, progress(count))
         record.uri_print, record.samples = uri_print, count
         self._state.remember(record)
         return report
-
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        began = time.monotonic()
-        yield
-        self._say(f"{what}: {time.monotonic() - began:.2f} s")
 
 
 def _number(text: str | None) -> int | None:

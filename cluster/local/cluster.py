@@ -31,6 +31,7 @@ from cluster.local.record import Record
 from cluster.local.serving import step_down, wait_until_serving
 from cluster.local.state import State
 from cluster.replica_set import look, states
+from cluster.status import ClusterStatus
 from cluster.topology import Topology
 from cluster.waiting import Waiter
 
@@ -103,11 +104,17 @@ class LocalCluster:
                 self.state.purge()
                 report(f"deleted the data and secrets in {self.state.folder}")
 
-    def add_shard(self, *, report: Report = silent, phase: Report = silent) -> str:
-        """Starts one more shard and adds it; returns its name."""
+    def add_shard(
+        self, wanted: str | None = None, *, report: Report = silent, phase: Report = silent
+    ) -> str:
+        """Starts one more shard and adds it; returns its name, which was never used before."""
         self.record()
         with self.state.locked():
             record = self.record()
+            if wanted not in (None, following := f"shard-{record.next_shard}"):
+                raise StateError(
+                    f"the next shard is {following}, not {wanted}. Leave the name out."
+                )
             name = record.add_shard()
             self._sweep(record)
             bring_up(self.state, record, report, phase)
@@ -155,6 +162,12 @@ class LocalCluster:
     def access(self) -> Access:
         """What it takes to reach the servers."""
         return self.state.access(self.record())
+
+    def status(self) -> ClusterStatus:
+        """How the servers are, with each process's id and memory."""
+        from cluster.local.status import local_status  # noqa: PLC0415 - it asks this class
+
+        return local_status(self)
 
     def nodes(self) -> list[LocalNode]:
         """Every node; `pid` is None for one that does not run."""

@@ -1,0 +1,152 @@
+"""A cluster of hosts: which nodes it has, made a cluster by the bootstrap, looked at, changed.
+
+The nodes are those of the topology and, beside them, the shards that the cluster itself knows: one
+that was added to it stays until it is removed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Mapping
+
+from cluster.access import Access
+from cluster.bootstrap import bootstrap
+from cluster.census import read_catalogue
+from cluster.drain import drain
+from cluster.errors import NodeError, StateError, TopologyError
+from cluster.hosted import certificates, memory
+from cluster.hosted.environment import (
+    place_of,
+    read_topology,
+    secrets_folder,
+    uses_tls,
+    variable,
+)
+from cluster.hosted.kept import Kept
+from cluster.layout import Layout, arrange, shard_names
+from cluster.status import ClusterStatus, inspect
+
+Report = Callable[[str], None]
+
+UNKNOWN_HOST_SECONDS = 20
+"""A host that just starts gets its name a moment later; one that never was never does."""
+ROOM = 5
+"""Shards beyond the topology's that the servers' certificate names, so that adding one is easy."""
+
+
+class HostedCluster:
+    """The cluster that the environment describes."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self._environ = os.environ if environ is None else environ
+        self.topology = read_topology(self._environ)
+        self.kept = Kept(secrets_folder(self._environ), tls=uses_tls(self._environ))
+
+    # ---- looking ------------------------------------------------------------------------------
+
+    def access(self, more: str | None = None) -> Access:
+        """What it takes to reach the servers, those of the shard `more` among them."""
+        access = self.kept.access(self._layout(shard_names(self.topology)))
+        with access.connections(timeout=2.5) as connections:
+            known = read_catalogue(connections, access.layout)
+        names = {*shard_names(self.topology), *(known.shards if known else ())}
+        if more is not None:
+            names.add(more)
+        return self.kept.access(self._layout(sorted(names, key=_number)))
+
+    def status(self) -> ClusterStatus:
+        """How the servers are."""
+        return inspect(self.access())
+
+    def _layout(self, shards: list[str]) -> Layout:
+        return arrange(self.topology, shards, place_of)
+
+    # ---- making -------------------------------------------------------------------------------
+
+    def prepare(self, report: Report) -> None:
+        """Checks the settings, then makes the secrets that are missing; changes no others.
+
+        Raises TopologyError with one line for each mistake.
+        """
+        problems = list(memory.complaints(self.topology, self._environ, memory.total_memory()))
+        if problems:
+            raise TopologyError(problems)
+        kept = self.kept
+        if not kept.key_file.exists():
+            kept.make_key()
+            report("key file: made")
+        if kept.passwords()[1]:
+            report("passwords: made")
+        layout = self._layout(shard_names(self.topology))
+        if kept.ca_file and certificates.ensure(
+            kept.key_folder, kept.operator_folder, self._names()
+        ):
+            report("certificates: made")
+        kept.write_derived(layout)
+
+    def _names(self) -> list[str]:
+        room = self.topology.changed(shards=min(32, self.topology.shards + ROOM))
+        return [node.name for node in arrange(room, shard_names(room), place_of).nodes]
+
+    def bootstrap(self, report: Report, phase: Report, more: str | None = None) -> None:
+        """Makes the hosts a cluster, or makes it whole again; `more` names a shard to add."""
+        access = self.access(more)
+        bootstrap(access, report, phase, watch=_NameWatch(access.layout).look)
+
+    # ---- changing -----------------------------------------------------------------------------
+
+    def add_shard(self, name: str | None, *, report: Report, phase: Report) -> str:
+        """Adds the shard whose members run already; without a name, the next one."""
+        there = [shard.name for shard in self.access().layout.shards]
+        if name is None:
+            name = f"shard-{max(map(_number, there)) + 1}"
+        elif not re.fullmatch(r"shard-[1-9]\d{0,3}", name):
+            raise StateError(f"{name!r} is no name of a shard. They are shard-1, shard-2, …")
+        self.bootstrap(report, phase, name)
+        return name
+
+    def remove_shard(self, name: str, *, report: Report) -> None:
+        """Moves all data off a shard and takes it out of the cluster; its members run on."""
+        if name in shard_names(self.topology):
+            raise StateError(
+                f"{name} belongs to the topology, so that the next `up` would add it again: "
+                f"{variable('shards')} is {self.topology.shards}. Set it to a smaller number "
+                "first; the last shards go first."
+            )
+        access = self.access()
+        there = [shard.name for shard in access.layout.shards]
+        if name not in there:
+            raise StateError(f"there is no shard {name!r}. There are: {', '.join(there)}.")
+        drain(access.uri("admin"), name, report)
+
+
+class _NameWatch:
+    """Tells of hosts that nobody knows, rather than waiting for them until the deadline."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._names = [node.host for node in layout.nodes]
+        self._next = time.monotonic() + UNKNOWN_HOST_SECONDS
+        self._known: set[str] = set()
+
+    def look(self) -> None:
+        """NodeError for a host whose name does not resolve."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + UNKNOWN_HOST_SECONDS
+        for name in self._names:
+            if name not in self._known:
+                try:
+                    socket.getaddrinfo(name, None)
+                except socket.gaierror:
+                    raise NodeError(
+                        f"{name} is not the name of a host or container here. Start it, or give "
+                        "a topology that does without it."
+                    ) from None
+                self._known.add(name)
+
+
+def _number(shard: str) -> int:
+    return int(shard.rpartition("-")[2])

@@ -1,0 +1,86 @@
+"""What the environment of a container or host says of the cluster it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster import topology
+from cluster.errors import StateError, TopologyError
+from cluster.layout import Node
+from cluster.topology import Topology
+
+SECRETS = "SHARDSTACK_SECRETS"
+TOPOLOGY = "SHARDSTACK_TOPOLOGY"
+TLS = "SHARDSTACK_CLUSTER_TLS"
+# MongoDB's own defaults for a router, a shard's member and a config server (mongod's manual page).
+ROUTER_PORT, SHARD_PORT, CONFIG_PORT = 27017, 27018, 27019
+
+READERS: dict[str, Callable[[str], Any]] = {
+    "shards": int,
+    "members": int,
+    "config_servers": int,
+    "routers": int,
+    "election_timeout_ms": int,
+    "heartbeat_interval_ms": int,
+    "cache_gb": float,
+    "oplog_mb": int,
+    "database": str,
+}
+
+
+def variable(setting: str) -> str:
+    """The variable of one setting of the topology."""
+    return f"SHARDSTACK_{setting.upper()}"
+
+
+def read_topology(environ: Mapping[str, str]) -> Topology:
+    """The topology: SHARDSTACK_TOPOLOGY's file, else the default, with single values overridden.
+
+    A variable that is empty counts as not set. Raises TopologyError with one line per mistake.
+    """
+    file = environ.get(TOPOLOGY)
+    values: dict[str, Any] = {}
+    problems = []
+    for setting, read in READERS.items():
+        if text := environ.get(variable(setting), ""):
+            try:
+                values[setting] = read(text)
+            except ValueError:
+                problems.append(f"{variable(setting)} is {text!r}, which is no number.")
+    if problems:
+        raise TopologyError(problems)
+    try:
+        return topology.load(Path(file) if file else None, values)
+    except TopologyError as error:
+        # The messages name flags, which nobody gave here.
+        flags = {f"--{name.replace('_', '-')}": variable(name) for name in READERS}
+        raise TopologyError([_renamed(p, flags) for p in error.problems]) from None
+
+
+def _renamed(problem: str, flags: Mapping[str, str]) -> str:
+    flag, _, rest = problem.partition(" ")
+    return f"{flags.get(flag, flag)} {rest}"
+
+
+def secrets_folder(environ: Mapping[str, str]) -> Path:
+    """Where the cluster's secrets are; StateError when the environment does not say."""
+    if folder := environ.get(SECRETS):
+        return Path(folder)
+    raise StateError(f"{SECRETS} is not set. It names the folder of the cluster's secrets.")
+
+
+def uses_tls(environ: Mapping[str, str]) -> bool:
+    """Whether the servers speak TLS; StateError for a word that is neither on nor off."""
+    word = environ.get(TLS) or "off"
+    if word not in ("on", "off"):
+        raise StateError(f"{TLS} is {word!r}. Give on or off.")
+    return word == "on"
+
+
+def place_of(name: str) -> Node:
+    """Where the node of this name listens: at its name, on MongoDB's port for its kind."""
+    kind = name.partition("-")[0]
+    port = {"router": ROUTER_PORT, "config": CONFIG_PORT}.get(kind, SHARD_PORT)
+    return Node(name, name, port)
