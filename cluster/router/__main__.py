@@ -4,14 +4,15 @@ Example:
     python -m cluster.router --configdb cfg/10.0.0.1:27019 --keyFile key --port 27017
 """
 
-import argparse
 import asyncio
 import logging
 import signal
 import sys
-from pathlib import Path
 from types import ModuleType
 
+from cluster import keyfile
+from cluster.router import arguments as flags
+from cluster.router.arguments import Arguments
 from cluster.router.catalogue import Catalogue
 from cluster.router.context import Defaults, Services
 from cluster.router.cursors import Cursors
@@ -21,7 +22,7 @@ from cluster.router.members import parse_set
 from cluster.router.scram import KeyRefusedError
 from cluster.router.server import serve
 from cluster.router.shards import CONFIG, Shards
-from cluster.router.upstream import connect, read_keys
+from cluster.router.upstream import Connector
 
 uvloop: ModuleType | None
 try:
@@ -32,22 +33,8 @@ except ImportError:  # it only makes the router faster
 log = logging.getLogger("cluster.router")
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m cluster.router",
-        description="Stand-in for mongos on a machine that has none. Takes mongos' flags.",
-        epilog="example: python -m cluster.router --configdb cfg/127.0.0.1:27019 --keyFile key",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--configdb", required=True, metavar="SET/HOST:PORT,…")
-    parser.add_argument("--keyFile", required=True, type=Path, metavar="FILE")
-    parser.add_argument("--port", type=int, default=27017)
-    parser.add_argument("--bind_ip", default="127.0.0.1", metavar="ADDRESS,…")
-    return parser.parse_args()
-
-
-async def _first_contact(shards: Shards, keys: list[str]) -> None:
-    """Wait, like mongos, until the config servers have a primary that accepts the key file.
+async def _first_contact(shards: Shards, catalogue: Catalogue, connector: Connector) -> None:
+    """Wait, like mongos, until the config servers accept the key file and list the shards.
 
     Raises:
         KeyRefusedError: it does not.
@@ -55,30 +42,32 @@ async def _first_contact(shards: Shards, keys: list[str]) -> None:
     while True:
         try:
             host = await shards.set_of(CONFIG).wait_for_primary(5)
-            (await connect(host, keys)).abort("it works")
+            (await connector.open(host, log_in=True)).abort("it works")
+            await catalogue.load_shards()
         except CommandError as error:
             log.info("waiting for the config servers: %s", error)
+            await asyncio.sleep(0.1)
         else:
             return
 
 
-async def _run(arguments: argparse.Namespace, keys: list[str]) -> None:
-    stop = asyncio.Event()
+async def _run(arguments: Arguments, keys: list[str]) -> None:
+    connector = Connector(keys, arguments.tls)
+    shards = Shards(arguments.config, connector)
+    catalogue = Catalogue(shards)
+    services = Services(shards, catalogue, Cursors(), Identities(shards), Defaults(shards))
+    services.drain_seconds = arguments.drain_seconds
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    shards = Shards(arguments.configdb, keys)
+        loop.add_signal_handler(number, services.stop.set)
     shards.start()
-    contact = asyncio.create_task(_first_contact(shards, keys))
-    stopping = asyncio.create_task(stop.wait())
+    contact = asyncio.create_task(_first_contact(shards, catalogue, connector))
+    stopping = asyncio.create_task(services.stop.wait())
     await asyncio.wait({contact, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    if not stop.is_set():
+    if not services.stop.is_set():
         await contact
-        catalogue = Catalogue(shards)
-        await catalogue.load_shards()
-        services = Services(shards, catalogue, Cursors(), Identities(shards), Defaults(shards))
         keeping = asyncio.create_task(catalogue.keep_shards())
-        await serve(services, arguments.bind_ip.split(","), arguments.port, stop)
+        await serve(services, arguments.addresses, arguments.port, arguments.tls.server)
         keeping.cancel()
     stopping.cancel()
     contact.cancel()
@@ -86,12 +75,12 @@ async def _run(arguments: argparse.Namespace, keys: list[str]) -> None:
 
 
 def main() -> int:
-    """Run until SIGTERM; exit 0 then, 1 when it cannot start, 2 for wrong usage."""
-    arguments = _arguments()
+    """Run until SIGTERM or ``shutdown``; exit 0 then, 1 when it cannot start, 2 for wrong usage."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        parse_set(arguments.configdb)
-        keys = read_keys(arguments.keyFile)
+        arguments = flags.parse()
+        parse_set(arguments.config)
+        keys = keyfile.read(arguments.key_file)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(arguments, keys))
     except (ValueError, OSError, KeyRefusedError) as error:

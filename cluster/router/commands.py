@@ -107,6 +107,7 @@ ADMIN: dict[str, tuple[Needs, Handler]] = {
     "serverStatus": (on_cluster("serverStatus"), session.server_status),
     "hostInfo": (on_cluster("hostInfo"), session.host_info),
     "getLog": (on_cluster("getLog"), session.get_log),
+    "shutdown": (on_cluster("shutdown"), session.shutdown),
     "getCmdLineOpts": (on_cluster("getCmdLineOpts"), session.command_line),
 }
 """Commands on the cluster; they are sent to the database ``admin``."""

@@ -67,6 +67,10 @@ class Services:
     cursors: Cursors
     identities: Identities
     defaults: Defaults
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set to make the router end."""
+    drain_seconds: float = 0.0
+    """How long commands that run then may take to finish."""
     started: float = field(default_factory=time.time)
     connections: int = 0
 

@@ -69,6 +69,10 @@ class CommandError(Exception):
         return answer
 
 
+class HangUpError(Exception):
+    """The client gets no answer: its connection is closed, as if the router had gone."""
+
+
 class HostError(CommandError):
     """The connection to a member broke: what was sent may or may not have been carried out."""
 

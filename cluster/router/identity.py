@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.router.errors import CommandError, HostError
+from cluster.router.errors import CommandError, HangUpError, HostError
+from cluster.router.pools import Pools
 from cluster.router.shards import CONFIG, Shards
-from cluster.router.upstream import Connection, connect
+from cluster.router.upstream import Connection
 
 PRIVILEGE_SECONDS = 30.0  # mongos: userCacheInvalidationIntervalSecs
-RELAY_SECONDS = 10.0
+RELAY_SECONDS = 15.0
 Action = tuple[str | None, str | None, str]
 """(database, collection, action); database None means the cluster, collection None the database."""
 
@@ -71,6 +72,7 @@ class Login:
     digest: bytes = b""
     """SHA-256 of ``user@db``: mongod keeps the sessions of users apart by it."""
     _relay: Connection | None = None
+    _pools: Pools | None = None
 
     @property
     def name(self) -> str:
@@ -84,12 +86,15 @@ class Login:
         self.digest = b""
 
     def close(self) -> None:
-        if self._relay is not None:
-            self._relay.abort("the client is done with it")
+        if self._relay is not None and self._pools is not None:
+            self._pools.take_back(self._relay)
             self._relay = None
 
     async def start(self, shards: Shards, db: str, command: Mapping[str, Any]) -> dict[str, Any]:
-        """First step of SCRAM (``saslStart``), passed on to the config primary."""
+        """First step of SCRAM (``saslStart``), passed on to the config primary.
+
+        If that fails meanwhile, the step is repeated on its successor.
+        """
         mechanism, payload = command.get("mechanism"), command.get("payload")
         if mechanism not in ("SCRAM-SHA-256", "SCRAM-SHA-1") or not isinstance(payload, bytes):
             raise CommandError(
@@ -98,35 +103,46 @@ class Login:
         if db == "local" or b"n=__system," in payload:
             raise CommandError(18, "Authentication failed.")
         self.forget()
-        try:
-            host = await shards.set_of(CONFIG).wait_for_primary(RELAY_SECONDS)
-            self._relay = await connect(host, None)
-        except HostError as error:
-            raise CommandError(6, f"cannot reach the config primary to log in: {error}") from None
-        self.db = db
+        self.db, self._pools = db, shards.pools
         fields = {"mechanism": mechanism, "payload": payload}
         options = {"options": command["options"]} if "options" in command else {}
-        return await self._pass_on({"saslStart": 1, **fields, **options, "$db": db})
+        step = {"saslStart": 1, **fields, **options, "$db": db}
+        config, deadline = shards.set_of(CONFIG), time.monotonic() + RELAY_SECONDS
+        while True:
+            host = await config.wait_for_primary(deadline - time.monotonic())
+            try:
+                self._relay = await shards.pools.lend(host)
+                return await self._pass_on(step)
+            except HostError as error:
+                self.close()
+                config.doubt(host)
+                if time.monotonic() >= deadline:
+                    raise CommandError(6, f"cannot log in at the config primary: {error}") from None
 
     async def proceed(self, command: Mapping[str, Any]) -> dict[str, Any]:
-        """Later steps (``saslContinue``)."""
+        """Later steps (``saslContinue``).
+
+        Raises:
+            HangUpError: the config primary that took the first step is gone. No other can go on
+                from there; a client that loses its connection begins anew by itself.
+        """
         if self._relay is None:
             raise CommandError(17, "No SASL session state found")
         fields = {key: command[key] for key in ("conversationId", "payload") if key in command}
-        return await self._pass_on({"saslContinue": 1, **fields, "$db": self.db})
+        try:
+            return await self._pass_on({"saslContinue": 1, **fields, "$db": self.db})
+        except HostError as error:
+            self.forget()
+            raise HangUpError(f"the config primary failed during log-in: {error}") from None
 
     async def _pass_on(self, command: dict[str, Any]) -> dict[str, Any]:
         relay = self._relay
         if relay is None:
             raise CommandError(17, "No SASL session state found")
-        try:
-            reply = await relay.call(command)
-            if reply.get("ok") and reply.get("done"):
-                status = await relay.call({"connectionStatus": 1, "$db": "admin"})
-                self._take_over(status)
-        except HostError as error:
-            self.forget()
-            raise CommandError(6, f"the config primary failed during log-in: {error}") from None
+        reply = await relay.call(command)
+        if reply.get("ok") and reply.get("done"):
+            status = await relay.call({"connectionStatus": 1, "$db": "admin"})
+            self._take_over(status)
         if not reply.get("ok"):
             self.forget()
             raise CommandError.of_reply(reply)

@@ -14,12 +14,14 @@ from typing import Any
 from bson.objectid import ObjectId
 
 from cluster.router.errors import CommandError, HostError
-from cluster.router.upstream import Connection, connect
+from cluster.router.upstream import Connection, Connector
 
 log = logging.getLogger(__name__)
 
-AWAIT_SECONDS = 5.0
-GRACE_SECONDS = 5.0
+AWAIT_SECONDS = 3.0
+GRACE_SECONDS = 3.0
+"""A member that stands still, or is cut off, is noticed after 3 to 6 s, unless others notice it
+first: they have the election timeout for that."""
 RECONNECT_SECONDS = 0.1
 Abort = Callable[[str, str], None]
 
@@ -44,11 +46,14 @@ def parse_set(text: str) -> tuple[str, list[str]]:
 class ReplicaSet:
     """A set as its own members describe it: hosts, states, the primary of the newest election."""
 
-    def __init__(self, name: str, seeds: list[str], abort: Abort) -> None:
+    def __init__(self, name: str, seeds: list[str], connector: Connector, abort: Abort) -> None:
         """``abort(host, why)`` is called when calls in flight to a host cannot succeed any more."""
         self.name = name
         self.primary: str | None = None
+        self._connector = connector
         self._abort = abort
+        self._served = ""
+        """The host that was primary last: calls may wait for it even when it is in doubt."""
         self._election: ObjectId | None = None
         self._states: dict[str, str] = {}
         self._monitors: dict[str, asyncio.Task[None]] = {}
@@ -90,11 +95,13 @@ class ReplicaSet:
     async def _ask(self, host: str) -> None:
         try:
             async with asyncio.timeout(GRACE_SECONDS):
-                connection = await connect(host, None)
-                self._heard(host, await connection.call({"hello": 1, "$db": "admin"}))
-                connection.abort("asked")
-        except (HostError, TimeoutError):
-            self._lost(host)
+                connection = await self._connector.open(host)
+                try:
+                    self._heard(host, await connection.call({"hello": 1, "$db": "admin"}))
+                finally:
+                    connection.abort("asked")
+        except (HostError, TimeoutError) as error:
+            self._lost(host, error)
 
     def close(self) -> None:
         """Stop watching."""
@@ -117,17 +124,17 @@ class ReplicaSet:
                 command = hello
                 try:
                     async with asyncio.timeout(AWAIT_SECONDS + GRACE_SECONDS):
-                        connection = connection or await connect(host, None)
+                        connection = connection or await self._connector.open(host)
                         reply = await connection.call(command)
                     version = reply.get("topologyVersion")
                     wait = {"topologyVersion": version, "maxAwaitTimeMS": int(AWAIT_SECONDS * 1000)}
                     hello = {"hello": 1, "$db": "admin", **(wait if version else {})}
                     self._heard(host, reply)
-                except (HostError, TimeoutError):
+                except (HostError, TimeoutError) as error:
                     if connection is not None:
                         connection.abort("no answer")
                     connection, hello = None, {"hello": 1, "$db": "admin"}
-                    self._lost(host)
+                    self._lost(host, error)
                 if connection is None or "topologyVersion" not in hello:
                     await asyncio.sleep(RECONNECT_SECONDS)
         finally:
@@ -155,20 +162,23 @@ class ReplicaSet:
         if self._election is not None and election is not None and election < self._election:
             return  # a primary that has not yet heard of its successor
         self._election = election
-        previous, self.primary = self.primary, host
-        if previous != host:
+        self.primary = host
+        if self._served != host:
+            previous, self._served = self._served, host
             log.info("%s: %s is primary", self.name, host)
-        if previous not in (None, host):
-            self._abort(str(previous), f"{host} is the primary now")
+            if previous:
+                self._abort(previous, f"{host} is the primary now")
         current = reply.get("hosts", [])
         for gone in [known for known in self._monitors if known not in current]:
             self._monitors.pop(gone).cancel()
             self._states.pop(gone, None)
 
-    def _lost(self, host: str) -> None:
-        if self._states.get(host) != "unreachable":
-            log.info("%s: %s is unreachable", self.name, host)
-        self._states[host] = "unreachable"
+    def _lost(self, host: str, error: Exception) -> None:
+        why = str(error).removeprefix(f"{host}: ") or "no answer in time"
+        state = f"unreachable ({why})"
+        if self._states.get(host) != state:
+            log.info("%s: %s is %s", self.name, host, state)
+        self._states[host] = state
         if self.primary == host:
             self.primary = None
         self._abort(host, "it does not answer")

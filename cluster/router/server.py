@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import ssl
 from collections import deque
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ from bson.raw_bson import RawBSONDocument
 from cluster.router import wire
 from cluster.router.commands import execute
 from cluster.router.context import Context, Services, encode
-from cluster.router.errors import RETRYABLE, CommandError
+from cluster.router.errors import RETRYABLE, CommandError, HangUpError
 from cluster.router.identity import Login
 
 log = logging.getLogger(__name__)
@@ -31,13 +32,9 @@ class ClientConnection(asyncio.Protocol):
         self._waiting: deque[bytes] = deque()
         self._task: asyncio.Task[None] | None = None
         self._transport: asyncio.Transport | None = None
+        self._ending = False
         self._peer = ""
         self._id = next(_ids)
-
-    @property
-    def busy(self) -> bool:
-        """Whether a command is being carried out."""
-        return self._task is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -62,8 +59,15 @@ class ClientConnection(asyncio.Protocol):
             self._drop(error)
             return
         self._flow()
-        if self._task is None and self._waiting:
+        if self._task is None and self._waiting and not self._ending:
             self._task = asyncio.create_task(self._serve())
+
+    def end(self) -> None:
+        """Close once the command that is being carried out has been answered."""
+        self._ending = True
+        self._waiting.clear()
+        if self._task is None:
+            self.close()
 
     def close(self) -> None:
         """Close; whatever is unsent is sent first."""
@@ -85,14 +89,19 @@ class ClientConnection(asyncio.Protocol):
 
     async def _serve(self) -> None:
         try:
-            while self._waiting:
+            while self._waiting and not self._ending:
                 message = self._waiting.popleft()
                 try:
                     request = wire.parse_request(message)
                 except wire.MalformedMessageError as error:
                     self._drop(error)
                     return
-                document = await self._answer(request.command)
+                try:
+                    document = await self._answer(request.command)
+                except HangUpError as error:
+                    log.info("%s is hung up on: %s", self._peer, error)
+                    self.close()
+                    return
                 if request.wants_reply and self._transport is not None:
                     answer = wire.encode_reply(
                         next(_ids), request.id, document, legacy=request.legacy
@@ -101,10 +110,14 @@ class ClientConnection(asyncio.Protocol):
                 self._flow()
         finally:
             self._task = None
+            if self._ending:
+                self.close()
 
     async def _answer(self, sent: dict[str, Any]) -> bytes:
         try:
             return encode(await execute(self._context(sent)))
+        except HangUpError:
+            raise
         except CommandError as error:
             return bson.encode(_labelled(error, sent))
         except (bson.errors.BSONError, RecursionError, UnicodeError) as error:
@@ -139,13 +152,12 @@ def _labelled(error: CommandError, sent: dict[str, Any]) -> dict[str, Any]:
 
 
 async def serve(
-    services: Services,
-    address: list[str],
-    port: int,
-    stop: asyncio.Event,
-    drain_seconds: float = 0.5,
+    services: Services, address: list[str], port: int, tls: ssl.SSLContext | None = None
 ) -> None:
-    """Listen until told to stop; let what runs finish for a moment, then close.
+    """Listen until told to stop; let the commands that run finish, for a while, then close.
+
+    Each connection is then closed as soon as it is idle. What was begun is answered; what a client
+    sends too late is not begun, so that it may be sent again, to another router.
 
     Raises:
         OSError: an address cannot be listened on.
@@ -153,13 +165,16 @@ async def serve(
     clients: set[ClientConnection] = set()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: ClientConnection(services, clients), address, port, backlog=512
+        lambda: ClientConnection(services, clients), address, port, backlog=512, ssl=tls
     )
-    log.info("listening on %s port %d", ", ".join(address), port)
-    await stop.wait()
+    log.info("listening on %s port %d%s", ", ".join(address), port, " by TLS" if tls else "")
+    await services.stop.wait()
+    log.info("told to stop")
     server.close()
-    deadline = loop.time() + drain_seconds
-    while any(c.busy for c in clients) and loop.time() < deadline:  # noqa: ASYNC110 - 0.5 s at most
+    for client in list(clients):
+        client.end()
+    deadline = loop.time() + services.drain_seconds
+    while clients and loop.time() < deadline:  # noqa: ASYNC110 - soon over
         await asyncio.sleep(0.01)
     for client in list(clients):
         client.close()

@@ -12,7 +12,7 @@ from bson.datetime_ms import DatetimeMS
 
 from cluster.router import wire
 from cluster.router.context import Answer, Context, Document, result
-from cluster.router.errors import CommandError
+from cluster.router.errors import CommandError, HangUpError
 from cluster.router.shards import CONFIG
 
 WIRE_VERSION = 17  # MongoDB 6.0
@@ -148,6 +148,18 @@ async def get_parameter(context: Context) -> Answer:
 
 async def users_info(context: Context) -> Answer:
     return result(await context.run(CONFIG, context.command))
+
+
+async def shutdown(context: Context) -> Document:
+    """Make the router end; like a mongos, it closes the connection instead of answering.
+
+    ``timeoutSecs`` bounds how long other commands may take to finish.
+    """
+    services, seconds = context.services, context.sent.get("timeoutSecs")
+    if isinstance(seconds, int | float) and seconds >= 0:
+        services.drain_seconds = float(seconds)
+    services.stop.set()
+    raise HangUpError("told to shut down")
 
 
 async def ping(_: Context) -> Document:

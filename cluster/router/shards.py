@@ -17,7 +17,8 @@ from bson.timestamp import Timestamp
 from cluster.router import wire
 from cluster.router.errors import NOT_PRIMARY, RETRYABLE, CommandError, HostError
 from cluster.router.members import ReplicaSet, parse_set
-from cluster.router.upstream import Pools
+from cluster.router.pools import Pools
+from cluster.router.upstream import Connector
 
 CONFIG = "config"
 FAILOVER_SECONDS = 30.0
@@ -53,9 +54,9 @@ class Reply:
 class Shards:
     """Every replica set of the cluster, by shard id; `CONFIG` names the config servers."""
 
-    def __init__(self, config: str, keys: list[str]) -> None:
-        """``config`` is ``set/host:port,…``; ``keys`` are those of the key file."""
-        self.pools = Pools(keys)
+    def __init__(self, config: str, connector: Connector) -> None:
+        """``config`` is ``set/host:port,…``."""
+        self.pools = Pools(connector)
         self._config_string = config
         self._sets: dict[str, ReplicaSet] = {}
         self._cluster_time: RawBSONDocument | None = None
@@ -63,7 +64,7 @@ class Shards:
 
     def start(self) -> None:
         """Begin to watch the config servers (needs a running event loop)."""
-        self._sets[CONFIG] = ReplicaSet(*parse_set(self._config_string), self.pools.abort)
+        self._sets[CONFIG] = self._watched(self._config_string)
 
     def close(self) -> None:
         for replica_set in self._sets.values():
@@ -83,7 +84,10 @@ class Shards:
                 self._sets.pop(gone).close()
         for shard, host in current.items():
             if shard not in self._sets and shard != CONFIG:
-                self._sets[shard] = ReplicaSet(*parse_set(host), self.pools.abort)
+                self._sets[shard] = self._watched(host)
+
+    def _watched(self, seeds: str) -> ReplicaSet:
+        return ReplicaSet(*parse_set(seeds), self.pools.connector, self.pools.abort)
 
     def set_of(self, shard: str) -> ReplicaSet:
         """The replica set of a shard.

@@ -1,41 +1,25 @@
-"""Connections from the router to members: logged in with the key file, pooled by host.
+"""Connections from the router to members: found, encrypted, logged in with the key file.
 
-A connection carries one command at a time, as mongod executes them one at a time. Closing a host's
-connections is how a call to a dead or deposed primary ends at once instead of hanging.
+A connection carries one command at a time, as mongod executes them one at a time.
 """
 
 import asyncio
+import contextlib
 import itertools
-from collections import deque
-from pathlib import Path
+import socket
+from collections.abc import Sequence
 from typing import Any, cast
 
 from cluster.router import scram, wire
 from cluster.router.errors import HostError
+from cluster.router.names import Names
+from cluster.router.tls import PLAIN, Tls
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 1.5  # to an address that swallows packets; the system sends a second try after 1
+WELCOME_SECONDS = 5.0  # handshake and log-in: a member that starts or is busy takes its time
+SILENCE_SECONDS = 5  # after which the system begins to ask whether the other side is still there
 _ids = itertools.count(1)
 Document = dict[str, Any]
-
-
-def read_keys(path: Path) -> list[str]:
-    """Read a key file: one key, or several as a YAML list while keys are being changed.
-
-    White space inside a key does not count.
-    Source: https://www.mongodb.com/docs/manual/core/security-internal-authentication/
-
-    Raises:
-        ValueError: there is no usable key in it.
-        OSError: it cannot be read.
-    """
-    lines = path.read_text().splitlines()
-    items = [line.lstrip().removeprefix("- ") for line in lines if line.lstrip().startswith("- ")]
-    keys = ["".join(item.strip("\"' ").split()) for item in items] or [
-        "".join("".join(lines).split())
-    ]
-    if not all(6 <= len(key) <= 1024 for key in keys):
-        raise ValueError(f"key file {path}: a key must have 6 to 1024 characters")
-    return keys
 
 
 class Connection(asyncio.Protocol):
@@ -101,88 +85,101 @@ class Connection(asyncio.Protocol):
         return wire.parse_reply(await self.call_raw(command))
 
 
-async def connect(host: str, keys: list[str] | None) -> Connection:
-    """Open a connection to ``name:port``, logged in when keys are given.
+class Connector:
+    """Opens connections to members."""
 
-    Raises:
-        HostError: nobody answers there in time.
-        scram.KeyRefusedError: it answers, and refuses every key.
-    """
-    name, _, port = host.rpartition(":")
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            _, connection = await loop.create_connection(
-                lambda: Connection(host), name.strip("[]"), int(port)
-            )
-            if keys:
-                await _log_in(connection, keys)
-    except HostError as error:
-        raise HostError(error.message, sent=False) from None
-    except (OSError, TimeoutError) as error:
-        reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror
-        raise HostError(f"{host}: {reason or error}", sent=False) from None
-    return connection
+    def __init__(self, keys: Sequence[str], tls: Tls = PLAIN) -> None:
+        """``keys`` are those of the key file, the one to log in with first."""
+        self._keys = list(keys)
+        self._tls = tls
+        self._names = Names()
 
-
-async def _log_in(connection: Connection, keys: list[str]) -> None:
-    refused: scram.KeyRefusedError | None = None
-    for key in keys:
-        try:
-            await scram.log_in(connection.call, key)
-        except scram.KeyRefusedError as error:
-            refused = error
-        else:
-            return
-    connection.abort("log-in refused")
-    raise scram.KeyRefusedError(f"{connection.host} refuses this key file: {refused}")
-
-
-class Pools:
-    """Idle and busy connections to every host, by host."""
-
-    def __init__(self, keys: list[str]) -> None:
-        self._keys = keys
-        self._idle: dict[str, deque[Connection]] = {}
-        self._busy: dict[str, set[Connection]] = {}
-
-    async def call_raw(self, host: str, command: Document) -> bytes:
-        """Send a command to a host over a pooled connection; return the whole reply message.
+    async def open(self, host: str, *, log_in: bool = False) -> Connection:
+        """Open a connection to ``name:port``, logged in as the cluster itself if asked to.
 
         Raises:
-            HostError: as `Connection.call_raw`.
+            HostError: nobody answers there in time, or not as a member of this cluster must.
+            scram.KeyRefusedError: it answers, and refuses every key.
         """
-        connection = await self._take(host)
-        busy = self._busy.setdefault(host, set())
-        busy.add(connection)
+        name, _, port = host.rpartition(":")
+        name = name.strip("[]")
+        connection = Connection(host)
+        opened = False
         try:
-            return await connection.call_raw(command)
+            sock = await self._reach(name, int(port))
+            async with asyncio.timeout(WELCOME_SECONDS):
+                await asyncio.get_running_loop().create_connection(
+                    lambda: connection,
+                    sock=sock,
+                    ssl=self._tls.client,
+                    server_hostname=name if self._tls.client else None,
+                )
+                if log_in:
+                    await self._log_in(connection)
+            opened = True
+        except (HostError, OSError, TimeoutError) as error:
+            raise _host_error(host, error) from None
         finally:
-            busy.discard(connection)
-            if not connection.closed:
-                self._idle.setdefault(host, deque()).append(connection)
+            if not opened:
+                connection.abort("it could not be opened")
+        return connection
 
-    async def call(self, host: str, command: Document) -> Document:
-        """As `call_raw`, with the reply decoded one level deep."""
-        return wire.parse_reply(await self.call_raw(host, command))
+    async def _reach(self, name: str, port: int) -> socket.socket:
+        async with asyncio.timeout(WELCOME_SECONDS):
+            addresses = await self._names.addresses(name)
+        failure: Exception = OSError(f"{name} has no address")
+        for family, address in addresses:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                _watch(sock)
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await asyncio.get_running_loop().sock_connect(sock, (address, port))
+            except (OSError, TimeoutError) as error:
+                sock.close()
+                failure = error
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        raise failure
 
-    async def _take(self, host: str) -> Connection:
-        idle = self._idle.get(host)
-        while idle:
-            connection = idle.pop()  # the most recently used: it is the least likely to be dead
-            if not connection.closed:
-                return connection
-        try:
-            return await connect(host, self._keys)
-        except scram.KeyRefusedError as error:
-            raise HostError(str(error), sent=False) from None
+    async def _log_in(self, connection: Connection) -> None:
+        refused: scram.KeyRefusedError | None = None
+        for key in list(self._keys):
+            try:
+                await scram.log_in(connection.call, key)
+            except scram.KeyRefusedError as error:
+                refused = error
+            else:
+                if key != self._keys[0]:  # while keys are changed: others will accept it, too
+                    self._keys.sort(key=lambda known: known != key)
+                return
+        raise scram.KeyRefusedError(f"{connection.host} refuses this key file: {refused}")
 
-    def abort(self, host: str, why: str) -> None:
-        """Close every connection to a host; calls in flight fail with `HostError`."""
-        for connection in (*self._idle.pop(host, ()), *self._busy.get(host, ())):
-            connection.abort(why)
 
-    def close(self) -> None:
-        """Close everything."""
-        for host in {*self._idle, *self._busy}:
-            self.abort(host, "the router stops")
+def _host_error(host: str, error: HostError | OSError) -> HostError:
+    if isinstance(error, HostError):
+        return HostError(error.message, sent=False)
+    if isinstance(error, TimeoutError):  # which is an OSError
+        return HostError(f"{host}: no answer in time", sent=False)
+    return HostError(f"{host}: {error.strerror or error}", sent=False)
+
+
+def _watch(sock: socket.socket) -> None:
+    """Have the system end a connection whose other side is gone without a word."""
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE.items():
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+_WANTED = {
+    "TCP_KEEPIDLE": SILENCE_SECONDS,
+    "TCP_KEEPINTVL": 1,
+    "TCP_KEEPCNT": 3,
+    "TCP_USER_TIMEOUT": (SILENCE_SECONDS + 3) * 1000,  # ms, for what was sent and not confirmed
+}
+_KEEP_ALIVE = {name: value for name, value in _WANTED.items() if hasattr(socket, name)}

@@ -61,7 +61,7 @@ class Raw:
         self._connection = self._runner.run(self._log_in(cluster.uri("admin"), port))
 
     async def _log_in(self, uri: str, port: int) -> upstream.Connection:
-        connection = await upstream.connect(f"127.0.0.1:{port}", None)
+        connection = await upstream.Connector([]).open(f"127.0.0.1:{port}")
         user, _, rest = uri.removeprefix("mongodb://").partition(":")
         await scram.log_in(connection.call, rest.rpartition("@")[0], user, "admin")
         return connection

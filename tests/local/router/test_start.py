@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from pymongo.errors import AutoReconnect, OperationFailure
 
+from cluster.connect import listens
+from cluster.layout import Node
 from cluster.local.cluster import LocalCluster
+from cluster.waiting import Waiter
+from tests.local.router.conftest import connect
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -39,7 +45,7 @@ def last(text: str) -> str:
 
 def test_a_wrong_key_file(config: str, tmp_path: Path) -> None:
     wrong = tmp_path / "key"
-    wrong.write_text("another-key-of-this-length")
+    wrong.write_text("anotherKeyOfThisLength")
     code, said = run("--configdb", config, "--keyFile", str(wrong), "--port", "1")
     assert code == 1
     assert "refuses this key file" in last(said)
@@ -70,6 +76,56 @@ def test_a_configdb_of_the_wrong_form(configdb: str, key: str) -> None:
 
 
 def test_an_unknown_option(config: str, key: str) -> None:
-    code, said = run("--configdb", config, "--keyFile", key, "--tlsMode", "x")
+    code, said = run("--configdb", config, "--keyFile", key, "--sslMode", "x")
     assert code == 2
-    assert "--tlsMode" in last(said)
+    assert "--sslMode" in last(said)
+
+
+WRONG = {
+    "an unknown parameter": (["--setParameter", "ttlMonitorEnabled=false"], "is not known here"),
+    "a parameter without a value": (
+        ["--setParameter", "mongosShutdownTimeoutMillisForSignaledShutdown"],
+        "whole number",
+    ),
+    "TLS without a certificate": (["--tlsMode", "requireTLS"], "needs --tlsCertificateKeyFile"),
+    "a certificate without TLS": (["--tlsCAFile", "x"], "need --tlsMode requireTLS"),
+    "a certificate that is none": (
+        ["--tlsMode=requireTLS", "--tlsCertificateKeyFile", __file__, "--tlsCAFile", __file__],
+        "does not hold a certificate",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_option(wrong: str, config: str, key: str) -> None:
+    flags, words = WRONG[wrong]
+    code, said = run("--configdb", config, "--keyFile", key, *flags)
+    assert code == 1
+    assert len(said.splitlines()) == 1
+    assert words in said
+
+
+def test_the_flags_of_a_container(config: str, key: str, cluster: LocalCluster) -> None:
+    """What Compose passes to a mongos; `shutdown` ends it with status 0, without an answer."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    flags = ["--configdb", config, "--keyFile", key, "--port", str(port), "--bind_ip_all"]
+    flags += ["--setParameter", "mongosShutdownTimeoutMillisForSignaledShutdown=300"]
+    process = subprocess.Popen([sys.executable, "-m", "cluster.router", *flags])
+    try:
+        for address in ("127.0.0.1", "127.0.0.2"):
+            node = Node("router", address, port)
+            Waiter(30).until(lambda node=node: listens(node) or None, lambda: "it does not listen")
+        with (
+            connect(
+                cluster, port, username="app", password=cluster.access().passwords["app"]
+            ) as app,
+            pytest.raises(OperationFailure, match="shutdown"),
+        ):
+            app.admin.command("shutdown")
+        with connect(cluster, port) as admin, pytest.raises(AutoReconnect):
+            admin.admin.command("shutdown", force=True, timeoutSecs=1)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait(10)

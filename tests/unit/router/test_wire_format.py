@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 
 import bson
 import pytest
@@ -11,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.router.members import parse_set
-from cluster.router.upstream import read_keys
 from cluster.router.wire import (
     MalformedMessageError,
     encode_reply,
@@ -61,29 +59,6 @@ def test_impossible_lengths(length: int) -> None:
 
 def test_a_short_header_waits() -> None:
     assert message_length(b"\x20\0\0") is None
-
-
-@pytest.mark.parametrize(
-    ("text", "keys"),
-    [
-        ("abcdefgh\n", ["abcdefgh"]),
-        ("abc def\nghi\n", ["abcdefghi"]),
-        ("- firstkey\n- secondkey\n", ["firstkey", "secondkey"]),
-        ('- "firstkey"\n', ["firstkey"]),
-    ],
-)
-def test_key_files(tmp_path: Path, text: str, keys: list[str]) -> None:
-    path = tmp_path / "key"
-    path.write_text(text)
-    assert read_keys(path) == keys
-
-
-@pytest.mark.parametrize("text", ["", "abc", "x" * 1025])
-def test_key_files_that_are_none(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "key"
-    path.write_text(text)
-    with pytest.raises(ValueError, match="6 to 1024"):
-        read_keys(path)
 
 
 def test_set_names() -> None:
