@@ -1,7 +1,6 @@
 """Puts the parts of the API together."""
 
 import secrets
-from functools import partial
 
 from flask import Flask, Response
 
@@ -53,7 +52,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     gate.install(app, store, settings)
 
     app.register_blueprint(
-        health.blueprint(partial(serving_router, store), deadline, draining, UnavailableError)
+        health.blueprint(ServingRouter(store), deadline, draining, UnavailableError)
     )
     app.register_blueprint(metrics.blueprint(meter))
     app.register_blueprint(routes.blueprint(store, settings, trail), url_prefix=f"{PREFIX}/auth")
@@ -101,9 +100,27 @@ def explain_store_errors(app: Flask) -> None:
         return problems.render(problems.unavailable(error.retry_after))
 
 
-def serving_router(store: Store) -> str:
-    """Asks the database which router serves. Raises UnavailableError."""
-    client = store.database.client
-    build = attempt(lambda: client.admin.command("buildInfo"), idempotent=True)
-    hello = attempt(lambda: client.admin.command("hello"), idempotent=True)
-    return health.router_name(build, hello)
+class ServingRouter:
+    """Asks the database which router serves. Raises UnavailableError.
+
+    A call may meet a router that stands still, and then says nothing of the others. So it is enough
+    that the monitors count one as reachable: else every replica would be taken out of service at
+    once for a router that none of them needs.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._last: str | None = None
+
+    def __call__(self) -> str:
+        """Its name and version, as of the last call that was answered."""
+        client = self._store.database.client
+        try:
+            build = attempt(lambda: client.admin.command("buildInfo"), idempotent=True)
+            hello = attempt(lambda: client.admin.command("hello"), idempotent=True)
+        except UnavailableError:
+            if self._last is None or not self._store.reachable():
+                raise
+            return self._last
+        self._last = health.router_name(build, hello)
+        return self._last

@@ -77,6 +77,10 @@ class Store:
             self._collections[name, read_concern] = found
         return found
 
+    def reachable(self) -> bool:
+        """Whether a router answered lately, by what the monitors know; makes no call."""
+        return self.database.client.topology_description.has_writable_server()
+
     def close(self) -> None:
         """Close the connections. The next use opens new ones."""
         with self._lock:
@@ -94,6 +98,12 @@ class Store:
             serverSelectionTimeoutMS=int(options.server_selection * 1000),
             waitQueueTimeoutMS=int(options.pool_wait * 1000),
             maxPoolSize=options.pool_size,
+            # Every router is asked this often whether it is there. One that stands still, or whose
+            # packets vanish, does not answer within the second time: then PyMongo interrupts the
+            # calls that wait for it, and makes them again through another router, writes under
+            # their transaction number. Without it they would wait for their whole deadline. It
+            # takes 3.5 s at most: these two, and half a second until a waiting call looks.
+            heartbeatFrequencyMS=1000,
             connectTimeoutMS=2000,
         )
         self._database = self._client.get_database(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,10 @@ TOKEN_LIFETIME = 4.0
 """Short, so that consumers refresh their tokens while the cluster fails."""
 LONGEST_REQUEST = 1.5
 """Seconds that a request may take while a primary steps down."""
+STILL = 8.0
+"""Seconds that a router stands still: longer than it takes to notice, shorter than a deadline."""
+NOTICED = 6.0
+"""Seconds that a request may take then, on a busy machine; the call itself is given up in 3.5."""
 
 
 @dataclass
@@ -45,8 +50,13 @@ class ApiDrill:
     server: RunningServer
     accounts: dict[str, tuple[str, str]]
 
-    def run(self, fault: str, node: str | None = None) -> tuple[Report, ApiTarget]:
-        """Let the load run, break something, and watch; the writes must go on on both shards."""
+    def run(
+        self, fault: str, node: str | None = None, watched: float = WATCHED
+    ) -> tuple[Report, ApiTarget]:
+        """Let the load run, break something, and watch; the writes must go on on both shards.
+
+        What stands still goes on after `watched` seconds.
+        """
         target = ApiTarget(self.server.url, self.accounts)
         with (
             contextlib.closing(target),
@@ -59,8 +69,9 @@ class ApiDrill:
             if fault == "step down":
                 step_down(self.cluster, self.cluster.node(name))
             else:
-                self.cluster.kill(name)
-            workload.run(WATCHED)
+                self.cluster.kill(name, signal.Signals[fault])
+            workload.run(watched)
+            self.cluster.resume()
             for group in SHARDS:
                 workload.wait_for_writes(CALM, group, 20)
             report = summarise(workload.finish())
@@ -160,3 +171,10 @@ def test_step_down_of_a_shard_primary(drill: ApiDrill) -> None:
 def test_kill_of_one_router_of_two(drill: ApiDrill) -> None:
     report, target = drill.run("SIGKILL", "router-1")
     assert_only_latency(report, target)
+
+
+def test_one_router_of_two_stands_still(drill: ApiDrill) -> None:
+    """It keeps its connections and says nothing; afterwards it goes on with what it had."""
+    report, target = drill.run("SIGSTOP", "router-1", STILL)
+    assert_only_latency(report, target)
+    assert max(exchange.took for exchange in target.exchanges) <= NOTICED
