@@ -31,7 +31,7 @@ from cluster.status import ClusterStatus, inspect
 
 Report = Callable[[str], None]
 
-UNKNOWN_HOST_SECONDS = 20
+UNKNOWN_HOST_SECONDS = 10
 """A host that just starts gets its name a moment later; one that never was never does."""
 ROOM = 5
 """Shards beyond the topology's that the servers' certificate names, so that adding one is easy."""

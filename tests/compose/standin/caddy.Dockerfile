@@ -1,0 +1,12 @@
+# caddy:2, as far as the Compose file uses it.
+FROM python:3.13-slim
+LABEL shardstack.stand-in="caddy"
+RUN apt-get update -qq \
+    && apt-get install -y -qq --no-install-recommends caddy libcap2-bin wget \
+    && rm -rf /var/lib/apt/lists/* \
+    && setcap cap_net_bind_service=+ep /usr/bin/caddy
+ENV XDG_CONFIG_HOME=/config \
+    XDG_DATA_HOME=/data
+RUN mkdir -p /config/caddy /data/caddy /etc/caddy
+EXPOSE 80 443 2019
+CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
