@@ -11,6 +11,18 @@ from pymongo import MongoClient
 
 from cluster.local.cluster import LocalCluster
 
+HERE = Path(__file__).parent
+OF_THEIR_OWN = {HERE / "browser", HERE / "compose"}
+"""Suites that want more than this machine's Python: `make test-browser`, `make test-compose`."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave these folders out unless they are asked for by name."""
+    if collection_path not in OF_THEIR_OWN:
+        return None
+    asked = [str(argument) for argument in config.invocation_params.args]
+    return None if any(collection_path.name in argument for argument in asked) else True
+
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:

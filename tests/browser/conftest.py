@@ -39,12 +39,6 @@ FLAGS = (
 )
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave this folder out unless it is asked for by name."""
-    asked = any("browser" in str(argument) for argument in config.invocation_params.args)
-    return None if asked or collection_path == HERE.parent else True
-
-
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     """Headless Chromium with a fresh profile, that tells of every request it sends."""
