@@ -17,6 +17,7 @@ from api.settings import Settings
 from api.store import Store
 from api.store.throttle import Throttle
 from api.web import body as bodies
+from api.web import proxied
 from api.web.client_address import block, client_address
 from api.web.operations import Answer, Fields, operation
 from api.web.problems import in_body, invalid, unauthorized
@@ -39,7 +40,12 @@ class Entrance:
         """New tokens for the request's refresh token, which is thereby used up."""
         given, from_cookie = tokens.verify_refresh()
         jti = self._sessions.rotate(
-            given.user_id, given.session, given.jti, client_address(), agent()
+            given.user_id,
+            given.session,
+            given.jti,
+            client_address(),
+            agent(),
+            request=proxied.name(),
         )
         if jti is None:
             raise self._refuse(given)

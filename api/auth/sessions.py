@@ -14,6 +14,7 @@ after a failover the majority's view of a new primary can lag by some millisecon
 
 from collections.abc import Sequence
 from datetime import timedelta
+from hashlib import sha256
 from secrets import token_hex
 from typing import Any
 
@@ -77,11 +78,22 @@ class Sessions:
         changed = self._update({"_id": user["_id"], **same}, [{"$set": setting}])
         return session if changed else None
 
-    def rotate(
-        self, user_id: ObjectId, session_id: str, jti: str, address: str | None, agent: str
+    def rotate(  # noqa: PLR0913 - what a session knows of a request
+        self,
+        user_id: ObjectId,
+        session_id: str,
+        jti: str,
+        address: str | None,
+        agent: str,
+        *,
+        request: str | None = None,
     ) -> str | None:
-        """Use up the refresh token `jti`; the next one's. None: it is not the session's token."""
-        moment, following = now(), token_hex(16)
+        """Use up the refresh token `jti`; the next one's. None: it is not the session's token.
+
+        `request` is a trusted proxy's name of the request (web/proxied.py). The next token's id
+        follows from it, so that the proxy's repetition gets the same one, and is no replay.
+        """
+        moment, following = now(), _following(jti, request)
         # The following one matches, too: the write may be repeated after its answer was lost.
         match = {"id": session_id, "jti": {"$in": [jti, following]}, "ends_at": {"$gt": moment}}
         condition = {"_id": user_id, "disabled": {"$ne": True}, "sessions": {"$elemMatch": match}}
@@ -116,6 +128,13 @@ class Sessions:
         live = {**condition, "version": LIVE}
         result = attempt(lambda: users.update_one(live, change), idempotent=True)
         return result.matched_count == 1
+
+
+def _following(jti: str, request: str | None) -> str:
+    """The id of the token after `jti`. It is no secret that opens anything: tokens are signed."""
+    if request is None:
+        return token_hex(16)
+    return sha256(f"{request}\0{jti}".encode()).hexdigest()[:32]
 
 
 def holds(user: Document, session_id: str) -> bool:

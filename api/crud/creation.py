@@ -24,7 +24,7 @@ from api.settings import Settings
 from api.store import Document, DuplicateError, Store
 from api.store.errors import KeyBusyError, KeyReusedError
 from api.store.idempotency import Keys, Ticket
-from api.web import body, etags
+from api.web import body, etags, proxied
 from api.web.problems import ProblemError, in_body, invalid
 
 HEADER = "Idempotency-Key"
@@ -120,7 +120,11 @@ class Creation:
         text = msgspec.json.encode(given, enc_hook=str, order="deterministic")
         try:
             return self._keys.begin(
-                name, self._signer.all(text), self._documents, self._shard_key(given)
+                name,
+                self._signer.all(text),
+                self._documents,
+                self._shard_key(given),
+                proxied.name(),
             )
         except KeyReusedError:
             detail = f"This {HEADER} was used with another body. Choose a new one."

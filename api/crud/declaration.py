@@ -14,6 +14,7 @@ from api.crud.attachments import Attachment
 from api.crud.transitions import Transition
 from api.settings import Settings
 from api.store import Document, Documents, Store, Unique
+from api.store.marks import DELETED, DELETED_KEPT
 from api.web.body import Rules
 
 ORDERED = ("eq", "gt", "gte", "lt", "lte", "in")
@@ -38,6 +39,10 @@ class Index(msgspec.Struct, frozen=True):
     ttl: int | None = None
     sparse: bool = False
     only: Mapping[str, Any] | None = None
+
+
+TOMBSTONES = Index(((DELETED, 1),), ttl=DELETED_KEPT, sparse=True)
+"""What deletions leave goes after a while; documents are not in it, and cost nothing."""
 
 
 class Constraint(msgspec.Struct, frozen=True):
@@ -119,7 +124,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         listed = () if self.access.list is Who.NOBODY else (*self.sortable, *self.filters)
         fields = (name for name in dict.fromkeys(listed) if name not in self.key_fields)
         made = (Index(((name, 1), ("_id", 1)), only=self._only(name)) for name in fields)
-        return (*made, *self.indexes)
+        gone = () if self.access.delete is Who.NOBODY else (TOMBSTONES,)
+        return (*made, *gone, *self.indexes)
 
     def _only(self, name: str) -> dict[str, Any] | None:
         return {name: self.rare[name]} if name in self.rare else None

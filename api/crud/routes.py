@@ -11,7 +11,7 @@ from api.crud import bulk, shapes
 from api.crud.access import Access, Who, admit
 from api.crud.attachment_views import AttachmentViews
 from api.crud.audit import Trail
-from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS
+from api.crud.creation import ANSWER_HEADERS, HEADER, REQUEST_HEADERS
 from api.crud.declaration import Resource
 from api.crud.values import DocumentId
 from api.crud.views import Views
@@ -28,6 +28,12 @@ CONDITIONS = {
     etags.IF_NONE_MATCH: "Only if it is at none of these versions (entity tags)",
 }
 
+
+CHANGE_HEADERS = {
+    **CONDITIONS,
+    HEADER: "A text of your choice: sent again with it because its answer was lost, the request "
+    "is answered as the first time, not with 412 or 404",
+}
 
 FILE_HEADERS = {"ETag": "Digest of its content", "Content-Disposition": "attachment; its name"}
 
@@ -101,7 +107,7 @@ def _single(resource: Resource, views: Views) -> Iterator[Route]:
     replaced = operation(
         body=_distinct(views.replacements.values()),
         rules=resource.rules,
-        headers=CONDITIONS,
+        headers=CHANGE_HEADERS,
         answers=shown,
         problems=writing,
     )
@@ -110,14 +116,14 @@ def _single(resource: Resource, views: Views) -> Iterator[Route]:
     changed = operation(
         body=_distinct(resource.change.values()),
         rules=resource.rules,
-        headers=CONDITIONS,
+        headers=CHANGE_HEADERS,
         answers=shown,
         problems=writing,
     )
     if resource.change:
         yield Route("change", ONE, "PATCH", access.change, changed(views.change))
     gone = {204: Answer(description="It is deleted")}
-    deleted = operation(headers=CONDITIONS, answers=gone, problems=(403, 404, 409, 412))
+    deleted = operation(headers=CHANGE_HEADERS, answers=gone, problems=(403, 404, 409, 412))
     yield Route("delete", ONE, "DELETE", access.delete, deleted(views.delete))
 
 

@@ -7,7 +7,7 @@ import msgspec
 from bson import ObjectId
 from flask import Response
 
-from api.crud import lists, shapes, transitions
+from api.crud import lists, repetition, shapes, transitions
 from api.crud.access import principal
 from api.crud.audit import Trail
 from api.crud.constraints import check_change
@@ -15,12 +15,14 @@ from api.crud.creation import Creation
 from api.crud.declaration import Resource
 from api.crud.lists import Asked, Lists
 from api.crud.reach import Reach, Target
+from api.crud.values import object_id
 from api.settings import Settings
-from api.store import Document, Store, VersionMovedError
+from api.store import Document, Store, VersionMovedError, marks
 from api.store.shape import Versions
 from api.web import body as bodies
 from api.web import etags
 from api.web.operations import Fields
+from api.web.problems import ProblemError
 
 PATCH_MEDIA = (bodies.JSON, bodies.MERGE_PATCH)
 
@@ -97,12 +99,20 @@ class Views:
 
     def delete(self, document_id: str) -> Response:
         """Delete one of {name}."""
+        mark = repetition.mark()
+        try:
+            self._delete(document_id, mark)
+        except (ProblemError, VersionMovedError):
+            if not self._made_before(document_id, mark):
+                raise
+        return Response(status=204)
+
+    def _delete(self, document_id: str, mark: bytes | None) -> None:
         rule = self._resource.access.delete
         target = self._reach.target(document_id, rule)
         with self._recorded("delete", target.id):
-            if not self._documents.delete(target.id, expected(), where=target.where):
+            if not self._documents.delete(target.id, expected(), where=target.where, mark=mark):
                 raise self._reach.refused(document_id, rule)
-        return Response(status=204)
 
     def _write(self, document_id: str, target: Target, given: Document) -> Response:
         changes = self._resource.stored(given)
@@ -110,21 +120,45 @@ class Views:
         versions = expected()
         states = transitions.condition(self._resource.transitions, changes)
         changes.update(transitions.stamps(self._resource.transitions, changes))
+        mark = repetition.mark(given)
+        where = {**target.where, **states}
         with self._recorded("change", target.id, given):
-            changed = (
-                self._documents.change(
-                    target.id, changes, versions, where={**target.where, **states}, check=check
+            try:
+                changed = (
+                    self._documents.change(
+                        target.id, changes, versions, where=where, check=check, mark=mark
+                    )
+                    if changes
+                    else self._unchanged(target, versions)
                 )
-                if changes
-                else self._unchanged(target, versions)
-            )
-            if changed is None and states:
-                found = self._unchanged(target, versions)
-                if found is not None:
-                    raise transitions.refused(self._resource.transitions, changes, found)
-            if changed is None:
-                raise self._reach.refused(document_id, self._resource.access.change)
+                if changed is None:
+                    raise self._refused(document_id, target, versions, changes)
+            except (ProblemError, VersionMovedError):
+                changed = self._made_before(document_id, mark, target.where)
+                if changed is None:
+                    raise
         return self._show(changed)
+
+    def _refused(
+        self, document_id: str, target: Target, versions: Versions, changes: Document
+    ) -> ProblemError:
+        """Why a change met no document."""
+        stated = self._resource.transitions
+        found = (
+            self._unchanged(target, versions) if transitions.condition(stated, changes) else None
+        )
+        if found is not None:
+            return transitions.refused(stated, changes, found)
+        return self._reach.refused(document_id, self._resource.access.change)
+
+    def _made_before(
+        self, document_id: str, mark: bytes | None, where: Document | None = None
+    ) -> Document | None:
+        """What this very request left when it came first; None: it never took effect."""
+        chosen = object_id(document_id)
+        if mark is None or chosen is None:
+            return None
+        return marks.find(self._documents.collection, chosen, mark, where or {})
 
     def _unchanged(self, target: Target, versions: Versions) -> Document | None:
         found = self._documents.get(target.id, self._resource.shown, target.where)

@@ -32,6 +32,7 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
     expected: Versions,
     where: Mapping[str, Any],
     check: Check | None,
+    mark: bytes | None = None,
 ) -> Document | None:
     """`Documents.change` for changes that name the fields `unique`, or are checked by `check`."""
     claims = documents.claims
@@ -49,7 +50,7 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
             if changes[field] is None or not claims.holds(before, field, changes[field])
         }
         wanted = claims.of(moving, document_id, before["version"] + 1)
-        after = _claim_and_apply(documents, before, wanted, changes, where)
+        after = _claim_and_apply(documents, before, wanted, changes, where, mark=mark)
         if after is not None:
             old = {field: before.get(field) for field in moving}
             claims.tidy(claims.of(old, document_id, after["version"]))
@@ -60,12 +61,14 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
     raise UnavailableError("the document kept changing under this request")
 
 
-def _claim_and_apply(
+def _claim_and_apply(  # noqa: PLR0913 - the same
     documents: "Documents",
     before: Document,
     wanted: Sequence[Claim],
     changes: Mapping[str, Any],
     where: Mapping[str, Any],
+    *,
+    mark: bytes | None,
 ) -> Document | None:
     """None: the document is no longer at the version we read."""
     at = versions(before["version"])
@@ -84,7 +87,7 @@ def _claim_and_apply(
                 documents.apply(before["_id"], at, {})
                 _free_dead(documents, taken)
         raise
-    return documents.apply(before["_id"], at, changes, where)
+    return documents.apply(before["_id"], at, changes, where, mark)
 
 
 def _free_dead(documents: "Documents", mine: Sequence[Claim]) -> None:

@@ -8,6 +8,7 @@ from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
+from api.store import marks
 from api.store.bulk import BulkReport, create_many
 from api.store.changes import Check, change_from_read
 from api.store.claim import Unique
@@ -141,7 +142,7 @@ class Documents:
         """Many new documents at once; see `bulk.create_many`."""
         return create_many(self.collection, self.claims, items, ids, progress)
 
-    def change(
+    def change(  # noqa: PLR0913 - each argument is a part of the change
         self,
         document_id: ObjectId,
         changes: Mapping[str, Any],
@@ -149,13 +150,14 @@ class Documents:
         *,
         where: Mapping[str, Any] = ANY,
         check: Check | None = None,
+        mark: bytes | None = None,
     ) -> Document | None:
         """Set fields (None removes one), raise the version, return the new document.
 
         None when there is no such document. With `version`, raises `VersionMovedError` unless the
         document is at (one of) it. `check` gets the document as it would be, and raises what it
         likes; it is the document that is written, whatever else happens meanwhile.
-        Raises `DuplicateError`.
+        `mark` stays in the document; see marks.py. Raises `DuplicateError`.
         """
         expected = versions(version)
         unique = [u.field for u in self._uniques if u.field in changes]
@@ -168,8 +170,9 @@ class Documents:
                 expected=expected,
                 where=where,
                 check=check,
+                mark=mark,
             )
-        changed = self.apply(document_id, expected, changes, where)
+        changed = self.apply(document_id, expected, changes, where, mark)
         self._explain_miss(changed is not None, document_id, expected, where)
         return changed
 
@@ -179,11 +182,15 @@ class Documents:
         version: int | Versions | None = None,
         *,
         where: Mapping[str, Any] = ANY,
+        mark: bytes | None = None,
     ) -> bool:
-        """Delete the document, then its claims. False when there was none."""
+        """Delete the document, then its claims. False when there was none.
+
+        With `mark` a tombstone stays in its place for a while; see marks.py.
+        """
         expected = versions(version)
         condition = {**where, "_id": document_id, "version": expected.condition()}
-        gone = attempt(lambda: self.collection.find_one_and_delete(condition), idempotent=False)
+        gone = attempt(lambda: marks.take_away(self.collection, condition, mark), idempotent=False)
         self._explain_miss(gone is not None, document_id, expected, where)
         if gone is None:
             return False
@@ -197,11 +204,13 @@ class Documents:
         expected: Versions,
         changes: Mapping[str, Any],
         where: Mapping[str, Any] = ANY,
+        mark: bytes | None = None,
     ) -> Document | None:
         """The commit of a change: one conditional write on one shard. None: no match."""
         setting = {field: value for field, value in changes.items() if value is not None}
         removing = {field: "" for field, value in changes.items() if value is None}
         update: Document = {"$set": {**setting, "updated_at": now()}, "$inc": {"version": 1}}
+        update |= marks.push(mark)
         if removing:
             update["$unset"] = removing
         return attempt(

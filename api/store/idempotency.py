@@ -5,7 +5,7 @@ may send it again: the first request with the key creates, all others get its do
 record, sharded by hashed `_id`,
 
     {_id: <hash of who, which route, the key>, fingerprint: <of the body>, document: <ObjectId>,
-     state: "begun" | "done", at: <date>, expires: <date>}
+     state: "begun" | "done", at: <date>, expires: <date>, by: <name of the request, if it has one>}
 
 is written with w:majority before anything else, with the `_id` of the document to be. As with
 claims (claims.py) the document decides, not the record: **the request took effect if and only if
@@ -22,6 +22,9 @@ a document that was deleted since from one that never came to be.
   Else the `_id` is taken for good, and the slow writer's insert must fail, however late it comes.
   Then one conditional update of the record (on its `document`) names a new `_id`, and whoever made
   that update begins as the first did.
+* again, "begun", and the trusted proxy's name of the request (web/proxied.py) is the one in `by`:
+  fence at once. The lease protects only a first worker that somebody waits for from being fenced
+  for nothing; here its proxy has given it up, and nobody will see its answer.
 * the request is refused (a value is taken): the record is removed, on condition of its `document`,
   so that the key may be used for a corrected body.
 
@@ -68,6 +71,13 @@ class Ticket(NamedTuple):
     done: bool = False
 
 
+class Taker(NamedTuple):
+    """Who wants to go on with a key: the `_id` it would write under, and its request's name."""
+
+    mine: ObjectId
+    by: str | None
+
+
 class Keys:
     """The records of all keys. `lifetime` and `lease` in seconds."""
 
@@ -77,23 +87,29 @@ class Keys:
         self._lease = timedelta(seconds=lease)
 
     def begin(
-        self, key: str, fingerprints: list[bytes], documents: Documents, shard_key: Document
+        self,
+        key: str,
+        fingerprints: list[bytes],
+        documents: Documents,
+        shard_key: Document,
+        by: str | None = None,
     ) -> Ticket:
         """A ticket for the request with this key. Raises KeyReusedError, KeyBusyError.
 
         `fingerprints`: the body's under each key that may have made the record's; the first is
-        written. `shard_key`: the fields of the document's shard key besides `_id`.
+        written. `shard_key`: the fields of the document's shard key besides `_id`. `by`: the
+        trusted proxy's name of the request.
         """
         mine = ObjectId()
         turn = 0
         while True:
-            if self._insert(key, fingerprints[0], mine):
+            if self._insert(key, fingerprints[0], mine, by):
                 return Ticket(key, mine)
             found = self._find(key)
             if found is not None:
                 if found["fingerprint"] not in fingerprints:
                     raise KeyReusedError
-                ticket = self._settle(found, mine, documents, shard_key)
+                ticket = self._settle(found, Taker(mine, by), documents, shard_key)
                 if ticket is not None:
                     return ticket
             if not pause(turn):  # the record went away, or is not yet with a majority
@@ -118,25 +134,26 @@ class Keys:
             self._update(ticket, {"at": now() - self._lease})
 
     def _settle(
-        self, found: Document, mine: ObjectId, documents: Documents, shard_key: Document
+        self, found: Document, taker: Taker, documents: Documents, shard_key: Document
     ) -> Ticket | None:
         """What a record of the same request allows. None: look again."""
         old = Ticket(found["_id"], found["document"], done=True)
         if found["state"] == DONE:
             return old
-        if old.document_id == mine:  # our own insert, applied although its answer was lost
-            return Ticket(old.key, mine)
+        if old.document_id == taker.mine:  # our own insert, applied although its answer was lost
+            return Ticket(old.key, taker.mine)
         at: datetime = found["at"]
-        if now() - at < self._lease:
+        given_up = taker.by is not None and found.get("by") == taker.by
+        if not given_up and now() - at < self._lease:
             raise KeyBusyError
         if documents.fence(old.document_id, shard_key or ANY) is not None:
             self.finish(old)
             return old
-        if self._update(old, {"document": mine, "at": now()}):
-            return Ticket(old.key, mine)
+        if self._update(old, {"document": taker.mine, "at": now(), "by": taker.by}):
+            return Ticket(old.key, taker.mine)
         return None
 
-    def _insert(self, key: str, fingerprint: bytes, document_id: ObjectId) -> bool:
+    def _insert(self, key: str, fingerprint: bytes, document_id: ObjectId, by: str | None) -> bool:
         moment = now()
         record = {
             "_id": key,
@@ -145,6 +162,7 @@ class Keys:
             "state": BEGUN,
             "at": moment,
             "expires": moment + self._lifetime,
+            **({} if by is None else {"by": by}),
         }
         records = self._store.collection(COLLECTION)
         try:

@@ -15,7 +15,7 @@ Network = IPv4Network | IPv6Network
 
 
 def install(app: Flask, trusted: tuple[Network, ...]) -> None:
-    """Find it for each request; see `client_address`."""
+    """Find it for each request, and whether the peer is a trusted proxy; see `client_address`."""
 
     @lru_cache(maxsize=1024)
     def is_trusted(text: str) -> bool:
@@ -25,7 +25,8 @@ def install(app: Flask, trusted: tuple[Network, ...]) -> None:
     def find() -> None:
         peer = request.remote_addr or ""
         g.client_address = peer
-        if trusted and is_trusted(peer):
+        g.peer_is_trusted = bool(trusted) and is_trusted(peer)
+        if g.peer_is_trusted:
             forwarded = request.headers.getlist("X-Forwarded-For")
             g.client_address = walk(peer, ",".join(forwarded), trusted)
 
