@@ -196,6 +196,7 @@ class Stack:
     def session(self, ca: Path) -> requests.Session:
         """A session that trusts the stack's own authority."""
         made = requests.Session()
+        made.trust_env = False  # REQUESTS_CA_BUNDLE would replace `verify`
         made.verify = str(ca)
         return made
 
