@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cluster import topology as topologies
+from cluster.backup.commands import dump, restore
 from cluster.hosted.commands import bootstrap, prepare
 from cluster.layout import USERS
+from cluster.rolling_commands import rolling_restart, rotate_key
 from cluster.terminal import Stopwatch, python, run, state_option
 
 if TYPE_CHECKING:
@@ -210,6 +212,10 @@ def logs(state: str, node: str, lines: int, follow: bool, raw: bool) -> None:
 
 main.add_command(prepare)
 main.add_command(bootstrap)
+main.add_command(dump)
+main.add_command(restore)
+main.add_command(rolling_restart)
+main.add_command(rotate_key)
 
 if __name__ == "__main__":
     run(main, "python -m cluster")

@@ -77,6 +77,20 @@ def put_back(client: Client, report: Report) -> bool:
     return True
 
 
+def assert_free(client: Client) -> bool:
+    """Whether a holder died and left the balancer off; False when there is no holder.
+
+    It only reads, so it may be asked while writes are held back. Raises ClusterError when the
+    holder lives.
+    """
+    hold = _Hold(client, lambda _: None, "")
+    found = _insist(lambda: hold.holds.find_one({"_id": HOLD}))
+    if found is None:
+        return False
+    hold.assert_dead(found)
+    return True
+
+
 class _Hold:
     def __init__(self, client: Client, report: Report, purpose: str) -> None:
         self.client = client
@@ -116,11 +130,7 @@ class _Hold:
             if found is None:
                 _insist(lambda: self.holds.insert_one({"_id": HOLD, "was": self.was, **self.me}))
             return
-        if not self._is_dead(found):
-            raise ClusterError(
-                f"{found['purpose']} (process {found['pid']}) has the balancer switched off. "
-                "Run this again when it has ended."
-            )
+        self.assert_dead(found)
         if self.was == "off":  # by the dead one, who knew what it had been
             self.was = found["was"]
         seen = {key: found.get(key) for key in ("_id", "owner", "beat")}
@@ -130,6 +140,14 @@ class _Hold:
         ):
             raise ClusterError("another command took the balancer this moment. Run this again.")
         self.report(f"balancer: {found['purpose']} died (process {found['pid']}); going on from it")
+
+    def assert_dead(self, found: dict[str, Any]) -> None:
+        """ClusterError when the process lives that wrote this document."""
+        if not self._is_dead(found):
+            raise ClusterError(
+                f"{found['purpose']} (process {found['pid']}) has the balancer switched off. "
+                "Run this again when it has ended."
+            )
 
     def _is_dead(self, found: dict[str, Any]) -> bool:
         if found["place"] == self.me["place"] and found["started"] is not None:

@@ -1,0 +1,100 @@
+"""`python -m cluster dump` and `restore`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cluster.place import place
+from cluster.terminal import Stopwatch, complain, state_option
+
+DIFFERENT = 3
+LONGEST_FENCE = 600.0
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _tell(as_json: bool) -> Any:
+    watch = Stopwatch()
+    return (_silent, _silent) if as_json else (watch.change, watch.phase)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="For scripts.")
+folder_argument = click.argument(
+    "folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False)
+)
+
+
+@click.command(epilog="Example: python -m cluster dump backups/monday")
+@state_option
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--longest-fence",
+    type=click.FloatRange(1),
+    default=LONGEST_FENCE,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up when writers have waited so long.",
+)
+@click.option("--unlock", is_flag=True, help="Undo what a killed dump left; DIR is not needed.")
+@json_option
+def dump(
+    state: str, folder: Path | None, longest_fence: float, unlock: bool, as_json: bool
+) -> None:
+    """Write a backup of the whole cluster, as it is at one moment, to the new folder DIR.
+
+    Writers wait while it is read; readers do not. The balancer is off meanwhile and afterwards as
+    it was. It may be interrupted at any moment, and then leaves nothing behind.
+    """
+    from cluster.backup import dump as work  # noqa: PLC0415 - takes 0.2 s that --help needs not
+
+    report, phase = tell = _tell(as_json)
+    if unlock == (folder is not None):
+        raise click.UsageError("Give either DIR or --unlock.")
+    access = place(state).access()
+    if folder is None:
+        lifted = work.unlock(access, report)
+        phase("writes go on")
+        if as_json:
+            click.echo(json.dumps({"unlocked": lifted}))
+        return
+    done = work.dump(access, folder, longest_fence, tell)
+    if as_json:
+        click.echo(json.dumps({**dataclasses.asdict(done), "folder": str(done.folder)}))
+    else:
+        phase(f"{done.documents} documents of {done.collections} collections are in {folder}")
+
+
+@click.command(epilog="Example: python -m cluster restore backups/monday --state .shardstack")
+@state_option
+@folder_argument
+@click.option("--no-compare", is_flag=True, help="Do not read everything back.")
+@json_option
+def restore(state: str, folder: Path, no_compare: bool, as_json: bool) -> None:
+    """Put the backup DIR into this cluster, which must be empty, and compare every document.
+
+    Exit 3 when something differs. It may be interrupted and run again: it drops what it had made,
+    and nothing else, and begins anew.
+    """
+    from cluster.backup import restore as work  # noqa: PLC0415
+
+    tell = _tell(as_json)
+    try:
+        done = work.restore(place(state).access(), folder, tell, compare=not no_compare)
+    except work.DifferenceError as error:
+        if as_json:
+            click.echo(json.dumps({"differences": error.lines}))
+        for line in error.lines:
+            complain(line)
+        sys.exit(DIFFERENT)
+    if as_json:
+        click.echo(json.dumps({**dataclasses.asdict(done), "differences": []}))
+    else:
+        tell[1](f"{done.documents} documents of {done.collections} collections are restored")

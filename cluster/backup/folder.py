@@ -1,0 +1,83 @@
+"""The folder that a backup is written into: it has its name only once it is whole.
+
+Until then it is `.NAME.partial` beside its place. Folders are 0700, files 0600: they hold the
+users' data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from cluster.errors import ClusterError
+
+
+@contextlib.contextmanager
+def new_backup(place: Path) -> Iterator[Path]:
+    """A folder to write a backup into; it gets its name when the block ends well.
+
+    Otherwise it is deleted, and so is one that a killed dump left. Raises ClusterError when there
+    is something at the place already, or another dump writes there.
+    """
+    place = place.absolute()
+    if place.exists():
+        raise ClusterError(f"{place} exists already. Name a new folder.")
+    partial = place.with_name(f".{place.name}.partial")
+    try:
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _locked(partial):
+            try:
+                yield partial
+                _to_disk(partial)
+                partial.rename(place)
+            except BaseException:
+                shutil.rmtree(partial, ignore_errors=True)
+                raise
+        _sync(place.parent)
+    except BrokenPipeError:
+        raise  # nobody reads what this says
+    except OSError as error:
+        raise ClusterError(
+            f"{error.filename or place}: {error.strerror}. Make room, or name another folder."
+        ) from None
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    folder.mkdir(mode=0o700, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ClusterError(f"another dump writes to {folder}. Name a new folder.") from None
+        for left in folder.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        yield
+    finally:
+        os.close(handle)
+
+
+def create(path: Path) -> int:
+    """Opens a new file, 0600, its folder made, for writing."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def _to_disk(folder: Path) -> None:
+    for path in sorted(folder.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+        _sync(path)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,321 @@
+"""A dump is the cluster at one moment, whatever goes on around it; writers only wait."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bson
+import psutil
+import pytest
+from pymongo import MongoClient
+
+from cluster.backup import locks
+from cluster.drill.mongo import MongoTarget, prepare
+from cluster.drill.report import summarise
+from cluster.drill.workload import Load, Workload
+from cluster.local.cluster import LocalCluster
+from tests.local.cluster.small import client_of, command, error_of, run
+
+Client = MongoClient[dict[str, Any]]
+BULK = 30_000  # documents: reading them takes a second or more, in which things can happen
+
+
+def members_locked(local: LocalCluster) -> list[str]:
+    access = local.access()
+    with access.connections() as connections:
+        members = [node for s in access.layout.sets for node in s.members]
+        return [node.name for node in locks.locked(connections, members)]
+
+
+def fill(client: Client) -> None:
+    """Enough to read that a test can do something meanwhile."""
+    for name in ("bulk", "more"):
+        documents = ({"_id": n, "text": "x" * 200} for n in range(BULK))
+        client["bulk"][name].insert_many(documents)
+
+
+@contextmanager
+def dumping(local: LocalCluster, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A dump under way, at the moment in which writes begin to wait."""
+    process = subprocess.Popen(
+        [sys.executable, "-u", *command(local, "dump", *arguments)[1:]],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert any("writes wait" in line for line in process.stdout)
+        yield process
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def ended(client: Client) -> None:
+    """Nothing of a dump is left: writes go through, the balancer is on, nobody holds it."""
+    client["shop"]["probe"].insert_one({})
+    assert client.admin.command("balancerStatus")["mode"] == "full"
+    assert client["cluster"]["holds"].count_documents({}) == 0
+
+
+class Writers:
+    """Each writes n on one shard and, once that is acknowledged, n on the other."""
+
+    def __init__(self, client: Client, count: int) -> None:
+        self.client = client
+        self._stop = threading.Event()
+        self.errors: list[Exception] = []
+        self.threads = [threading.Thread(target=self._write, args=(n,)) for n in range(count)]
+
+    def _write(self, writer: int) -> None:
+        db = self.client["pairs"]
+        first, second = [("east", "west"), ("west", "east")][writer % 2]
+        try:
+            for n in itertools.count():
+                if self._stop.is_set():
+                    return
+                for shard in (first, second):
+                    key = {"_id": f"{writer}", "shard": shard}
+                    db[shard].replace_one({"_id": key["_id"]}, {**key, "n": n}, upsert=True)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+            self.errors.append(error)
+
+    def __enter__(self) -> Writers:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self.threads:
+            thread.join(30)
+
+
+def test_what_was_acknowledged_first_is_in_it_if_the_second_is(
+    client: Client, source: LocalCluster, tmp_path: Path
+) -> None:
+    fill(client)
+    shards = {"east": "shard-1", "west": "shard-2"}
+    client.admin.command("enableSharding", "pairs")
+    for name, shard in shards.items():
+        client.admin.command("shardCollection", f"pairs.{name}", key={"_id": 1})
+        bounds = {"min": {"_id": bson.MinKey()}, "max": {"_id": bson.MaxKey()}}
+        client.admin.command("moveRange", f"pairs.{name}", toShard=shard, **bounds)
+    with Writers(client, 8) as writers:
+        for attempt in range(3):
+            done = run(source, "dump", str(tmp_path / str(attempt)))
+            assert done.returncode == 0, done.stderr
+    assert writers.errors == []
+    for attempt in range(3):
+        n = {
+            (shard, doc["_id"]): doc["n"]
+            for shard in shards
+            for doc in bson.decode_all((tmp_path / f"{attempt}/pairs/{shard}.bson").read_bytes())
+        }
+        for writer in range(8):
+            first, second = [("east", "west"), ("west", "east")][writer % 2]
+            ahead = n[first, f"{writer}"] - n[second, f"{writer}"]
+            assert ahead in (0, 1), (attempt, writer, n)
+    ended(client)
+
+
+def test_a_load_waits_and_loses_nothing(cluster: LocalCluster, tmp_path: Path) -> None:
+    shards = ["shard-1", "shard-2"]
+    with client_of(cluster) as client:
+        try:
+            fill(client)
+            prepare(client, "load", "keys", shards)
+            target = MongoTarget(client, "load", "keys", shards)
+            with Workload(target, Load(clients=8)) as load:
+                for shard in shards:
+                    load.wait_for_writes(20, shard, 30)
+                done = run(cluster, "dump", "--json", str(tmp_path / "backup"))
+                for shard in shards:
+                    load.wait_for_writes(20, shard, 30)
+                report = summarise(load.finish())
+            assert done.returncode == 0, done.stderr
+            assert report.violations == []
+            assert report.errors == {}
+            waited = json.loads(done.stdout)["fence_seconds"]
+            assert waited > 0.2
+            # The last writes were in flight when the fence fell, and so may be acknowledged in it.
+            assert all(gap.seconds > waited * 0.5 for gap in report.gaps.values()), report.text()
+            ended(client)
+        finally:
+            for name in ("bulk", "load", "shop"):
+                client.drop_database(name)
+
+
+def test_an_election_voids_what_was_read(healed_cluster: LocalCluster, tmp_path: Path) -> None:
+    with client_of(healed_cluster) as client:
+        try:
+            fill(client)
+            with dumping(healed_cluster, str(tmp_path / "backup")) as process:
+                healed_cluster.kill(healed_cluster.primary("shard-1").name)
+                out, error = process.communicate(timeout=90)
+            assert (process.returncode, error) == (0, "")
+            assert "void: " in out
+            ended(client)
+            manifest = json.loads((tmp_path / "backup" / "cluster.json").read_text())
+            counts = {c["collection"]: c["documents"] for c in manifest["collections"]}
+            assert counts["bulk"] == counts["more"] == BULK
+        finally:
+            for name in ("bulk", "shop"):
+                client.drop_database(name)
+
+
+def test_a_lock_that_somebody_lifts_voids_it(
+    client: Client, source: LocalCluster, tmp_path: Path
+) -> None:
+    fill(client)
+    access = source.access()
+    with dumping(source, str(tmp_path / "backup")) as process, access.connections() as connections:
+        connections.member(access.layout.shards[1].members[0]).admin.command("fsyncUnlock")
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "void: shard-2-1 is no longer locked" in out
+    ended(client)
+
+
+def test_a_chunk_that_somebody_moves_voids_nothing_unseen(
+    client: Client, source: LocalCluster, tmp_path: Path
+) -> None:
+    fill(client)
+    client.admin.command("shardCollection", "bulk.bulk", key={"_id": 1})
+
+    def move() -> None:
+        to = {"_id": bson.MinKey()}, {"_id": 10}
+        client.admin.command("moveRange", "bulk.bulk", toShard=other, min=to[0], max=to[1])
+
+    primary = client["config"]["databases"].find_one({"_id": "bulk"})
+    assert primary is not None
+    other = "shard-2" if primary["primary"] == "shard-1" else "shard-1"
+    mover = threading.Thread(target=move)
+    with dumping(source, str(tmp_path / "backup")) as process:
+        mover.start()
+        process.communicate(timeout=60)
+    mover.join(60)
+    assert process.returncode == 0
+    documents = bson.decode_all((tmp_path / "backup/bulk/bulk.bson").read_bytes())
+    assert sorted(d["_id"] for d in documents) == list(range(BULK))
+    ended(client)
+
+
+@pytest.mark.parametrize("how", ["SIGINT", "SIGTERM", "SIGKILL"])
+def test_interrupted_while_writes_wait(
+    client: Client, source: LocalCluster, tmp_path: Path, how: str
+) -> None:
+    fill(client)
+    with dumping(source, str(tmp_path / "backup")) as process:
+        assert members_locked(source) == ["shard-1-1", "shard-2-1"]
+        writer = threading.Thread(target=client["shop"]["waits"].insert_one, args=({},))
+        writer.start()
+        {
+            "SIGINT": lambda: process.send_signal(signal.SIGINT),
+            "SIGTERM": process.terminate,
+            "SIGKILL": process.kill,
+        }[how]()
+        _, error = process.communicate(timeout=30)
+    writer.join(20)
+    assert not writer.is_alive(), "writes still wait"
+    assert members_locked(source) == []
+    assert not (tmp_path / "backup").exists()
+    if how == "SIGKILL":
+        assert "the dump died: unlocked shard-1-1, shard-2-1" in error
+        assert client.admin.command("balancerStatus")["mode"] == "off"
+    else:
+        assert error.startswith("error: interrupted.")
+        ended(client)
+    again = run(source, "dump", str(tmp_path / "backup"))
+    assert again.returncode == 0, again.stderr
+    ended(client)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["backup"]
+
+
+def killed_with_its_warden(source: LocalCluster, place: Path) -> None:
+    """A dump dies, and the one who would have unlocked dies first: the machine went down."""
+    with dumping(source, str(place)) as process:
+        (warden,) = psutil.Process(process.pid).children()
+        warden.kill()
+        process.kill()
+        process.communicate()
+    assert members_locked(source) == ["shard-1-1", "shard-2-1"]
+
+
+def test_a_lock_left_behind_is_lifted_by_the_next_dump(
+    client: Client, source: LocalCluster, tmp_path: Path
+) -> None:
+    fill(client)
+    killed_with_its_warden(source, tmp_path / "backup")
+    again = run(source, "dump", str(tmp_path / "backup"))
+    assert again.returncode == 0, again.stderr
+    assert "which a dump left behind that died" in again.stdout
+    ended(client)
+
+
+def test_a_lock_left_behind_is_lifted_by_command(
+    client: Client, source: LocalCluster, tmp_path: Path
+) -> None:
+    fill(client)
+    killed_with_its_warden(source, tmp_path / "backup")
+    lifted = run(source, "dump", "--unlock", "--json")
+    assert json.loads(lifted.stdout) == {"unlocked": ["shard-1-1", "shard-2-1"]}
+    ended(client)
+    assert json.loads(run(source, "dump", "--unlock", "--json").stdout) == {"unlocked": []}
+
+
+def test_nobody_unlocks_a_dump_that_lives(
+    client: Client, source: LocalCluster, tmp_path: Path
+) -> None:
+    fill(client)
+    with dumping(source, str(tmp_path / "backup")) as process:
+        psutil.Process(process.pid).suspend()
+        assert "a dump (process" in error_of(run(source, "dump", "--unlock"))
+        assert "a dump (process" in error_of(run(source, "dump", str(tmp_path / "other")))
+        assert members_locked(source) == ["shard-1-1", "shard-2-1"]
+        psutil.Process(process.pid).resume()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    ended(client)
+
+
+def test_a_lock_of_somebody_else_is_left_alone(
+    client: Client, source: LocalCluster, tmp_path: Path
+) -> None:
+    access = source.access()
+    with access.connections() as connections:
+        member = connections.member(access.layout.shards[0].members[0])
+        locks.lock(member)
+        assert "not by a dump from here" in error_of(run(source, "dump", str(tmp_path / "backup")))
+        assert members_locked(source) == ["shard-1-1"]
+        assert run(source, "dump", "--unlock").returncode == 0
+    ended(client)
+
+
+def test_writers_do_not_wait_longer_than_they_should(
+    client: Client, source: LocalCluster, tmp_path: Path
+) -> None:
+    fill(client)
+    with dumping(source, "--longest-fence", "3", str(tmp_path / "backup")) as process:
+        stopped = psutil.Process(process.pid)
+        stopped.suspend()  # so slow that only the warden is left to end it
+        client["shop"]["waits"].insert_one({})
+        assert members_locked(source) == []
+        stopped.resume()
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the fence stood for 3 s: unlocked shard-1-1, shard-2-1" in error
+    assert "Allow more with --longest-fence." in error
+    assert not (tmp_path / "backup").exists()
+    ended(client)
