@@ -28,10 +28,10 @@ from api.crud.creation import given_key
 from api.store import Document
 from api.web import etags, proxied
 
-DIGEST = 12  # bytes; to be found among a document's few marks, not among all
+DIGEST = 8  # bytes, what MongoDB's integers have: to be found among a document's marks, not all
 
 
-def mark(fields: Document | None = None) -> bytes | None:
+def mark(fields: Document | None = None) -> int | None:
     """The current request's; None: it has no name, and each one is a new one.
 
     Raises 400 for a malformed Idempotency-Key.
@@ -43,4 +43,4 @@ def mark(fields: Document | None = None) -> bytes | None:
     conditions = [request.headers.get(header) for header in (etags.IF_MATCH, etags.IF_NONE_MATCH)]
     all_of_it = (str(who.id), request.method, request.path, conditions, fields, name)
     text = msgspec.json.encode(all_of_it, enc_hook=str, order="deterministic")
-    return hashlib.sha256(text).digest()[:DIGEST]
+    return int.from_bytes(hashlib.sha256(text).digest()[:DIGEST], "big", signed=True)

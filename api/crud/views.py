@@ -107,7 +107,7 @@ class Views:
                 raise
         return Response(status=204)
 
-    def _delete(self, document_id: str, mark: bytes | None) -> None:
+    def _delete(self, document_id: str, mark: int | None) -> None:
         rule = self._resource.access.delete
         target = self._reach.target(document_id, rule)
         with self._recorded("delete", target.id):
@@ -152,7 +152,7 @@ class Views:
         return self._reach.refused(document_id, self._resource.access.change)
 
     def _made_before(
-        self, document_id: str, mark: bytes | None, where: Document | None = None
+        self, document_id: str, mark: int | None, where: Document | None = None
     ) -> Document | None:
         """What this very request left when it came first; None: it never took effect."""
         chosen = object_id(document_id)

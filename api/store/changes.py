@@ -32,7 +32,7 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
     expected: Versions,
     where: Mapping[str, Any],
     check: Check | None,
-    mark: bytes | None = None,
+    mark: int | None = None,
 ) -> Document | None:
     """`Documents.change` for changes that name the fields `unique`, or are checked by `check`."""
     claims = documents.claims
@@ -68,7 +68,7 @@ def _claim_and_apply(  # noqa: PLR0913 - the same
     changes: Mapping[str, Any],
     where: Mapping[str, Any],
     *,
-    mark: bytes | None,
+    mark: int | None,
 ) -> Document | None:
     """None: the document is no longer at the version we read."""
     at = versions(before["version"])

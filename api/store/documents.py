@@ -150,7 +150,7 @@ class Documents:
         *,
         where: Mapping[str, Any] = ANY,
         check: Check | None = None,
-        mark: bytes | None = None,
+        mark: int | None = None,
     ) -> Document | None:
         """Set fields (None removes one), raise the version, return the new document.
 
@@ -182,7 +182,7 @@ class Documents:
         version: int | Versions | None = None,
         *,
         where: Mapping[str, Any] = ANY,
-        mark: bytes | None = None,
+        mark: int | None = None,
     ) -> bool:
         """Delete the document, then its claims. False when there was none.
 
@@ -204,7 +204,7 @@ class Documents:
         expected: Versions,
         changes: Mapping[str, Any],
         where: Mapping[str, Any] = ANY,
-        mark: bytes | None = None,
+        mark: int | None = None,
     ) -> Document | None:
         """The commit of a change: one conditional write on one shard. None: no match."""
         setting = {field: value for field, value in changes.items() if value is not None}

@@ -15,17 +15,18 @@ from api.store.errors import UnavailableError
 from api.store.shape import ANY, Document
 
 MARKS, DELETED = "marks", "deleted"
-KEPT = 16  # of a document: a proxy may take some seconds to repeat, while others change it
+KEPT = 64  # of a document, 12 bytes each: others may change it five times a second, while a proxy
+# takes twelve seconds to notice that a silent replica is gone
 DELETED_KEPT = 3600  # seconds that the tombstone of a deletion stays
 
 
-def push(mark: bytes | None) -> Document:
+def push(mark: int | None) -> Document:
     """What an update does besides."""
     return {} if mark is None else {"$push": {MARKS: {"$each": [mark], "$slice": -KEPT}}}
 
 
 def take_away(
-    collection: Collection[Document], condition: Document, mark: bytes | None
+    collection: Collection[Document], condition: Document, mark: int | None
 ) -> Document | None:
     """Delete the document of this condition, and return it. With a mark, a tombstone stays."""
     if mark is None:
@@ -39,7 +40,7 @@ def take_away(
 def find(
     collection: Collection[Document],
     document_id: ObjectId,
-    mark: bytes,
+    mark: int,
     where: Mapping[str, Any] = ANY,
 ) -> Document | None:
     """The document, or the tombstone in its place, that a write with this mark has left.

@@ -5,10 +5,12 @@ It hides nothing: it sends each request once, and an answer of 500 or above is a
 
 import http.client
 import json
+import ssl
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,7 +34,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API said: the body is {} where there is none."""
+    """What the API said: the body is {} where there is none; names of headers in lower case."""
 
     status: int
     body: Body
@@ -51,11 +53,17 @@ class Exchange:
 
 
 class Connections:
-    """Sends requests to one server, on a connection for each thread."""
+    """Sends requests to one server, on a connection for each thread.
 
-    def __init__(self, url: str) -> None:
+    https needs the certificate of the authority that the server's is from, unless the machine
+    trusts it anyway: `ca`, a PEM file. The server's name is checked, always.
+    """
+
+    def __init__(self, url: str, ca: Path | None = None) -> None:
         parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
+        self._tls = ssl.create_default_context(cafile=ca) if parts.scheme == "https" else None
+        usual = http.client.HTTP_PORT if self._tls is None else http.client.HTTPS_PORT
+        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or usual
         self._local = threading.local()
         self._all: list[http.client.HTTPConnection] = []
         self.exchanges: list[Exchange] = []
@@ -88,10 +96,17 @@ class Connections:
             # of this kind say nothing at all.
             told = text.decode(errors="replace")
             raise ApiError(f"{method} was answered {status}: {_detail(told)}", Outcome.UNKNOWN)
-        return Answer(status, json.loads(text) if text else {}, dict(response.getheaders()))
+        names = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(status, json.loads(text) if text else {}, names)
 
     def _connect(self) -> http.client.HTTPConnection:
-        made = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
+        made = (
+            http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
+            if self._tls is None
+            else http.client.HTTPSConnection(
+                self._host, self._port, timeout=TIMEOUT, context=self._tls
+            )
+        )
         try:
             made.connect()
         except ConnectionRefusedError as error:

@@ -9,6 +9,7 @@ succeeds) is what makes that an atomic push.
 import secrets
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -26,15 +27,17 @@ PAGE = 100
 class ApiTarget:
     """Keys as projects. A group is what one account owns, so all of it lives on one shard.
 
-    `accounts` has e-mail and password by group. The API reads from the primary without waiting for
-    a majority, so a read promises `Guarantee.LOCAL`.
+    `accounts` has e-mail and password by group; `ca`: see `Connections`. The API reads from the
+    primary without waiting for a majority, so a read promises `Guarantee.LOCAL`.
     """
 
     guarantee = Guarantee.LOCAL
 
-    def __init__(self, url: str, accounts: Mapping[str, tuple[str, str]]) -> None:
+    def __init__(
+        self, url: str, accounts: Mapping[str, tuple[str, str]], ca: Path | None = None
+    ) -> None:
         self.groups: Sequence[str] = list(accounts)
-        self._connections = Connections(url)
+        self._connections = Connections(url, ca)
         self._consumers = {
             group: Consumer(self._connections, *account) for group, account in accounts.items()
         }
@@ -57,9 +60,8 @@ class ApiTarget:
 
     def insert(self, key: str, token: str) -> Answer:
         """Create the project, under an Idempotency-Key as a careful consumer does."""
-        headers = {"Idempotency-Key": secrets.token_hex(16)}
         body = {"name": key, "description": token}
-        reply = self._consumer(key).send("POST", PROJECTS, body, headers)
+        reply = self._consumer(key).send("POST", PROJECTS, body, _once())
         _expect(reply, "POST", 201)
         with self._lock:
             self._ids[key] = reply.body["id"]
@@ -77,13 +79,15 @@ class ApiTarget:
                 sentence = f"PATCH was answered 412 in turn {turn}, and took effect all the same"
                 raise ApiError(sentence, Outcome.UNKNOWN)
             body = {"description": " ".join([*held, token])}
-            headers = {"If-Match": found.headers["ETag"]}
+            headers = {"If-Match": found.headers["etag"], **_once()}
             reply = self._consumer(key).send("PATCH", self._path(key), body, headers)
             _expect(reply, "PATCH", 200, 404, 412)
             if reply.status == 404:
                 return Answer(0)
             if reply.status == 200:
-                return Answer(1, _state(reply))
+                # A later version answers a proxy's second try: of the document as it is by then.
+                at_once = reply.body["version"] == found.body["version"] + 1
+                return Answer(1, _state(reply) if at_once else None)
         raise ApiError(f"{TURNS} times somebody else was quicker", Outcome.FAILED)
 
     def read(self, key: str) -> Answer:
@@ -96,7 +100,7 @@ class ApiTarget:
         path = self._path(key)
         if not path:
             return Answer(0)
-        reply = self._consumer(key).send("DELETE", path)
+        reply = self._consumer(key).send("DELETE", path, headers=_once())
         _expect(reply, "DELETE", 204, 404)
         return Answer(int(reply.status == 204))
 
@@ -153,6 +157,13 @@ def _expect(reply: Reply, method: str, *statuses: int) -> None:
     """Raise ApiError for another answer: what is refused (4xx) is certainly without effect."""
     if reply.status not in statuses:
         raise ApiError(f"{method} was answered {refusal(reply)}", Outcome.FAILED)
+
+
+def _once() -> dict[str, str]:
+    """A key for one request: behind a proxy that repeats, even one that is answered 401 may have
+    taken effect, at a first try whose token was still good.
+    """
+    return {"Idempotency-Key": secrets.token_hex(16)}
 
 
 def _state(reply: Reply) -> State:

@@ -164,15 +164,25 @@ def log_in(client: FlaskClient, email: str, password: str = PASSWORD) -> dict[st
     return {"Authorization": f"Bearer {response.json['access_token']}"}
 
 
+def free_port() -> int:
+    """A port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class RunningServer:
     """`python -m api serve` in a process of its own, or another program that does the same."""
 
     def __init__(
-        self, environment: dict[str, str], log: Path, program: Sequence[str] = ("-m", "api")
+        self,
+        environment: dict[str, str],
+        log: Path,
+        program: Sequence[str] = ("-m", "api"),
+        port: int | None = None,
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         with log.open("wb") as out:

@@ -1,0 +1,180 @@
+"""Caddy, as deploy/caddy/Caddyfile sets it, before two replicas of the API."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from api import schema, settings
+from api.store import Store
+from api.store.deadline import deadline
+from cluster.local.cluster import LocalCluster
+from tests.local.api.conftest import RunningServer, free_port
+
+CADDYFILE = Path(__file__).parents[3] / "deploy/caddy/Caddyfile"
+RESENDS = (2, 11, 2)  # the first version that can send a body again
+TOKEN_LIFETIME = 4.0
+"""Seconds; short, so that consumers refresh their tokens while a replica fails."""
+
+
+class Replica:
+    """One server of the API, always on the same port; all its processes fail together."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self._environment = environment
+        self._log = log
+        self.port = free_port()
+        self.start()
+
+    def start(self) -> None:
+        """Start it, if it does not run, and wait until it is ready."""
+        if getattr(self, "server", None) is None or self.server.process.poll() is not None:
+            self.server = RunningServer(self._environment, self._log, port=self.port)
+        self.server.wait_ready()
+
+    def send(self, sig: signal.Signals) -> None:
+        """Send every process of it a signal."""
+        master = psutil.Process(self.server.process.pid)
+        for process in (master, *master.children(recursive=True)):
+            process.send_signal(sig)
+        if sig == signal.SIGKILL:
+            self.server.process.wait(10)
+
+    @contextmanager
+    def cut(self) -> Iterator[None]:
+        """What is sent to its port, and from there, vanishes."""
+        rules = [
+            ["INPUT", "-i", "lo", "-p", "tcp", side, str(self.port), "-j", "DROP"]
+            for side in ("--dport", "--sport")
+        ]
+        for rule in rules:
+            iptables("-I", *rule)
+        try:
+            yield
+        finally:
+            for rule in rules:
+                iptables("-D", *rule)
+
+
+def iptables(*arguments: str) -> None:
+    """Change the kernel's packet filter. Raises CalledProcessError."""
+    found = shutil.which("iptables") or "iptables"
+    subprocess.run([found, "-w", *arguments], check=True, capture_output=True)
+
+
+class Caddy:
+    """The proxy in a process of its own, with a folder of its own for its CA."""
+
+    def __init__(self, binary: str, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.port, self.plain_port = free_port(), free_port()
+        self.url = f"https://localhost:{self.port}"
+        self.ca = folder / "data/caddy/pki/authorities/local/root.crt"
+        self.log = folder / "log"
+        with self.log.open("wb") as out:
+            self.process = subprocess.Popen(
+                [binary, "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"],
+                env={
+                    **os.environ,
+                    "XDG_DATA_HOME": str(folder / "data"),
+                    "XDG_CONFIG_HOME": str(folder / "config"),
+                    "SHARDSTACK_HTTPS_PORT": str(self.port),
+                    "SHARDSTACK_HTTP_PORT": str(self.plain_port),
+                    "SHARDSTACK_PUBLIC_PORT": f":{self.port}",
+                    **environment,
+                },
+                stdout=out,
+                stderr=out,
+            )
+
+    def wait_ready(self, seconds: float = 20) -> None:
+        """Until it hands a request through."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if requests.get(f"{self.url}/readyz", verify=self.ca, timeout=2).ok:
+                    return
+            except (requests.ConnectionError, OSError):
+                pass
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        finally:
+            self.process.kill()
+
+
+@pytest.fixture(scope="session")
+def binary() -> str:
+    """A Caddy that can send bodies again: CADDY names it, or it is on the PATH."""
+    found = os.environ.get("CADDY") or shutil.which("caddy")
+    if found is None:
+        pytest.skip("there is no caddy")
+    told = subprocess.run([found, "version"], check=True, capture_output=True, text=True).stdout
+    version = told.split()[0].lstrip("v")
+    numbers = tuple(int(n) for n in version.partition("-")[0].split("."))
+    if numbers < RESENDS and not version.endswith("-resend"):
+        pytest.skip(f"Caddy {version} cannot send bodies again. See deploy/caddy/README.md")
+    return found
+
+
+@pytest.fixture(scope="session")
+def replicas(
+    cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[Replica]]:
+    """Two of them, which believe the proxy."""
+    folder = tmp_path_factory.mktemp("api-behind-caddy")
+    (folder / "uri").write_text(cluster.uri("app"))
+    (folder / "jwt").write_text(secrets.token_urlsafe(48))
+    environment = {
+        "SHARDSTACK_DATABASE_URI_FILE": str(folder / "uri"),
+        "SHARDSTACK_JWT_SECRET_FILE": str(folder / "jwt"),
+        "SHARDSTACK_ACCESS_TOKEN_LIFETIME": str(TOKEN_LIFETIME),
+        "SHARDSTACK_TRUSTED_PROXIES": "127.0.0.1/32,::1/128",
+        "SHARDSTACK_LOGIN_RATE_ACCOUNT": "1000000/minute",
+        "SHARDSTACK_LOGIN_RATE_ADDRESS": "1000000/minute",
+        "SHARDSTACK_REGISTER_RATE_ADDRESS": "1000000/minute",
+    }
+    store = Store(settings.load(environment).store_options())
+    try:
+        with deadline(60):
+            schema.apply(store)
+    finally:
+        store.close()
+    made = [Replica(environment, folder / f"log-{number}") for number in (1, 2)]
+    try:
+        yield made
+    finally:
+        for one in made:
+            one.server.stop()
+
+
+@pytest.fixture(scope="session")
+def caddy(
+    binary: str, replicas: list[Replica], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Caddy]:
+    """The proxy, ready."""
+    upstreams = " ".join(f"127.0.0.1:{replica.port}" for replica in replicas)
+    folder = tmp_path_factory.mktemp("caddy")
+    running = Caddy(binary, folder, {"SHARDSTACK_UPSTREAMS": upstreams})
+    try:
+        running.wait_ready()
+        yield running
+    finally:
+        running.stop()

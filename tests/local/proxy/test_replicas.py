@@ -1,0 +1,86 @@
+"""One replica of the API fails behind Caddy while 32 consumers create, read, change and delete.
+
+A failure is latency to them: no answer of 500 or above, nothing lost, nothing doubled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from cluster.drill.http import ApiTarget
+from cluster.drill.report import summarise
+from cluster.drill.workload import Load, Workload
+from cluster.local.cluster import LocalCluster
+from tests.local.drill.conftest import SHARDS
+from tests.local.drill.test_api_failover import assert_only_latency, one_account_per_shard
+from tests.local.proxy.conftest import Caddy, Replica
+
+CLIENTS = 32
+CALM = 50
+"""Acknowledged writes on each shard before the fault, and again after all is over."""
+GIVEN_UP = 14.0
+"""Seconds in which every request has been given up that the silent replica had."""
+
+Fault = Callable[[Replica, Workload], None]
+
+
+def killed(replica: Replica, workload: Workload) -> None:
+    replica.send(signal.SIGKILL)
+    workload.run(3)
+
+
+def stands_still(replica: Replica, workload: Workload) -> None:
+    """And goes on then, with the requests it had."""
+    replica.send(signal.SIGSTOP)
+    try:
+        workload.run(8)
+    finally:
+        replica.send(signal.SIGCONT)
+
+
+def cut_off(replica: Replica, workload: Workload) -> None:
+    with replica.cut():
+        workload.run(GIVEN_UP)
+
+
+def can_cut() -> bool:
+    """Whether we may change the packet filter."""
+    return os.geteuid() == 0 and shutil.which("iptables") is not None
+
+
+FAULTS = [
+    killed,
+    stands_still,
+    pytest.param(cut_off, marks=pytest.mark.skipif(not can_cut(), reason="needs root, iptables")),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_replica_fails(
+    cluster: LocalCluster, caddy: Caddy, replicas: list[Replica], fault: Fault
+) -> None:
+    accounts = one_account_per_shard(cluster, replicas[0].server)
+    target = ApiTarget(caddy.url, accounts, caddy.ca)
+    with (
+        contextlib.closing(target),
+        Workload(target, Load(clients=CLIENTS, keys=CLIENTS)) as workload,
+    ):
+        for group in SHARDS:
+            workload.wait_for_writes(CALM, group, 20)
+        workload.mark(fault.__name__)
+        fault(replicas[1], workload)
+        replicas[1].start()
+        for group in SHARDS:
+            workload.wait_for_writes(CALM, group, 20)
+        report = summarise(workload.finish())
+    slowest = sorted(target.exchanges, key=lambda exchange: -exchange.took)[:5]
+    print(f"\n{report.text()}")  # noqa: T201 - the figures, shown by -s and on failure
+    for one in slowest:
+        print(f"  {one.took:.3f} s {one.method} {one.path}: {one.status}")  # noqa: T201
+    assert_only_latency(report, target)
