@@ -34,10 +34,9 @@ def parse(text: str) -> list[str]:
     return keys
 
 
-def render(keys: Sequence[str], remark: str = "") -> str:
-    """The text of a key file; the remark, one line, is for whoever reads it."""
-    head = f"# {remark}\n" if remark else ""
-    return head + (keys[0] if len(keys) == 1 else "\n".join(f"- {key}" for key in keys)) + "\n"
+def render(keys: Sequence[str]) -> str:
+    """The text of a key file."""
+    return "".join(f"- {key}\n" for key in keys) if len(keys) > 1 else f"{keys[0]}\n"
 
 
 def read(path: Path) -> list[str]:

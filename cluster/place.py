@@ -7,7 +7,7 @@ With SHARDSTACK_SECRETS set, they are containers or hosts that listen under thei
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -32,6 +32,15 @@ class Place(Protocol):
 
     def remove_shard(self, name: str, *, report: Report) -> None:
         """Moves all data off a shard and takes it out of the cluster."""
+
+    def restart(self, name: str) -> None:
+        """Makes one server stop cleanly and come back; it need not serve yet."""
+
+    def keys(self) -> list[str]:
+        """What the key file holds: the key to log in with, and a second while keys are changed."""
+
+    def write_key(self, keys: Sequence[str]) -> None:
+        """Writes the key file for all servers, whole or not at all; they read it at their start."""
 
 
 def place(state: str) -> Place:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
+from cluster import keyfile
 from cluster.errors import KeyFileError, StateError
 from cluster.files import write
 from cluster.layout import USERS
@@ -20,9 +21,13 @@ class Secrets:
         self.users_file = users_file
 
     def key(self) -> str:
-        """The content of the key file; KeyFileError when it is none. Repairs its mode."""
+        """The key to log in with; KeyFileError when the file has none. Repairs its mode."""
+        return self.keys()[0]
+
+    def keys(self) -> list[str]:
+        """What the key file holds, as `key` does: one, or two while keys are changed."""
         try:
-            key = "".join(self.key_file.read_text(encoding="ascii").split())
+            text = self.key_file.read_text(encoding="ascii")
             self.key_file.chmod(0o400)
         except FileNotFoundError:
             raise KeyFileError(
@@ -33,16 +38,21 @@ class Secrets:
             raise KeyFileError(
                 f"{self.key_file} cannot be read ({error}). Put the right file back."
             ) from None
-        if not re.fullmatch(r"[A-Za-z0-9+/=]{6,1024}", key):
+        try:
+            return keyfile.parse(text)
+        except ValueError:
             raise KeyFileError(
                 f"{self.key_file} is not a key file (6 to 1024 base64 characters). Put the right "
                 "one back, or delete it and run `down` and then `up`, which makes a new one."
-            )
-        return key
+            ) from None
 
     def make_key(self) -> None:
         """Makes a new key file."""
-        write(self.key_file, secrets.token_urlsafe(600).replace("-", "+").replace("_", "/"), 0o400)
+        self.write_key([keyfile.make()])
+
+    def write_key(self, keys: Sequence[str]) -> None:
+        """Writes the key file, whole or not at all; a server reads it when it starts."""
+        write(self.key_file, keyfile.render(keys), 0o400)
 
     def passwords(self) -> tuple[dict[str, str], bool]:
         """Each user's password, and whether some had to be made."""

@@ -10,7 +10,7 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from cluster.access import Access
 from cluster.bootstrap import bootstrap
@@ -27,6 +27,7 @@ from cluster.hosted.environment import (
 )
 from cluster.hosted.kept import Kept
 from cluster.layout import Layout, arrange, shard_names
+from cluster.rolling import shutdown_restart
 from cluster.status import ClusterStatus, inspect
 
 Report = Callable[[str], None]
@@ -121,6 +122,22 @@ class HostedCluster:
         if name not in there:
             raise StateError(f"there is no shard {name!r}. There are: {', '.join(there)}.")
         drain(access.uri("admin"), name, report)
+
+    def restart(self, name: str) -> None:
+        """Shuts a server down and waits until its supervisor has started it again."""
+        access = self.access()
+        nodes = {node.name: node for node in access.layout.nodes}
+        if name not in nodes:
+            raise StateError(f"there is no node {name!r}. There are: {', '.join(nodes)}.")
+        shutdown_restart(access)(nodes[name])
+
+    def keys(self) -> list[str]:
+        """What the key file holds, the key to log in with first."""
+        return self.kept.keys()
+
+    def write_key(self, keys: Sequence[str]) -> None:
+        """Writes the key file; a server reads it when it starts."""
+        self.kept.write_key(keys)
 
 
 class _NameWatch:

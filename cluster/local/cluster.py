@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from cluster.local.record import Record
 from cluster.local.serving import step_down, wait_until_serving
 from cluster.local.state import State
 from cluster.replica_set import look, states
+from cluster.shield import shielded
 from cluster.status import ClusterStatus
 from cluster.topology import Topology
 from cluster.waiting import Waiter
@@ -257,9 +258,22 @@ class LocalCluster:
         with self.state.locked():
             if len([n for n in self.nodes() if n.set_name == node.set_name != ""]) > 1:
                 step_down(self.access(), Node(node.name, node.host, node.port))
-            program = self._programs(self.record())[name]
-            Launcher().stop([program], STOP_SECONDS)
-        self.start(name, seconds=seconds)
+            record = self.record()
+            program = prepare(self.state, record, silent)[name]
+            launcher = Launcher()
+            with shielded():  # an interruption shall not leave it stopped
+                launcher.stop([program], STOP_SECONDS)
+                launcher.start(program)
+            wait_until_serving(self.state, record, program, launcher, seconds)
+
+    def keys(self) -> list[str]:
+        """What the key file holds, the key to log in with first."""
+        return self.state.keys()
+
+    def write_key(self, keys: Sequence[str]) -> None:
+        """Writes the key file; a server reads it when it starts."""
+        with self.state.locked():
+            self.state.write_key(keys)
 
     # ---- inside -------------------------------------------------------------------------------
 

@@ -1,0 +1,216 @@
+"""Restarts every server of a cluster, one at a time, while clients go on.
+
+The order is that of careful operators: the config servers first, then shard by shard, then the
+routers; within a set the secondaries, then the primary after it has handed over. The next one has
+to wait until the set is whole again: every member primary or secondary in the primary's own eyes,
+and none far behind.
+Source: https://docs.percona.com/percona-operator-for-mongodb/update-db.html (its smart update)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from cluster.access import Access
+from cluster.balancer import balancer_off
+from cluster.connect import Connections, listens, short
+from cluster.handover import CATCH_UP_SECONDS, Standing, hand_over, standing
+from cluster.layout import Node, ReplicaSet
+from cluster.replica_set import is_transient, look, refusal
+from cluster.waiting import Waiter
+
+Report = Callable[[str], None]
+Restart = Callable[[Node], None]
+
+PATIENCE = 10.0  # seconds for what has just been started to be well, before it is called unwell
+SECONDS = 120.0  # for one node to serve again
+SMALL_LAG_SECONDS = 2.0
+QUIESCE_SECONDS = 1  # in which a server that shuts down tells its clients to go elsewhere
+PURPOSE = "a rolling restart"
+
+
+def rolling_restart(
+    access: Access, restart: Restart, report: Report, *, patience: float = PATIENCE
+) -> None:
+    """Restarts all servers with `restart`, which makes one stop cleanly and come back.
+
+    `restart` need not wait until the server serves, and is never given a primary that another
+    member could relieve. The balancer is off meanwhile. It may be interrupted at any moment and
+    run again. Raises ClusterError: not all servers are well at the beginning (after `patience`
+    seconds), or one does not come back.
+    """
+    assert_well(access, patience)
+    client: MongoClient[dict[str, Any]]
+    with (
+        MongoClient(access.uri("admin"), serverSelectionTimeoutMS=5000) as client,
+        balancer_off(client, report, PURPOSE),
+        access.connections(timeout=CATCH_UP_SECONDS + 5) as connections,
+    ):
+        work = _Rolling(access, connections, restart, report)
+        for replica_set in access.layout.sets:
+            work.restart_set(replica_set)
+        for router in access.layout.routers:
+            work.restart_router(router)
+
+
+def shutdown_restart(access: Access, seconds: float = SECONDS) -> Restart:
+    """A way to restart servers whose supervisor starts them again when they end by themselves.
+
+    Returns when the server that was told to shut down is gone and another has come in its place.
+    """
+
+    def restart(node: Node) -> None:
+        with access.connections(timeout=5) as connections:
+            stopped = _Stopped(access, connections, node)
+            stopped.shut_down()
+            Waiter(seconds).until(
+                stopped.is_back,
+                lambda: (
+                    f"{node.name} ({node.address}) was shut down and is not back after "
+                    f"{seconds:.0f} s. Whatever supervises it must start it again: see its log."
+                ),
+                every=0.1,
+            )
+
+    return restart
+
+
+def assert_well(access: Access, patience: float = PATIENCE) -> None:
+    """ClusterError, naming who, unless every member is settled and every router answers."""
+    unwell: list[str] = []
+
+    def well() -> bool | None:
+        unwell[:] = _unwell(access)
+        return None if unwell else True
+
+    Waiter(patience).until(
+        well,
+        lambda: (
+            f"not begun, since not every server is well: {'; '.join(unwell)}. Make the cluster "
+            "whole first (`up`; see `status`)."
+        ),
+        every=0.5,
+    )
+
+
+def _unwell(access: Access) -> list[str]:
+    found = []
+    with access.connections(timeout=3) as connections:
+        for replica_set in access.layout.sets:
+            members = [look(connections, node) for node in replica_set.members]
+            found += [f"{m.node.name} is {m.state}" for m in members if not m.is_settled]
+            if all(m.state == "SECONDARY" for m in members):
+                found.append(f"{replica_set.name} has no primary")
+        for router in access.layout.routers:
+            if problem := _router_problem(access, connections, router):
+                found.append(f"{router.name} does not answer ({problem})")
+    return found
+
+
+def _router_problem(access: Access, connections: Connections, router: Node) -> str:
+    """Why a router does not serve; "" when it lists the databases, for which it needs the rest."""
+    if not listens(router):
+        return "not listening"
+    try:
+        client = connections.user(router, "admin", access.passwords["admin"])
+        client.admin.command("listDatabases", nameOnly=True)
+    except PyMongoError as error:
+        return short(error)
+    return ""
+
+
+class _Rolling:
+    def __init__(
+        self, access: Access, connections: Connections, restart: Restart, report: Report
+    ) -> None:
+        self.access = access
+        self.connections = connections
+        self.restart = restart
+        self.report = report
+
+    def restart_set(self, replica_set: ReplicaSet) -> None:
+        """The secondaries one at a time, then the primary; whoever is it when its turn comes."""
+        left = {node.name: node for node in replica_set.members}
+        while left:
+            now = self._whole(replica_set)
+            behind = next((node for name, node in left.items() if name != now.primary.name), None)
+            if behind is None and len(replica_set.members) > 1:
+                taker = hand_over(self.connections, replica_set, now.primary)
+                self.report(f"{replica_set.name}: {taker.name} took over from {now.primary.name}")
+                continue
+            node = behind or now.primary
+            self.restart(node)
+            del left[node.name]
+            self._whole(replica_set)
+            self.report(f"{node.name}: restarted, and in sync")
+
+    def restart_router(self, router: Node) -> None:
+        """One router, until it serves again."""
+        self.restart(router)
+        problem = ""
+
+        def serves() -> bool | None:
+            nonlocal problem
+            problem = _router_problem(self.access, self.connections, router)
+            return None if problem else True
+
+        Waiter(SECONDS).until(
+            serves, lambda: f"{router.name} does not serve after {SECONDS:.0f} s: {problem}."
+        )
+        self.report(f"{router.name}: restarted, and serves")
+
+    def _whole(self, replica_set: ReplicaSet) -> Standing:
+        """Waits until the set has a primary and every member follows it closely."""
+        problem = ""
+
+        def whole() -> Standing | None:
+            nonlocal problem
+            now = standing(self.connections, replica_set)
+            problem = now.problem(SMALL_LAG_SECONDS) if now else "it has no primary"
+            return None if problem else now
+
+        return Waiter(SECONDS).until(
+            whole,
+            lambda: (
+                f"{replica_set.name} is not whole after {SECONDS:.0f} s: {problem}. See the log "
+                "there; run this again when it is well."
+            ),
+        )
+
+
+class _Stopped:
+    """One server that is told to shut down; told from its successor by how long it has been up."""
+
+    def __init__(self, access: Access, connections: Connections, node: Node) -> None:
+        sets = [s for s in access.layout.sets if node in s.members]
+        if sets:
+            self._admin = connections.member(node).admin
+        else:
+            self._admin = connections.user(node, "admin", access.passwords["admin"]).admin
+        # The only member of a set has nobody to hand over to.
+        self._force = any(len(s.members) == 1 for s in sets)
+        self._node = node
+        self._since = time.monotonic()
+
+    def shut_down(self) -> None:
+        """Tells it to; ClusterError when it refuses."""
+        try:
+            self._admin.command("shutdown", force=self._force, timeoutSecs=QUIESCE_SECONDS)
+        except OperationFailure as error:
+            if not is_transient(error):
+                raise refusal(self._node, error) from None
+        except PyMongoError:
+            pass  # it ends rather than answers
+
+    def is_back(self) -> bool | None:
+        """Whether a server answers that has been up for less time than passed since."""
+        try:
+            milliseconds = self._admin.command("serverStatus")["uptimeMillis"]
+        except PyMongoError:
+            return None
+        return True if milliseconds / 1000 < time.monotonic() - self._since else None
