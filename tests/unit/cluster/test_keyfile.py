@@ -30,3 +30,28 @@ def test_key_files_that_are_none(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match="6 to 1024"):
         keyfile.read(path)
+
+
+def test_a_key_file_with_more_keys_than_a_server_takes() -> None:
+    with pytest.raises(ValueError, match="3 keys"):
+        keyfile.parse("- firstkey\n- secondkey\n- thirdkey\n")
+
+
+@pytest.mark.parametrize("text", ["under_score", "two words!", "- firstkey\n- abc\n"])
+def test_characters_that_no_key_has(text: str) -> None:
+    with pytest.raises(ValueError, match="base64"):
+        keyfile.parse(text)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_is_written_is_read(count: int, tmp_path: Path) -> None:
+    keys = [keyfile.make() for _ in range(count)]
+    assert len({*keys, "".join(keys)}) >= count  # not the same key each time
+    (tmp_path / "key").write_text(keyfile.render(keys))
+    assert keyfile.read(tmp_path / "key") == keys
+
+
+def test_a_file_that_is_not_text_at_all(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match="not plain text"):
+        keyfile.read(tmp_path / "key")
