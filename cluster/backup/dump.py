@@ -81,6 +81,7 @@ class _Dump:
 
     def run(self, folder: Path, place: Path) -> Dumped:
         """Tries until the fence held; leaves the backup in `folder`, which becomes `place`."""
+        catalogue.entries(self.client)  # what cannot be dumped is refused before anybody waits
         for tries in range(1, TRIES + 1):
             part = folder / f"try-{tries}"
             try:

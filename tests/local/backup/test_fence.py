@@ -303,6 +303,32 @@ def test_a_lock_of_somebody_else_is_left_alone(
     ended(client)
 
 
+def test_nobody_sees_a_secret(client: Client, source: LocalCluster, tmp_path: Path) -> None:
+    fill(client)
+    access = source.access()
+    secrets = [access.key, *access.passwords.values()]
+    with dumping(source, str(tmp_path / "backup")) as process:
+        dump = psutil.Process(process.pid)
+        dump.suspend()
+        (warden,) = dump.children()
+        for seen in (dump, warden):
+            shown = " ".join([*seen.cmdline(), *seen.environ().values()])
+            assert not any(secret in shown for secret in secrets)
+        for path in tmp_path.rglob("*"):
+            assert path.stat().st_mode & 0o077 == 0, path
+        dump.resume()
+
+
+def test_what_cannot_be_dumped_is_refused_before_anybody_waits(
+    client: Client, source: LocalCluster, tmp_path: Path
+) -> None:
+    client["odd"].create_collection("series", timeseries={"timeField": "at"})
+    done = run(source, "dump", str(tmp_path / "backup"))
+    assert "odd.series is a timeseries" in error_of(done)
+    assert "writes wait" not in done.stdout
+    ended(client)
+
+
 def test_writers_do_not_wait_longer_than_they_should(
     client: Client, source: LocalCluster, tmp_path: Path
 ) -> None:
