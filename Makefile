@@ -8,13 +8,16 @@ MONGOSH := 2.12.0
 # What was installed: the lock file and the package's metadata; a change of either installs anew.
 STAMP  := $(VENV)/.installed
 
+COMPOSE := docker compose --file docker-compose.cluster.yml
+
 export SHARDSTACK_STATE := $(STATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools up down status test test-browser test-deep viewer lint format bench
+.PHONY: help setup tools up down status compose-up compose-down compose-status test test-browser \
+  test-compose test-deep viewer lint format bench
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv and install the locked versions
 
@@ -50,11 +53,23 @@ down: setup ## Stop both; PURGE=1 deletes the data, too
 status: setup ## Show the members, shards, routers, balancer and API
 	@s=0; $(RUN) -m cluster status || s=$$?; $(RUN) -m api status || s=$$?; exit $$s
 
+compose-up: ## Start the whole stack in Docker Compose, HTTPS included
+	@deploy/compose/up
+
+compose-down: ## Stop it; PURGE=1 deletes the data, too
+	@$(COMPOSE) --profile '*' down --remove-orphans $(if $(PURGE),--volumes)
+
+compose-status: ## Show its members, shards, routers and balancer
+	@$(COMPOSE) run --rm --no-deps ops status
+
 test: setup ## Run every test (a cluster of its own, in a temporary folder)
 	@$(RUN) -m pytest -n 2 --dist loadfile
 
 test-browser: setup ## Run the tests that need Chromium and its driver
 	@$(RUN) -m pytest tests/browser
+
+test-compose: setup tools ## Run the tests of the whole stack in containers
+	@tests/compose/standin/engine sh -c 'tests/compose/standin/images && $(RUN) -m pytest tests/compose'
 
 test-deep: setup ## Send the API far more made-up requests than make test does (some minutes)
 	@SHARDSTACK_DEEP=1 $(RUN) -m pytest tests/local/api/test_schemathesis.py
