@@ -107,7 +107,7 @@ def summarise(history: History) -> Report:
     return Report(
         seconds=(end - begin) / 1e9,
         counts={kind: dict(counts[kind]) for kind in sorted(counts)},
-        gaps=_gaps(load, begin, end),
+        gaps=gaps(load, begin, end),
         latencies=_latencies(load),
         errors=dict(errors.most_common()),
         unverified=_unverified(history.calls),
@@ -116,8 +116,8 @@ def summarise(history: History) -> Report:
     )
 
 
-def _gaps(load: list[Call], begin: int, end: int) -> dict[str, Gap]:
-    """The beginning and the end of the load bound the first and the last gap."""
+def gaps(load: list[Call], begin: int, end: int) -> dict[str, Gap]:
+    """The longest gap of each group. `begin` and `end` bound the first and the last one."""
     moments: dict[str, list[int]] = {"all": []}
     for call in load:
         if call.writes:
@@ -125,13 +125,13 @@ def _gaps(load: list[Call], begin: int, end: int) -> dict[str, Gap]:
         if call.acknowledged_write:
             moments["all"].append(call.end)
             moments[call.group].append(call.end)
-    gaps = {}
+    longest = {}
     for group, ends in sorted(moments.items()):
         length, since = max(
             (later - earlier, earlier) for earlier, later in pairwise([begin, *sorted(ends), end])
         )
-        gaps[group or "?"] = Gap(length / 1e9, (since - begin) / 1e9)
-    return gaps
+        longest[group or "?"] = Gap(length / 1e9, (since - begin) / 1e9)
+    return longest
 
 
 def _latencies(load: Iterable[Call]) -> dict[str, Latency]:
