@@ -95,8 +95,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[
         str,
         text(
-            "Networks, separated by commas, whose X-Forwarded-For names the client: "
-            "127.0.0.1/32,10.0.0.0/8"
+            "Networks, separated by commas, of proxies: their X-Forwarded-For names the client, "
+            "their X-Proxy-Request the request, so that they may repeat it: 127.0.0.1/32,10.0.0.0/8"
         ),
     ] = ""
     cors_origins: Annotated[

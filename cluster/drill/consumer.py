@@ -138,7 +138,7 @@ class Consumer:
         given.update(headers or {})
         token = self._token()
         answer = self._attempt(method, path, given, body, token)
-        if answer.status == 401:  # it expired on its way; refused, and so safe to send again
+        if answer.status == 401:  # it expired on its way; refused, or known by its key
             answer = self._attempt(method, path, given, body, self._token(instead_of=token))
         return answer
 

@@ -178,3 +178,9 @@ def test_one_router_of_two_stands_still(drill: ApiDrill) -> None:
     report, target = drill.run("SIGSTOP", "router-1", STILL)
     assert_only_latency(report, target)
     assert max(exchange.took for exchange in target.exchanges) <= NOTICED
+
+
+def test_a_shard_primary_stands_still(drill: ApiDrill) -> None:
+    """The routers give it up once another member is primary."""
+    report, target = drill.run("SIGSTOP", watched=STILL)
+    assert_only_latency(report, target)

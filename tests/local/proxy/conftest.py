@@ -24,7 +24,7 @@ from tests.local.api.conftest import RunningServer, free_port
 
 CADDYFILE = Path(__file__).parents[3] / "deploy/caddy/Caddyfile"
 RESENDS = (2, 11, 2)  # the first version that can send a body again
-TOKEN_LIFETIME = 4.0
+TOKEN_LIFETIME = 8.0
 """Seconds; short, so that consumers refresh their tokens while a replica fails."""
 
 
