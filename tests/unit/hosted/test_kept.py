@@ -1,0 +1,110 @@
+"""The folder of secrets: who gets what, how it is protected, and that it stays as it was made."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from cluster.errors import StateError, TopologyError
+from cluster.hosted import certificates
+from cluster.hosted.cluster import HostedCluster
+
+MODES = {
+    "key/keyFile": 0o400,
+    "key/monitor": 0o400,
+    "operator/users.json": 0o600,
+    "application/database.uri": 0o400,
+}
+MODES_WITH_TLS = MODES | {
+    "key/ca.pem": 0o400,
+    "key/server.pem": 0o400,
+    "operator/ca.key": 0o400,
+    "application/ca.pem": 0o400,
+}
+
+
+def prepared(folder: Path, **environ: str) -> list[str]:
+    said: list[str] = []
+    HostedCluster({"SHARDSTACK_SECRETS": str(folder), **environ}).prepare(said.append)
+    return said
+
+
+def files(folder: Path) -> dict[str, int]:
+    return {
+        str(file.relative_to(folder)): file.stat().st_mode & 0o777
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in files(folder)}
+
+
+def test_each_gets_its_own(tmp_path: Path) -> None:
+    assert prepared(tmp_path) == ["key file: made", "passwords: made"]
+    assert files(tmp_path) == MODES
+    uri = (tmp_path / "application/database.uri").read_text().strip()
+    assert uri.startswith("mongodb://app:")
+    assert uri.endswith("@router-1:27017,router-2:27017/shardstack?authSource=admin")
+
+
+def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
+    prepared(tmp_path, SHARDSTACK_CLUSTER_TLS="on")
+    before = contents(tmp_path)
+    assert prepared(tmp_path, SHARDSTACK_CLUSTER_TLS="on") == []
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("missing", [*MODES_WITH_TLS])
+def test_what_an_interruption_left_out_is_made_up_for(tmp_path: Path, missing: str) -> None:
+    prepared(tmp_path, SHARDSTACK_CLUSTER_TLS="on")
+    (tmp_path / missing).unlink()
+    prepared(tmp_path, SHARDSTACK_CLUSTER_TLS="on")
+    assert files(tmp_path) == MODES_WITH_TLS
+
+
+def test_mistakes_leave_no_trace(tmp_path: Path) -> None:
+    with pytest.raises(TopologyError, match="may grow to"):
+        prepared(tmp_path, SHARDSTACK_CACHE_GB="9999")
+    assert files(tmp_path) == {}
+
+
+def test_nobody_reaches_a_cluster_before_its_secrets_are_made(tmp_path: Path) -> None:
+    cluster = HostedCluster({"SHARDSTACK_SECRETS": str(tmp_path)})
+    with pytest.raises(StateError, match=r"users\.json is missing: run `prepare` first"):
+        cluster.access()
+
+
+# ---- certificates --------------------------------------------------------------------------------
+
+
+def test_the_certificate_is_of_the_authority_and_names_every_node(tmp_path: Path) -> None:
+    prepared(tmp_path, SHARDSTACK_CLUSTER_TLS="on", SHARDSTACK_SHARDS="3")
+    authority = x509.load_pem_x509_certificate((tmp_path / "key/ca.pem").read_bytes())
+    server = x509.load_pem_x509_certificate((tmp_path / "key/server.pem").read_bytes())
+    server.verify_directly_issued_by(authority)
+    found = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    names = found.get_values_for_type(x509.DNSName)
+    assert {"config-1", "router-2", "shard-3-3", "shard-8-3", "localhost"} <= set(names)
+    context = ssl.create_default_context(cafile=str(tmp_path / "application/ca.pem"))
+    context.load_cert_chain(tmp_path / "key/server.pem")
+    uri = (tmp_path / "application/database.uri").read_text()
+    assert "tls=true&tlsCAFile=" in uri
+
+
+def test_it_is_renewed_in_time_and_for_new_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, operator = tmp_path / "key", tmp_path / "operator"
+    assert certificates.ensure(key, operator, ["config-1"])
+    assert not certificates.ensure(key, operator, ["config-1"])
+    authority = (key / "ca.pem").read_bytes()
+    assert certificates.ensure(key, operator, ["config-1", "config-2"])
+    monkeypatch.setattr(certificates, "RENEWAL", certificates.LIFETIME + datetime.timedelta(1))
+    assert certificates.ensure(key, operator, ["config-1"])
+    assert (key / "ca.pem").read_bytes() == authority
