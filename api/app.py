@@ -110,7 +110,7 @@ class ServingRouter:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._last: str | None = None
+        self._last = "a router"  # none has said yet which
 
     def __call__(self) -> str:
         """Its name and version, as of the last call that was answered."""
@@ -119,7 +119,7 @@ class ServingRouter:
             build = attempt(lambda: client.admin.command("buildInfo"), idempotent=True)
             hello = attempt(lambda: client.admin.command("hello"), idempotent=True)
         except UnavailableError:
-            if self._last is None or not self._store.reachable():
+            if not self._store.reachable():
                 raise
             return self._last
         self._last = health.router_name(build, hello)

@@ -105,7 +105,7 @@ class Caddy:
             try:
                 if requests.get(f"{self.url}/readyz", verify=self.ca, timeout=2).ok:
                     return
-            except (requests.ConnectionError, OSError):
+            except OSError:  # requests' errors are of this kind, too
                 pass
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < end, self.log.read_text()

@@ -65,6 +65,37 @@ FAULTS = [
 def test_a_replica_fails(
     cluster: LocalCluster, caddy: Caddy, replicas: list[Replica], fault: Fault
 ) -> None:
+    def fail(workload: Workload) -> None:
+        fault(replicas[1], workload)
+        replicas[1].start()
+
+    run(cluster, caddy, replicas, fault.__name__, fail)
+
+
+def test_a_router_stands_still(
+    healed_cluster: LocalCluster, caddy: Caddy, replicas: list[Replica]
+) -> None:
+    """Every replica stays in service: none of them needs this router."""
+
+    def fail(workload: Workload) -> None:
+        healed_cluster.kill("router-1", signal.SIGSTOP)
+        workload.run(8)
+        healed_cluster.resume()
+
+    run(healed_cluster, caddy, replicas, "router stands still", fail)
+    text = caddy.log.read_text()
+    assert "no upstreams available" not in text
+    assert '"status_code":503' not in text  # an unready replica, as the health checks log it
+
+
+def run(
+    cluster: LocalCluster,
+    caddy: Caddy,
+    replicas: list[Replica],
+    name: str,
+    fail: Callable[[Workload], None],
+) -> None:
+    """Let the load run through Caddy and something fail, and watch; the writes must go on."""
     accounts = one_account_per_shard(cluster, replicas[0].server)
     target = ApiTarget(caddy.url, accounts, caddy.ca)
     with (
@@ -72,12 +103,11 @@ def test_a_replica_fails(
         Workload(target, Load(clients=CLIENTS, keys=CLIENTS)) as workload,
     ):
         for group in SHARDS:
-            workload.wait_for_writes(CALM, group, 20)
-        workload.mark(fault.__name__)
-        fault(replicas[1], workload)
-        replicas[1].start()
+            workload.wait_for_writes(CALM, group, 40)
+        workload.mark(name)
+        fail(workload)
         for group in SHARDS:
-            workload.wait_for_writes(CALM, group, 20)
+            workload.wait_for_writes(CALM, group, 40)
         report = summarise(workload.finish())
     slowest = sorted(target.exchanges, key=lambda exchange: -exchange.took)[:5]
     print(f"\n{report.text()}")  # noqa: T201 - the figures, shown by -s and on failure
