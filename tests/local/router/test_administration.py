@@ -213,7 +213,7 @@ def test_files_in_gridfs(db: Database[dict[str, Any]]) -> None:
 
 
 def test_an_unknown_command_is_refused_by_its_code(client: Client) -> None:
-    for command in ("replSetStepDown", "fsync", "_configsvrAddShard", "clusterFind", "replSetFreeze"):
+    for command in ("replSetStepDown", "fsync", "_configsvrAddShard", "clusterFind"):
         with pytest.raises(OperationFailure, match="no such command") as failure:
             client.admin.command(command, 1)
         assert failure.value.code == 59
