@@ -1,12 +1,21 @@
-# caddy:2, as far as the Compose file uses it.
+# caddy:2, as far as the Compose file uses it: Debian's, with what the official one has had since
+# 2.11.2 (tests/local/proxy/caddy-resend.patch).
+FROM shardstack-standin-bookworm AS build
+RUN rm -f /etc/apt/sources.list \
+    && printf 'Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm\nComponents: main\n\n' \
+       >/etc/apt/sources.list.d/debian.sources
+COPY build-caddy caddy-resend.patch /build/
+RUN sh /build/build-caddy /build/caddy
+
 FROM python:3.13-slim
 LABEL shardstack.stand-in="caddy"
 RUN apt-get update -qq \
-    && apt-get install -y -qq --no-install-recommends caddy libcap2-bin wget \
-    && rm -rf /var/lib/apt/lists/* \
-    && setcap cap_net_bind_service=+ep /usr/bin/caddy
+    && apt-get install -y -qq --no-install-recommends libcap2-bin wget \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /build/caddy /usr/bin/caddy
+RUN setcap cap_net_bind_service=+ep /usr/bin/caddy \
+    && mkdir -p /config/caddy /data/caddy /etc/caddy
 ENV XDG_CONFIG_HOME=/config \
     XDG_DATA_HOME=/data
-RUN mkdir -p /config/caddy /data/caddy /etc/caddy
 EXPOSE 80 443 2019
 CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]

@@ -1,5 +1,5 @@
 # python:3.13-slim, from a Debian 13 that `images` has imported.
-FROM shardstack-standin-debian
+FROM shardstack-standin-trixie
 LABEL shardstack.stand-in="python"
 COPY certificates /usr/local/share/ca-certificates/
 RUN update-ca-certificates \
