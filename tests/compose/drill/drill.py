@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,8 @@ WAIT = 30.0
 """Seconds that the writes may take to go on, on each shard."""
 AFTERWARDS = 2.0
 """Seconds that the load goes on after the fault's end: what was lost meets what is found anew."""
+CHECKS = 4
+"""Health checks that are made at a time."""
 HEALTHY = 60.0
 """Seconds in which every container is to pass its own health check, after the fault's end."""
 
@@ -97,10 +100,9 @@ class Drill:
         said: dict[str, str] = {}
 
         def all_pass() -> bool:
-            for service in list(left):
-                said[service] = self._ail(service)
-                if not said[service]:
-                    left.remove(service)
+            with ThreadPoolExecutor(CHECKS) as pool:
+                said.update(zip(left, pool.map(self._ail, left), strict=True))
+            left[:] = [service for service in left if said[service]]
             return not left
 
         until(all_pass, seconds, lambda: "\n".join(f"{name}: {said[name]}" for name in left))
