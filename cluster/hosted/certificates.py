@@ -21,6 +21,17 @@ from cluster.files import write
 AUTHORITY_LIFETIME = datetime.timedelta(days=3650)
 LIFETIME = datetime.timedelta(days=730)
 RENEWAL = datetime.timedelta(days=180)
+SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)  # RFC 5280, 4.2.1.3: an authority's certificate must say so
 CLOCKS_DIFFER = datetime.timedelta(hours=1)
 
 
@@ -66,6 +77,7 @@ def _make_authority(ca_file: Path, ca_key_file: Path) -> None:
         )
         .public_key(key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(SIGNS_CERTIFICATES, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )

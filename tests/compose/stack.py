@@ -102,8 +102,8 @@ class Stack:
         done = self.attempt(*arguments, timeout=timeout, **settings)
         if done.returncode:
             raise ComposeError(
-                f"compose {' '.join(arguments)} ended with {done.returncode}:\n"
-                f"{done.stdout}\n{done.stderr}\n{self.tails()}"
+                f"compose {' '.join(arguments)} ended with {done.returncode}:\n{self.tails()}\n"
+                f"{done.stdout}\n{done.stderr}"
             )
         return done.stdout
 
@@ -136,8 +136,10 @@ class Stack:
         return self.run("run", "--rm", "--no-deps", "-T", "--entrypoint", "cat", "ops", file)
 
     def tails(self) -> str:
-        """The end of each container's log, for messages."""
-        return self.attempt("logs", "--no-color", "--tail", "5").stdout
+        """How each container is and what it said last, for messages."""
+        states = self.attempt("ps", "--all", "--format", "{{.Service}}: {{.Status}}").stdout
+        said = self.attempt("logs", "--no-color", "--tail", "2").stdout
+        return states + "\n".join(line[:300] for line in said.splitlines())
 
     # ---- containers ---------------------------------------------------------------------------
 

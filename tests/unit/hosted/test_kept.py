@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ssl
 from pathlib import Path
@@ -91,10 +92,28 @@ def test_the_certificate_is_of_the_authority_and_names_every_node(tmp_path: Path
     found = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     names = found.get_values_for_type(x509.DNSName)
     assert {"config-1", "router-2", "shard-3-3", "shard-8-3", "localhost"} <= set(names)
-    context = ssl.create_default_context(cafile=str(tmp_path / "application/ca.pem"))
-    context.load_cert_chain(tmp_path / "key/server.pem")
+    shake_hands(tmp_path, "shard-3-2")
+    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+        shake_hands(tmp_path, "somebody-else")
     uri = (tmp_path / "application/database.uri").read_text()
     assert "tls=true&tlsCAFile=" in uri
+
+
+def shake_hands(folder: Path, name: str) -> None:
+    """A client that trusts the authority, and goes by the letter of RFC 5280, meets a server."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "key/server.pem")
+    client = ssl.create_default_context(cafile=str(folder / "application/ca.pem"))
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        client.wrap_bio(back, there, server_hostname=name),
+        server.wrap_bio(there, back, server_side=True),
+    ]
+    for end in ends * 3:
+        with contextlib.suppress(ssl.SSLWantReadError):
+            end.do_handshake()
+    assert ends[0].getpeercert()
 
 
 def test_it_is_renewed_in_time_and_for_new_names(
