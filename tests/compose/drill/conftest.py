@@ -15,7 +15,7 @@ from tests.compose.stack import Stack
 TABLE = pytest.StashKey[list[str]]()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # and down again before another stack comes up
 def drill(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Drill]:
     """A stack that is up."""
     if os.geteuid() != 0 or faults.MISSING:
