@@ -7,19 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.stack import Stack
+from tests.compose.stack import Stack, fresh
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     """A stack that is up. Whoever breaks something waits until it has healed."""
-    made = Stack("shardstack-test")
-    made.down(volumes=True)  # of a run that was killed
-    try:
+    with fresh("shardstack-test") as made:
         made.up()
         yield made
-    finally:
-        made.down(volumes=True)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -9,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,17 @@ class Stack:
         made.trust_env = False  # REQUESTS_CA_BUNDLE would replace `verify`
         made.verify = str(ca)
         return made
+
+
+@contextlib.contextmanager
+def fresh(project: str, files: Iterable[str] = ()) -> Iterator[Stack]:
+    """A stack without containers or data, which leaves none behind."""
+    made = Stack(project, files)
+    made.down(volumes=True)  # of a run that was killed
+    try:
+        yield made
+    finally:
+        made.down(volumes=True)
 
 
 def until(ask: Callable[[], bool], seconds: float, explain: Callable[[], str]) -> None:

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose.stack import Stack, docker
+from tests.compose.stack import Stack, docker, fresh
 
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """A stack that is never brought up."""
-    made = Stack("shardstack-settings")
-    yield made
-    made.down(volumes=True)
+    with fresh("shardstack-settings") as made:
+        yield made
 
 
 @pytest.mark.parametrize(

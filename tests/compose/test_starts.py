@@ -10,18 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.compose.people import sign_up, signs_in
-from tests.compose.stack import APIS, MEMBERS, ROUTERS, SERVERS, Stack, docker, until
+from tests.compose.stack import APIS, MEMBERS, ROUTERS, SERVERS, Stack, docker, fresh, until
 
 
 @pytest.fixture
 def stack() -> Iterator[Stack]:
     """A stack that has never been up."""
-    made = Stack("shardstack-starts")
-    made.down(volumes=True)
-    try:
+    with fresh("shardstack-starts") as made:
         yield made
-    finally:
-        made.down(volumes=True)
 
 
 def runs(stack: Stack, service: str) -> bool:

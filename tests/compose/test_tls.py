@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.compose.people import sign_up, signs_in
-from tests.compose.stack import MEMBERS, ROUTERS, Stack
+from tests.compose.stack import MEMBERS, ROUTERS, Stack, fresh
 
 PORTS = {"config": 27019, "shard": 27018, "router": 27017}
 
@@ -47,13 +47,9 @@ print("done")
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """A stack that is up with TLS."""
-    made = Stack("shardstack-tls", ["deploy/compose/tls.yml"])
-    made.down(volumes=True)
-    try:
+    with fresh("shardstack-tls", ["deploy/compose/tls.yml"]) as made:
         made.up()
         yield made
-    finally:
-        made.down(volumes=True)
 
 
 def test_the_stack_serves(stack: Stack, tmp_path: Path) -> None:

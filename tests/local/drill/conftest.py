@@ -15,7 +15,8 @@ from pymongo.errors import AutoReconnect
 from cluster.drill.mongo import MongoTarget, move, prepare
 from cluster.drill.report import Report, summarise
 from cluster.drill.workload import Load, Workload
-from cluster.local.cluster import LocalCluster, LocalNode
+from cluster.local.cluster import LocalCluster
+from cluster.local.nodes import LocalNode
 
 SHARDS = ("shard-1", "shard-2")
 DATABASE = "drill"

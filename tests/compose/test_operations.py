@@ -1,0 +1,127 @@
+"""Everyday operations on a stack that serves: each while consumers write through Caddy."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.drill.http import ApiTarget
+from cluster.drill.report import summarise
+from cluster.drill.workload import Load, Workload
+from tests.compose.people import PASSWORD, sign_up, signs_in
+from tests.compose.stack import MEMBERS, ROUTERS, Stack, docker, fresh, until
+
+CALM = 20
+"""Acknowledged writes before something is done, and again afterwards."""
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """A stack of its own, with room for many log-ins from one address."""
+    with fresh("shardstack-operations", ["tests/compose/drill/drill.yml"]) as made:
+        made.up()
+        yield made
+
+
+@pytest.fixture(scope="module")
+def ca(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of the authority that signed the stack's certificate."""
+    return stack.ca(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture
+def consumers(stack: Stack, ca: Path) -> Iterator[None]:
+    """Consumers who create, read and change while the test runs, and see no error."""
+    people = [sign_up(stack, ca)["email"] for _ in range(4)]
+    accounts = {secrets.token_hex(3): (email, PASSWORD) for email in people}
+    target = ApiTarget(stack.url, accounts, ca)
+    with (
+        contextlib.closing(target),
+        Workload(target, Load(clients=8, keys=8)) as workload,
+    ):
+        for group in accounts:
+            workload.wait_for_writes(CALM, group, 30)
+        yield
+        for group in accounts:
+            workload.wait_for_writes(CALM, group, 30)
+        report = summarise(workload.finish())
+    slowest = max(exchange.took for exchange in target.exchanges)
+    print(f"\nlongest request {slowest:.1f} s\n{report.text()}")  # noqa: T201 - shown by -s
+    assert report.errors == {}
+    assert report.violations == []
+    assert max(exchange.status for exchange in target.exchanges) < 500
+
+
+def starts(stack: Stack) -> dict[str, str]:
+    """When each server was started."""
+    return {n: stack.inspect(n)["State"]["StartedAt"] for n in (*MEMBERS, *ROUTERS)}
+
+
+@pytest.mark.usefixtures("consumers")
+def test_a_shard_is_added_and_removed(stack: Stack) -> None:
+    new = ["shard-4-1", "shard-4-2", "shard-4-3"]
+    stack.run("--profile", "shard-4", "up", "--detach", "--no-deps", *new)
+    assert "shard-4 is part of the cluster." in stack.ops("add-shard", "shard-4")
+    stack.wait_healthy(new)
+    assert [s["name"] for s in stack.status()["shards"]][-1] == "shard-4"
+
+    stack.up()  # which knows nothing of it, and leaves it in
+    assert [s["name"] for s in stack.status()["shards"]][-1] == "shard-4"
+
+    assert "shard-4 is removed" in stack.ops("remove-shard", "shard-4")
+    stack.run("--profile", "shard-4", "rm", "--stop", "--force", "--volumes", *new)
+    assert [s["name"] for s in stack.status()["shards"]] == ["shard-1", "shard-2", "shard-3"]
+
+
+def test_a_shard_of_the_topology_is_not_removed(stack: Stack) -> None:
+    done = stack.attempt("run", "--rm", "--no-deps", "-T", "ops", "remove-shard", "shard-3")
+    assert done.returncode == 1
+    assert "SHARDSTACK_SHARDS is 3. Set it to a smaller number" in done.stderr
+
+
+def test_a_shard_that_nobody_runs_is_not_added(stack: Stack) -> None:
+    done = stack.attempt("run", "--rm", "--no-deps", "-T", "ops", "add-shard", "shard-7")
+    assert done.returncode == 1
+    assert "shard-7-1 is not the name of a host or container here" in done.stderr
+
+
+@pytest.mark.usefixtures("consumers")
+@pytest.mark.timeout(400)
+def test_every_server_is_restarted_without_a_failed_request(stack: Stack) -> None:
+    before = starts(stack)
+    print(stack.ops("rolling-restart", timeout=380))  # noqa: T201
+    after = starts(stack)
+    assert [name for name in before if before[name] == after[name]] == []
+    stack.wait_healthy()
+
+
+@pytest.mark.usefixtures("consumers")
+@pytest.mark.timeout(700)
+def test_the_key_is_changed_without_a_failed_request(stack: Stack) -> None:
+    old = stack.secret("key/keyFile")
+    stack.ops("rotate-key", timeout=680)
+    new = stack.secret("key/keyFile")
+    assert old.strip() not in new
+    assert stack.status()["healthy"]
+
+
+def test_a_backup_is_restored_into_an_empty_cluster(stack: Stack, ca: Path) -> None:
+    person = sign_up(stack, ca)
+    dumped = json.loads(stack.ops("dump", "/backup/monday", "--json"))
+    assert dumped["documents"] > 0
+    # Everything but the backup is given up.
+    stack.down()
+    keep = f"{stack.project}_backup"
+    there = docker("volume", "ls", "--quiet", "--filter", f"name={stack.project}_").split()
+    docker("volume", "rm", *(v for v in there if v != keep))
+    stack.run("up", "--detach", "--wait", "router-1", "router-2", "bootstrap")
+    said = stack.ops("restore", "/backup/monday")
+    assert "differ" not in said
+    stack.up()
+    until(lambda: bool(stack.status()["healthy"]), 30, stack.tails)
+    assert signs_in(stack, stack.ca(ca.parent / "again"), person)
