@@ -1,4 +1,4 @@
-"""A stack of real containers for the tests that share one, and the machine's need of an engine."""
+"""A stack of real containers for the tests of a module."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.compose.stack import Stack, fresh
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
     """A stack that is up. Whoever breaks something waits until it has healed."""
     with fresh("shardstack-test") as made:
@@ -18,7 +18,7 @@ def stack() -> Iterator[Stack]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ca(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of the authority that signed the stack's certificate."""
     return stack.ca(tmp_path_factory.mktemp("ca"))
