@@ -34,6 +34,7 @@ Report = Callable[[str], None]
 Tell = tuple[Report, Report]  # of a change, and of a stretch that is done
 
 PURPOSE = "a dump"
+SILENCE_MS = 60_000  # no batch takes so long to read
 TRIES = 3  # an election voids a dump; three in a row are no accident
 
 
@@ -66,9 +67,14 @@ def dump(access: Access, place: Path, longest: float, tell: Tell) -> Dumped:
         raise ClusterError(f"the cluster does not answer: {short(error)}. See `status`.") from None
 
 
-def client_of(access: Access, user: str) -> Client:
-    """A client through the routers."""
-    return MongoClient(access.uri(user), appname="shardstack", serverSelectionTimeoutMS=20_000)
+def client_of(access: Access, user: str, silence_ms: int | None = None) -> Client:
+    """A client through the routers; after `silence_ms` without an answer it gives a call up."""
+    return MongoClient(
+        access.uri(user),
+        appname="shardstack",
+        serverSelectionTimeoutMS=20_000,
+        socketTimeoutMS=silence_ms,
+    )
 
 
 class _Dump:
@@ -108,6 +114,7 @@ class _Dump:
 
     def _try(self, folder: Path) -> tuple[Contents, float]:
         folder.mkdir(mode=0o700)
+        self._wake()
         with fence(self.access, self.client, self.longest) as standing:
             self.phase("writes wait")
             before = catalogue.fingerprint(self.client)
@@ -127,12 +134,22 @@ class _Dump:
         self.phase(f"writes go on; they waited {standing.seconds:.2f} s")
         return contents, standing.seconds
 
+    def _wake(self) -> None:
+        """Has every shard look up what it owns.
+
+        After a restart it does so at the first read, and writes it down; behind the fence that
+        read would wait for ever.
+        """
+        for entry in catalogue.entries(self.client):
+            if entry.has_documents:
+                self.client[entry.database][entry.name].find_one()
+
     def _copy(self, folder: Path, entries: list[Entry], standing: Fence) -> None:
         if self.tool:
             names = sorted({entry.database for entry in entries})
             tools.dump(self.tool, self.access.uri("backup"), folder, names, standing.prove)
             return
-        with client_of(self.access, "backup") as client:
+        with client_of(self.access, "backup", SILENCE_MS) as client:
 
             def copy(entry: Entry, stop: Stop) -> None:
                 copy_out(client, folder, entry, stop)

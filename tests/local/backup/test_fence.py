@@ -350,3 +350,15 @@ def test_writers_do_not_wait_longer_than_they_should(
     assert "Allow more with --longest-fence." in error
     assert not (tmp_path / "backup").exists()
     ended(client)
+
+
+def test_servers_that_were_just_restarted_do_not_hold_it_up(
+    client: Client, source: LocalCluster, tmp_path: Path
+) -> None:
+    """They look up what they own at the first read, and write it down: not behind the fence."""
+    client.admin.command("shardCollection", "spread.out", key={"_id": "hashed"})
+    client["spread"]["out"].insert_many({"_id": n} for n in range(100))
+    for shard in ("shard-1-1", "shard-2-1"):
+        source.restart(shard)
+    dumped = run(source, "dump", str(tmp_path / "backup"), "--json")
+    assert json.loads(dumped.stdout)["tries"] == 1
