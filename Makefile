@@ -62,8 +62,8 @@ compose-down: ## Stop it; PURGE=1 deletes the data, too
 compose-status: ## Show its members, shards, routers and balancer
 	@$(COMPOSE) run --rm --no-deps ops status
 
-test: setup ## Run every test (a cluster of its own, in a temporary folder)
-	@$(RUN) -m pytest -n 2 --dist loadfile
+test: setup ## Run the tests (on clusters of their own, in temporary folders)
+	@$(RUN) -m pytest -n 2 --dist loadfile -m 'not long'
 
 test-browser: setup ## Run the tests that need Chromium and its driver
 	@$(RUN) -m pytest tests/browser
@@ -71,7 +71,8 @@ test-browser: setup ## Run the tests that need Chromium and its driver
 test-compose: setup tools ## Run the tests of the whole stack in containers
 	@tests/compose/standin/engine sh -c 'tests/compose/standin/images && $(RUN) -m pytest tests/compose'
 
-test-deep: setup ## Send the API far more made-up requests than make test does (some minutes)
+test-deep: setup ## Run the tests that take minutes: backups, rolling restarts, made-up requests
+	@$(RUN) -m pytest -n 2 --dist loadfile -m long
 	@SHARDSTACK_DEEP=1 $(RUN) -m pytest tests/local/api/test_schemathesis.py
 
 viewer: ## Renew the vendored Swagger UI

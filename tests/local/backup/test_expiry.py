@@ -14,6 +14,8 @@ from cluster.local.cluster import LocalCluster
 from cluster.waiting import Waiter
 from tests.local.cluster.small import client_of, run
 
+pytestmark = pytest.mark.long
+
 Client = MongoClient[dict[str, Any]]
 BULK = 20_000  # what keeps the restore busy while the expired ones are there
 

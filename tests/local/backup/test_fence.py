@@ -25,6 +25,8 @@ from cluster.drill.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
 from tests.local.cluster.small import client_of, command, error_of, run
 
+pytestmark = pytest.mark.long
+
 Client = MongoClient[dict[str, Any]]
 BULK = 30_000  # documents: reading them takes a second or more, in which things can happen
 

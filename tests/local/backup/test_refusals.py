@@ -20,6 +20,8 @@ from cluster.local.cluster import LocalCluster
 from tests.local.backup.conftest import empty
 from tests.local.cluster.small import client_of, command, error_of, run
 
+pytestmark = pytest.mark.long
+
 Client = MongoClient[dict[str, Any]]
 BULK = 20_000
 

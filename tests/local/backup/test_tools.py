@@ -19,6 +19,8 @@ from cluster.local.cluster import LocalCluster
 from tests.local.backup.everything import descriptions, everything, put_everything
 from tests.local.cluster.small import client_of, run
 
+pytestmark = pytest.mark.long
+
 Client = MongoClient[dict[str, Any]]
 
 TOOL = """#!{python}

@@ -18,6 +18,8 @@ from cluster.waiting import Waiter
 from tests.local.cluster.load import under_load
 from tests.local.cluster.small import client_of, command, error_of, run, running_pids
 
+pytestmark = pytest.mark.long
+
 SHAPE = {"shards": 1, "members": 3, "config_servers": 1, "routers": 2}
 
 

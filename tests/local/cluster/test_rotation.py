@@ -16,6 +16,8 @@ from cluster.rotation import rotate_key
 from tests.local.cluster.load import under_load
 from tests.local.cluster.small import command, run
 
+pytestmark = pytest.mark.long
+
 SHAPE = {"shards": 1, "members": 3, "config_servers": 1, "routers": 2}
 
 
