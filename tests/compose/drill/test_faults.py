@@ -29,8 +29,8 @@ REPLICA_LASTS = 14.0
 If a replica is cut off from the database for just as long as its requests' deadline (10 s), and
 found again before Caddy gives it up (11 s), its consumers get a 503, as they would without Caddy.
 """
-FOUND = 90.0
-"""Seconds in which the engine is to find every container healthy; it asks every 15 or 30 s."""
+FOUND = 120.0
+"""Seconds in which the engine is to find every container healthy; it asks every 30 or 60 s."""
 
 WHO: dict[str, Callable[[Servers], str]] = {
     "a shard's primary": lambda servers: servers.primary(GROUP),
