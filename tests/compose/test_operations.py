@@ -102,7 +102,7 @@ def test_the_key_is_changed_by_restarting_everything_twice(stack: Stack) -> None
     assert stack.status()["healthy"]
 
 
-def test_a_backup_is_restored_into_an_empty_cluster(stack: Stack, ca: Path) -> None:
+def test_a_backup_is_restored_into_an_empty_cluster(stack: Stack, ca: Path, tmp_path: Path) -> None:
     person = sign_up(stack, ca)
     dumped = json.loads(stack.ops("dump", "/backup/monday", "--json"))
     assert dumped["documents"] > 0
@@ -116,4 +116,4 @@ def test_a_backup_is_restored_into_an_empty_cluster(stack: Stack, ca: Path) -> N
     assert "differ" not in said
     stack.up()
     until(lambda: bool(stack.status()["healthy"]), 30, stack.tails)
-    assert signs_in(stack, stack.ca(ca.parent / "again"), person)
+    assert signs_in(stack, stack.ca(tmp_path), person)
