@@ -98,6 +98,8 @@ def test_a_lead(client: FlaskClient, admin: dict[str, str]) -> None:
     )
     again = {**admin, "If-None-Match": fetched.headers["ETag"]}
     assert client.get(f"{url}/resume", headers=again).status_code == 304
+    malformed = {**admin, "If-None-Match": "rq`$i)l"}
+    assert client.get(f"{url}/resume", headers=malformed).status_code == 400
 
     assert client.delete(url, headers=admin).status_code == 204
     assert client.get(f"{url}/resume", headers=admin).status_code == 404
