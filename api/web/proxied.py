@@ -13,7 +13,7 @@ import re
 
 from flask import g, request
 
-HEADER = "X-Proxy-Request"
+HEADER = "HTTP_X_PROXY_REQUEST"  # as WSGI names it
 ACCEPTABLE = re.compile(r"[A-Za-z0-9-]{16,64}").fullmatch
 
 
@@ -21,5 +21,5 @@ def name() -> str | None:
     """The name that a trusted proxy gave this request."""
     if not g.get("peer_is_trusted"):
         return None
-    given: str = request.environ.get("HTTP_X_PROXY_REQUEST", "")
+    given: str = request.environ.get(HEADER, "")
     return given if ACCEPTABLE(given) else None

@@ -19,7 +19,6 @@ from cluster.connect import Client
 Report = Callable[[str], None]
 
 EXPIRY = "expireAfterSeconds"
-NAMESPACE_NOT_FOUND = 26
 
 
 def make_databases(client: Client, contents: Contents, report: Report) -> None:

@@ -35,7 +35,9 @@ class Kept(Secrets):
     def access(self, layout: Layout) -> Access:
         """What it takes to reach the servers; KeyFileError or StateError before `prepare`."""
         if not self.users_file.exists():
-            raise StateError(f"{self.users_file} is missing: run `prepare` first.")
+            raise StateError(
+                f"{self.users_file} is missing: there is no cluster yet. Run `prepare`, or `up`."
+            )
         return Access(layout, self.key(), self.passwords()[0], self.ca_file)
 
     def write_derived(self, layout: Layout) -> None:

@@ -77,7 +77,7 @@ def test_mistakes_leave_no_trace(tmp_path: Path) -> None:
 
 def test_nobody_reaches_a_cluster_before_its_secrets_are_made(tmp_path: Path) -> None:
     cluster = HostedCluster({"SHARDSTACK_SECRETS": str(tmp_path)})
-    with pytest.raises(StateError, match=r"users\.json is missing: run `prepare` first"):
+    with pytest.raises(StateError, match=r"users\.json is missing: there is no cluster yet"):
         cluster.access()
 
 
