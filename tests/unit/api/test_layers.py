@@ -38,8 +38,3 @@ def test_imports(path: Path) -> None:
     seen = imported(path)
     assert "cluster" not in seen
     assert seen <= ALLOWED.get(part, seen)
-
-
-@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
-def test_files_are_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 260
