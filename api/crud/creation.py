@@ -1,37 +1,21 @@
-"""Creating one document for a request, at most once where it carries an Idempotency-Key.
+"""Creating one document for a request, at most once where it carries an Idempotency-Key."""
 
-Why a key holds through crashes is in store/idempotency.py. Who asks belongs to the key, so nobody
-meets another's; who has no account (sign-up) shares one space of keys, where the whole body, its
-password included, must be the same. The record keeps of it a MAC, under a key that is not in the
-database: a plain hash would be a way to guess passwords cheaply.
-"""
-
-import hashlib
-import re
 from collections.abc import Callable
 
-import msgspec
 from bson import ObjectId
-from flask import Response, request, url_for
+from flask import Response, url_for
 
 from api.crud import values
-from api.crud.access import Principal, Who, acting
+from api.crud.access import Who, acting
 from api.crud.audit import Trail
 from api.crud.constraints import check
-from api.crud.cursors import Signer
 from api.crud.declaration import Resource
+from api.crud.idempotency import HEADER, REPLAYED, Once
 from api.settings import Settings
-from api.store import Document, DuplicateError, Store
-from api.store.errors import KeyBusyError, KeyReusedError
-from api.store.idempotency import Keys, Ticket
-from api.web import body, etags, proxied
+from api.store import Document, Store
+from api.store.idempotency import Ticket
+from api.web import body, etags
 from api.web.problems import ProblemError, in_body, invalid
-
-HEADER = "Idempotency-Key"
-REPLAYED = "Idempotent-Replayed"
-# As draft-ietf-httpapi-idempotency-key-header has it, a string in quotes; or the same without them.
-KEY = re.compile(r'"([\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|([\x21\x23-\x5b\x5d-\x7e]{1,255})')
-AFTER_DEADLINE = 2.0  # seconds by which the lease of a key outlasts a request
 
 REQUEST_HEADERS = {HEADER: "A text of your choice: sent again with it, the request creates once"}
 ANSWER_HEADERS = {
@@ -56,25 +40,24 @@ class Creation:
         self._resource = resource
         self._documents = resource.documents(store)
         self._trail = trail
-        self._keys = Keys(
-            store, settings.idempotency_lifetime, settings.request_deadline + AFTER_DEADLINE
-        )
-        self._signer = Signer(settings, "idempotency")
+        self._once = Once(store, settings)
 
     def answer(self, fields: Document, born: Born = unborn) -> Response:
         """Create from the valid fields of a body, and answer 201 with the document's address.
 
         `born` gets the `_id` of the document that is written next, and returns further fields.
         """
-        key = given_key()
         given = values.stored(self._owned(fields), self._resource.conversions)
         check(self._resource.constraints, given)
-        if key is None:
-            return self._created(self._create(given, None, born))
-        ticket = self._begin(key, given)
-        if ticket.done:
+        ticket = self._once.begin(given, lambda _key, effect: self._exists(effect, given))
+        if ticket is not None and ticket.done:
             return self._replayed(ticket, given)
-        return self._created(self._create_under(ticket, given, born))
+        with self._once.holding(ticket):
+            document = self._create(given, ticket and ticket.effect, born)
+        return self._created(document)
+
+    def _exists(self, document_id: ObjectId, given: Document) -> bool:
+        return self._documents.fence(document_id, self._shard_key(given)) is not None
 
     def _owned(self, fields: Document) -> Document:
         """The fields with their owner: the principal, or whom an administrator names."""
@@ -101,45 +84,13 @@ class Creation:
         ):
             return self._documents.create(stored, chosen)
 
-    def _create_under(self, ticket: Ticket, given: Document, born: Born) -> Document:
-        try:
-            document = self._create(given, ticket.document_id, born)
-        except (DuplicateError, ProblemError):
-            self._keys.forget(ticket)
-            raise
-        except Exception:
-            self._keys.release(ticket)
-            raise
-        self._keys.finish(ticket)
-        return document
-
-    def _begin(self, key: str, given: Document) -> Ticket:
-        name = hashlib.sha256(
-            "\0".join((_who(acting()), request.endpoint or "", key)).encode()
-        ).hexdigest()
-        text = msgspec.json.encode(given, enc_hook=str, order="deterministic")
-        try:
-            return self._keys.begin(
-                name,
-                self._signer.all(text),
-                self._documents,
-                self._shard_key(given),
-                proxied.name(),
-            )
-        except KeyReusedError:
-            detail = f"This {HEADER} was used with another body. Choose a new one."
-            raise ProblemError(422, detail, kind="key-reused") from None
-        except KeyBusyError:
-            detail = f"The first request with this {HEADER} is still at work."
-            raise ProblemError(409, detail, kind="key-busy", headers={"Retry-After": "1"}) from None
-
     def _shard_key(self, given: Document) -> Document:
         """The fields of the shard key besides `_id`; of those, bodies set the owner only."""
         stored = {**given, **self._resource.defaults()}
         return {field: stored.get(field) for field in self._resource.key_fields}
 
     def _replayed(self, ticket: Ticket, given: Document) -> Response:
-        document = self._documents.get(ticket.document_id, None, self._shard_key(given))
+        document = self._documents.get(ticket.effect, None, self._shard_key(given))
         if document is None:
             detail = f"What this {HEADER} created has been deleted since."
             raise ProblemError(410, detail, kind="deleted-since")
@@ -152,19 +103,3 @@ class Creation:
             address = url_for(f"{name}.get", document_id=str(document["_id"]))
             headers["Location"] = address
         return body.reply(self._resource.show(document), 201, headers)
-
-
-def given_key() -> str | None:
-    """The request's Idempotency-Key. Raises 400 when it is malformed."""
-    text = request.environ.get("HTTP_IDEMPOTENCY_KEY")
-    if text is None:
-        return None
-    found = KEY.fullmatch(text)
-    if found is None:
-        detail = f"{HEADER} is malformed. Send 1 to 255 ASCII characters, best in quotes."
-        raise ProblemError(400, detail, kind="malformed")
-    return found[1] or found[2]
-
-
-def _who(who: Principal | None) -> str:
-    return "anyone" if who is None else str(who.id)

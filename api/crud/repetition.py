@@ -1,21 +1,21 @@
 """Changes and deletions that come a second time, and are answered as the first time.
 
-A write on condition of a version is safe to repeat: it takes effect once. But whoever lost the
-first answer gets 412 or 404 for the second try, just because the first one took effect. So a
-request that has a name (the consumer's Idempotency-Key, or the trusted proxy's own: web/proxied.py)
-leaves its *mark* in the very write that it makes, which costs nothing more:
+Who sends a request again because its answer was lost gives it a name, and there are two:
 
-* a change pushes it to the document's `marks`, of which the last ones stay;
-* a deletion leaves, in the document's place, a tombstone with it, which goes after an hour.
+* The consumer's Idempotency-Key. It has a record of its own, and holds whatever comes in between:
+  the first one takes effect, the others get the document as it is now (store/idempotency.py).
+* A trusted proxy's own, which costs nothing more (web/proxied.py). It is for writes on condition of
+  a version, which take effect once however often they are sent; but whoever lost the first answer
+  would get 412 or 404 for the second try, just because the first one took effect. So the write
+  leaves a *mark* in the document that it changes, or in the tombstone of what it deletes
+  (store/marks.py), and a request that is refused, and finds its own mark there, was refused because
+  of itself: it is answered with the document as it is now, or 204. The mark is a hash of all that
+  makes the request: who, what, on which conditions, with which content, under which name. What it
+  does not survive (so many changes of the document since, or an hour after its deletion) is
+  answered 412 or 404 as ever.
 
-A request that is refused, and finds its own mark there, was refused because of itself: it is
-answered with the document as it is now, or 204. The mark is a hash of all that makes the request:
-who, what, on which conditions, with which content, under which name. So nobody meets another's, and
-a key that is used again for something else does not match.
-
-What the mark does not survive (so many changes of the document since, or an hour after its
-deletion) is answered 412 or 404 as ever. A change *without* a condition may not be sent a second
-time by a proxy: another's change may have come between, and would be overwritten.
+A change with neither a condition nor a key may not be sent a second time by a proxy: another's
+change may have come between, and would be overwritten.
 """
 
 import hashlib
@@ -24,23 +24,22 @@ import msgspec
 from flask import request
 
 from api.crud.access import acting
-from api.crud.creation import given_key
 from api.store import Document
+from api.store.idempotency import Ticket
+from api.store.marks import Keyed, Mark
 from api.web import etags, proxied
 
 DIGEST = 8  # bytes, what MongoDB's integers have: to be found among a document's marks, not all
 
 
-def mark(fields: Document | None = None) -> int | None:
-    """The current request's; None: it has no name, and each one is a new one.
-
-    Raises 400 for a malformed Idempotency-Key.
-    """
-    key, proxy, who = given_key(), proxied.name(), acting()
-    if who is None or (key is None and proxy is None):
+def mark(ticket: Ticket | None, fields: Document) -> Mark:
+    """What the current request leaves in what it writes; None: each one is a new one."""
+    if ticket is not None:
+        return Keyed(ticket.key, ticket.effect)
+    proxy, who = proxied.name(), acting()
+    if who is None or proxy is None:
         return None
-    name = ("key", key) if key is not None else ("proxy", proxy)
     conditions = [request.headers.get(header) for header in (etags.IF_MATCH, etags.IF_NONE_MATCH)]
-    all_of_it = (str(who.id), request.method, request.path, conditions, fields, name)
+    all_of_it = (str(who.id), request.method, request.path, conditions, fields, proxy)
     text = msgspec.json.encode(all_of_it, enc_hook=str, order="deterministic")
     return int.from_bytes(hashlib.sha256(text).digest()[:DIGEST], "big", signed=True)

@@ -11,8 +11,9 @@ from api.crud import bulk, shapes
 from api.crud.access import Access, Who, admit
 from api.crud.attachment_views import AttachmentViews
 from api.crud.audit import Trail
-from api.crud.creation import ANSWER_HEADERS, HEADER, REQUEST_HEADERS
+from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS
 from api.crud.declaration import Resource
+from api.crud.idempotency import HEADER
 from api.crud.values import DocumentId
 from api.crud.views import Views
 from api.settings import Settings
@@ -32,7 +33,7 @@ CONDITIONS = {
 CHANGE_HEADERS = {
     **CONDITIONS,
     HEADER: "A text of your choice: sent again with it because its answer was lost, the request "
-    "is answered as the first time, not with 412 or 404",
+    "takes effect once, and is answered with the document as it is by then",
 }
 
 FILE_HEADERS = {"ETag": "Digest of its content", "Content-Disposition": "attachment; its name"}

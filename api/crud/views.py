@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import msgspec
 from bson import ObjectId
@@ -13,11 +14,13 @@ from api.crud.audit import Trail
 from api.crud.constraints import check_change
 from api.crud.creation import Creation
 from api.crud.declaration import Resource
+from api.crud.idempotency import REPLAYED, Once
 from api.crud.lists import Asked, Lists
 from api.crud.reach import Reach, Target
 from api.crud.values import object_id
 from api.settings import Settings
 from api.store import Document, Store, VersionMovedError, marks
+from api.store.marks import Keyed, Mark
 from api.store.shape import Versions
 from api.web import body as bodies
 from api.web import etags
@@ -47,6 +50,7 @@ class Views:
         self.lists = Lists(resource, settings)
         self._reach = Reach(resource, self._documents)
         self.creation = Creation(resource, store, settings, trail)
+        self._once = Once(store, settings)
         self.replacements = shapes.replacements(resource)
 
     def list(self, query: msgspec.Struct) -> Response:
@@ -99,45 +103,84 @@ class Views:
 
     def delete(self, document_id: str) -> Response:
         """Delete one of {name}."""
-        mark = repetition.mark()
-        try:
-            self._delete(document_id, mark)
-        except (ProblemError, VersionMovedError):
-            if not self._made_before(document_id, mark):
-                raise
-        return Response(status=204)
+        gone = Response(status=204)
+        ticket = self._once.begin({}, partial(self._was_deleted, document_id))
+        if ticket is not None and ticket.done:
+            gone.headers[REPLAYED] = "true"
+            return gone
+        mark = repetition.mark(ticket, {})
+        with self._once.holding(ticket):
+            try:
+                self._delete(document_id, mark)
+            except (ProblemError, VersionMovedError):
+                if self._made_before(document_id, mark) is None:
+                    raise
+        return gone
 
-    def _delete(self, document_id: str, mark: int | None) -> None:
+    def _delete(self, document_id: str, mark: Mark) -> None:
         rule = self._resource.access.delete
         target = self._reach.target(document_id, rule)
         with self._recorded("delete", target.id):
             if not self._documents.delete(target.id, expected(), where=target.where, mark=mark):
                 raise self._reach.refused(document_id, rule)
 
+    def _was_deleted(self, document_id: str, key: str, effect: ObjectId) -> bool:
+        """Whether this try deleted it. What the principal cannot reach is gone, or never was."""
+        mark, documents = Keyed(key, effect), self._documents.collection
+        try:
+            target = self._reach.target(document_id, self._resource.access.delete)
+        except ProblemError:
+            return self._made_before(document_id, mark) is not None
+        return not marks.fence(documents, target.id, mark, target.where)
+
     def _write(self, document_id: str, target: Target, given: Document) -> Response:
+        def took_effect(key: str, effect: ObjectId) -> bool:
+            mark, documents = Keyed(key, effect), self._documents.collection
+            return not marks.fence(documents, target.id, mark, target.where)
+
+        ticket = self._once.begin(given, took_effect)
+        if ticket is not None and ticket.done:
+            return self._replayed(document_id, target)
+        mark = repetition.mark(ticket, given)
+        with self._once.holding(ticket):
+            try:
+                changed = self._changed(document_id, target, given, mark)
+            except (ProblemError, VersionMovedError):
+                made = self._made_before(document_id, mark, target.where)
+                if made is None:
+                    raise
+                changed = made
+        if ticket is not None:
+            self._once.keys.settle(self._documents, changed, target.where)
+        return self._show(changed)
+
+    def _changed(self, document_id: str, target: Target, given: Document, mark: Mark) -> Document:
         changes = self._resource.stored(given)
         check = check_change(self._resource, changes)
         versions = expected()
         states = transitions.condition(self._resource.transitions, changes)
         changes.update(transitions.stamps(self._resource.transitions, changes))
-        mark = repetition.mark(given)
         where = {**target.where, **states}
         with self._recorded("change", target.id, given):
-            try:
-                changed = (
-                    self._documents.change(
-                        target.id, changes, versions, where=where, check=check, mark=mark
-                    )
-                    if changes
-                    else self._unchanged(target, versions)
+            changed = (
+                self._documents.change(
+                    target.id, changes, versions, where=where, check=check, mark=mark
                 )
-                if changed is None:
-                    raise self._refused(document_id, target, versions, changes)
-            except (ProblemError, VersionMovedError):
-                changed = self._made_before(document_id, mark, target.where)
-                if changed is None:
-                    raise
-        return self._show(changed)
+                if changes
+                else self._unchanged(target, versions)
+            )
+            if changed is None:
+                raise self._refused(document_id, target, versions, changes)
+        return changed
+
+    def _replayed(self, document_id: str, target: Target) -> Response:
+        """What the first request with the key left, as it is now."""
+        found = self._documents.get(target.id, self._resource.shown, target.where)
+        if found is None:
+            raise self._reach.refused(document_id, self._resource.access.change)
+        shown = self._show(found)
+        shown.headers[REPLAYED] = "true"
+        return shown
 
     def _refused(
         self, document_id: str, target: Target, versions: Versions, changes: Document
@@ -152,7 +195,7 @@ class Views:
         return self._reach.refused(document_id, self._resource.access.change)
 
     def _made_before(
-        self, document_id: str, mark: int | None, where: Document | None = None
+        self, document_id: str, mark: Mark, where: Document | None = None
     ) -> Document | None:
         """What this very request left when it came first; None: it never took effect."""
         chosen = object_id(document_id)

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
 
+from api.store import marks
 from api.store.claim import Claim
 from api.store.deadline import pause
-from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
+from api.store.errors import (
+    DuplicateError,
+    OvertakenError,
+    UnavailableError,
+    VersionMovedError,
+)
+from api.store.marks import Mark
 from api.store.shape import Document, Versions, versions
 
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
     expected: Versions,
     where: Mapping[str, Any],
     check: Check | None,
-    mark: int | None = None,
+    mark: Mark = None,
 ) -> Document | None:
     """`Documents.change` for changes that name the fields `unique`, or are checked by `check`."""
     claims = documents.claims
@@ -40,6 +47,8 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
         before = documents.get_committed(document_id, where)
         if before is None or "version" not in before:
             return None
+        if marks.is_void(before, mark):
+            raise OvertakenError("overtaken while changing")
         if not expected.admit(before["version"]):
             raise VersionMovedError
         if check is not None:
@@ -68,7 +77,7 @@ def _claim_and_apply(  # noqa: PLR0913 - the same
     changes: Mapping[str, Any],
     where: Mapping[str, Any],
     *,
-    mark: int | None,
+    mark: Mark,
 ) -> Document | None:
     """None: the document is no longer at the version we read."""
     at = versions(before["version"])

@@ -16,6 +16,7 @@ from api.store.claims import COLLECTION, MAJORITY, Claims
 from api.store.client import Store
 from api.store.deadline import attempt, pause
 from api.store.errors import OvertakenError, UnavailableError, VersionMovedError
+from api.store.marks import Keyed, Mark
 from api.store.pages import BY_ID, After, Sort, page_query, read_page
 from api.store.shape import ANY, Document, Versions, fresh, now, versions
 
@@ -150,14 +151,15 @@ class Documents:
         *,
         where: Mapping[str, Any] = ANY,
         check: Check | None = None,
-        mark: int | None = None,
+        mark: Mark = None,
     ) -> Document | None:
         """Set fields (None removes one), raise the version, return the new document.
 
         None when there is no such document. With `version`, raises `VersionMovedError` unless the
         document is at (one of) it. `check` gets the document as it would be, and raises what it
         likes; it is the document that is written, whatever else happens meanwhile.
-        `mark` stays in the document; see marks.py. Raises `DuplicateError`.
+        `mark` stays in the document; see marks.py. Raises `OvertakenError` when another try at the
+        request has fenced it, and `DuplicateError`.
         """
         expected = versions(version)
         unique = [u.field for u in self._uniques if u.field in changes]
@@ -173,7 +175,8 @@ class Documents:
                 mark=mark,
             )
         changed = self.apply(document_id, expected, changes, where, mark)
-        self._explain_miss(changed is not None, document_id, expected, where)
+        if changed is None:
+            self._explain_miss(document_id, expected, where, mark)
         return changed
 
     def delete(
@@ -182,7 +185,7 @@ class Documents:
         version: int | Versions | None = None,
         *,
         where: Mapping[str, Any] = ANY,
-        mark: int | None = None,
+        mark: Mark = None,
     ) -> bool:
         """Delete the document, then its claims. False when there was none.
 
@@ -191,8 +194,8 @@ class Documents:
         expected = versions(version)
         condition = {**where, "_id": document_id, "version": expected.condition()}
         gone = attempt(lambda: marks.take_away(self.collection, condition, mark), idempotent=False)
-        self._explain_miss(gone is not None, document_id, expected, where)
         if gone is None:
+            self._explain_miss(document_id, expected, where, mark)
             return False
         claims = self.claims
         claims.tidy(claims.of(gone, document_id, gone["version"]))
@@ -204,7 +207,7 @@ class Documents:
         expected: Versions,
         changes: Mapping[str, Any],
         where: Mapping[str, Any] = ANY,
-        mark: int | None = None,
+        mark: Mark = None,
     ) -> Document | None:
         """The commit of a change: one conditional write on one shard. None: no match."""
         setting = {field: value for field, value in changes.items() if value is not None}
@@ -215,7 +218,12 @@ class Documents:
             update["$unset"] = removing
         return attempt(
             lambda: self.collection.find_one_and_update(
-                {**where, "_id": document_id, "version": expected.condition()},
+                {
+                    **where,
+                    "_id": document_id,
+                    "version": expected.condition(),
+                    **marks.unmarked(mark),
+                },
                 update,
                 return_document=ReturnDocument.AFTER,
             ),
@@ -223,10 +231,17 @@ class Documents:
         )
 
     def _explain_miss(
-        self, hit: bool, document_id: ObjectId, expected: Versions, where: Mapping[str, Any]
+        self, document_id: ObjectId, expected: Versions, where: Mapping[str, Any], mark: Mark
     ) -> None:
-        """Raise `VersionMovedError` if a conditional write missed a document that is there."""
-        if not hit and expected != Versions() and self.get(document_id, (), where) is not None:
+        """Raise what a write has missed of a document that is there: a version, or its turn."""
+        if expected == Versions() and not isinstance(mark, Keyed):
+            return
+        found = self.get(document_id, (marks.KEYED,), where)
+        if found is None:
+            return
+        if marks.is_void(found, mark):
+            raise OvertakenError("overtaken while changing")
+        if not expected.admit(found["version"]):
             raise VersionMovedError
 
     def _commit(self, document: Document) -> bool:

@@ -56,4 +56,4 @@ class UnavailableError(StoreError):
 
 
 class OvertakenError(UnavailableError):
-    """The `_id` chosen for a document was fenced by somebody who took this writer for dead."""
+    """What it was about to write was fenced by somebody who took this writer for dead."""

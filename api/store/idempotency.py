@@ -1,53 +1,61 @@
-"""Idempotency keys: a request that is sent again creates no second document.
+"""Idempotency keys: a request that is sent again takes effect no second time.
 
-A consumer that got no answer cannot know whether its POST took effect. With a key of its choice it
-may send it again: the first request with the key creates, all others get its document. The key's
-record, sharded by hashed `_id`,
+A consumer that got no answer cannot know whether its request took effect. With a key of its choice
+it may send it again: the first request with the key creates, changes or deletes, and all others get
+what it left. The key's record, sharded by hashed `_id`,
 
-    {_id: <hash of who, which route, the key>, fingerprint: <of the body>, document: <ObjectId>,
+    {_id: <hash of who, which address, the key>, fingerprint: <of the body>, effect: <ObjectId>,
      state: "begun" | "done", at: <date>, expires: <date>, by: <name of the request, if it has one>}
 
-is written with w:majority before anything else, with the `_id` of the document to be. As with
-claims (claims.py) the document decides, not the record: **the request took effect if and only if
-there is, or was, a document under the record's `document`.** "done" only saves the look, and tells
-a document that was deleted since from one that never came to be.
+is written with w:majority before anything else. `effect` names this one try, and is part of what it
+writes: the `_id` of the document that it creates, or a mark in the document that it changes or
+deletes (marks.py). As with claims (claims.py) the document decides, not the record: **the request
+took effect if and only if its `effect` was written.** "done" saves the look, and outlasts the
+document and its marks.
 
-* first: insert the record; create the document under the record's `document`; mark it "done".
+* first: insert the record; create, change or delete with the record's `effect`; mark it "done".
 * again, and the fingerprint differs: refused (KeyReusedError), the key stands for another request.
 * again, "done": the answer is the document.
 * again, "begun", younger than the lease: the first is at work (KeyBusyError). The lease is longer
   than a request may take, so whoever lives has answered before it runs out.
 * again, "begun", older: its worker died, or is too slow. *Fence* it: insert a tombstone under
-  `document`. That is a duplicate key if the document is there: then mark "done"; it is the answer.
-  Else the `_id` is taken for good, and the slow writer's insert must fail, however late it comes.
-  Then one conditional update of the record (on its `document`) names a new `_id`, and whoever made
-  that update begins as the first did.
+  `effect`, or, for a change, push a void mark into the document, on condition that `effect` is not
+  there. If it is there: then mark "done"; the document is the answer. Else the fence stands, and
+  the slow writer's insert (a duplicate key) or change (its condition) must fail, however late it
+  comes. Then one conditional update of the record (on its `effect`) names a new one, and whoever
+  made that update begins as the first did.
 * again, "begun", and the trusted proxy's name of the request (web/proxied.py) is the one in `by`:
   fence at once. The lease protects only a first worker that somebody waits for from being fenced
   for nothing; here its proxy has given it up, and nobody will see its answer.
-* the request is refused (a value is taken): the record is removed, on condition of its `document`,
-  so that the key may be used for a corrected body.
+* the request is refused (a value is taken, a condition is not met): the record is removed, on
+  condition of its `effect`, so that the key may be used for a corrected request.
 
-Why a new `_id`, and not the old one again: an insert under one `_id` must be sent by one worker
+Why a new `effect`, and not the old one again: an insert under one `_id` must be sent by one worker
 only, once. If a second worker finished the work of a slow first one under the same `_id`, and the
 document were then deleted, the first one's insert would find the place empty: the document would
 be back, and without claims on its unique values, since deletion removed these. With the fence, no
-two workers ever write under one `_id`. The claims that a dead worker left are DEAD by the
+two workers ever write the same effect. The claims that a dead worker left are DEAD by the
 tombstone, so that the repetition can take them over at once.
+
+A document's marks do not pile up: whoever finds many in what it has changed *settles* them. It
+marks their records "done", and removes them after that. So no number of other changes makes a
+document forget a request whose record is still "begun".
 
 Crashes, step by step. Before the record: nothing happened. Between record and document: after the
 lease, a repetition fences and begins anew; without one, the record goes when it expires, and what
 claims there are fall to the next who wants them. Between document and "done": a repetition finds
-the document by the fence. Two repetitions at once: both may fence (the tombstone is one), and one
-of them wins the update; the other sees a young record, and is told that it is busy.
+the effect by the fence. Two repetitions at once: both may fence (the fence is one), and one
+of them wins the update; the other sees a young record, and is told that it is busy. While marks are
+settled: they stay for the next who finds many.
 
-Clocks decide only when the fence is put up, never whether there are two documents. Records expire
-after the lifetime of keys; from then on the same key is a new one.
+Clocks decide only when the fence is put up, never whether a request takes effect twice. Records
+expire after the lifetime of keys; from then on the same key is a new one.
 """
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
@@ -57,22 +65,27 @@ from api.store.client import Store
 from api.store.deadline import attempt, pause
 from api.store.documents import Documents
 from api.store.errors import KeyBusyError, KeyReusedError, UnavailableError
-from api.store.shape import ANY, Document, now
+from api.store.marks import KEYED, MOST_KEYED, VOID
+from api.store.shape import Document, now
 
 COLLECTION = "idempotency"
 BEGUN, DONE = "begun", "done"
 
 
+TookEffect = Callable[[str, ObjectId], bool]
+"""Of a record's `_id` and an effect: whether it was written; if not, it is fenced for good."""
+
+
 class Ticket(NamedTuple):
-    """The right to create a document under this `_id`; or, if `done`, the one that was created."""
+    """The right to make a request's one effect; or, if `done`, the one that was made."""
 
     key: str
-    document_id: ObjectId
+    effect: ObjectId
     done: bool = False
 
 
 class Taker(NamedTuple):
-    """Who wants to go on with a key: the `_id` it would write under, and its request's name."""
+    """Who wants to go on with a key: the effect it would have, and its request's name."""
 
     mine: ObjectId
     by: str | None
@@ -90,15 +103,13 @@ class Keys:
         self,
         key: str,
         fingerprints: list[bytes],
-        documents: Documents,
-        shard_key: Document,
+        took_effect: TookEffect,
         by: str | None = None,
     ) -> Ticket:
         """A ticket for the request with this key. Raises KeyReusedError, KeyBusyError.
 
         `fingerprints`: the body's under each key that may have made the record's; the first is
-        written. `shard_key`: the fields of the document's shard key besides `_id`. `by`: the
-        trusted proxy's name of the request.
+        written. `by`: the trusted proxy's name of the request.
         """
         mine = ObjectId()
         turn = 0
@@ -109,7 +120,7 @@ class Keys:
             if found is not None:
                 if found["fingerprint"] not in fingerprints:
                     raise KeyReusedError
-                ticket = self._settle(found, Taker(mine, by), documents, shard_key)
+                ticket = self._follow(found, Taker(mine, by), took_effect)
                 if ticket is not None:
                     return ticket
             if not pause(turn):  # the record went away, or is not yet with a majority
@@ -117,48 +128,71 @@ class Keys:
             turn += 1
 
     def finish(self, ticket: Ticket) -> None:
-        """Note that the document is there. What a failure leaves out, the next look finds."""
+        """Note that it took effect. What a failure leaves out, the next look finds."""
         with suppress(UnavailableError):
             self._update(ticket, {"state": DONE})
 
     def forget(self, ticket: Ticket) -> None:
         """The request was refused: the key is free again."""
-        condition = {"_id": ticket.key, "document": ticket.document_id, "state": BEGUN}
+        condition = {"_id": ticket.key, "effect": ticket.effect, "state": BEGUN}
         records = self._store.collection(COLLECTION)
         with suppress(UnavailableError):
             attempt(lambda: records.delete_one(condition), idempotent=True)
 
     def release(self, ticket: Ticket) -> None:
-        """Whether the document was created is not known: let a repetition look at once."""
+        """Whether it took effect is not known: let a repetition look at once."""
         with suppress(UnavailableError):
             self._update(ticket, {"at": now() - self._lease})
 
-    def _settle(
-        self, found: Document, taker: Taker, documents: Documents, shard_key: Document
-    ) -> Ticket | None:
+    def settle(self, documents: Documents, changed: Document, shard_key: Document) -> None:
+        """Remove the marks of a document that was just changed, if there are many.
+
+        Of void ones those whose key is gone. What a failure leaves is for the next change.
+        """
+        marks: list[Mapping[str, Any]] = changed.get(KEYED, [])
+        if len(marks) <= MOST_KEYED:
+            return
+        made = [mark for mark in marks if VOID not in mark]
+        begun = {
+            "_id": {"$in": [mark["key"] for mark in made]},
+            "effect": {"$in": [mark["effect"] for mark in made]},
+            "state": BEGUN,
+        }
+        past = ObjectId.from_datetime(now() - self._lifetime)
+        old = [mark["effect"] for mark in marks if VOID in mark and mark["effect"] < past]
+        going = {"$in": [mark["effect"] for mark in made] + old}
+        where = {**shard_key, "_id": changed["_id"]}
+        removal = {"$pull": {KEYED: {"effect": going}}}
+        with suppress(UnavailableError):
+            done = {"$set": {"state": DONE}}
+            records = self._store.collection(COLLECTION)
+            attempt(lambda: records.update_many(begun, done), idempotent=True)
+            attempt(lambda: documents.collection.update_one(where, removal), idempotent=True)
+
+    def _follow(self, found: Document, taker: Taker, took_effect: TookEffect) -> Ticket | None:
         """What a record of the same request allows. None: look again."""
-        old = Ticket(found["_id"], found["document"], done=True)
+        old = Ticket(found["_id"], found["effect"], done=True)
         if found["state"] == DONE:
             return old
-        if old.document_id == taker.mine:  # our own insert, applied although its answer was lost
+        if old.effect == taker.mine:  # our own insert, applied although its answer was lost
             return Ticket(old.key, taker.mine)
         at: datetime = found["at"]
         given_up = taker.by is not None and found.get("by") == taker.by
         if not given_up and now() - at < self._lease:
             raise KeyBusyError
-        if documents.fence(old.document_id, shard_key or ANY) is not None:
+        if took_effect(old.key, old.effect):
             self.finish(old)
             return old
-        if self._update(old, {"document": taker.mine, "at": now(), "by": taker.by}):
+        if self._update(old, {"effect": taker.mine, "at": now(), "by": taker.by}):
             return Ticket(old.key, taker.mine)
         return None
 
-    def _insert(self, key: str, fingerprint: bytes, document_id: ObjectId, by: str | None) -> bool:
+    def _insert(self, key: str, fingerprint: bytes, effect: ObjectId, by: str | None) -> bool:
         moment = now()
         record = {
             "_id": key,
             "fingerprint": fingerprint,
-            "document": document_id,
+            "effect": effect,
             "state": BEGUN,
             "at": moment,
             "expires": moment + self._lifetime,
@@ -177,7 +211,7 @@ class Keys:
 
     def _update(self, ticket: Ticket, setting: Document) -> bool:
         """Repeated after a lost answer it may match nothing; then the next look finds our own."""
-        condition = {"_id": ticket.key, "document": ticket.document_id, "state": BEGUN}
+        condition = {"_id": ticket.key, "effect": ticket.effect, "state": BEGUN}
         records = self._store.collection(COLLECTION)
         result = attempt(lambda: records.update_one(condition, {"$set": setting}), idempotent=True)
         return result.modified_count == 1

@@ -21,7 +21,7 @@ from api.resources.projects import PROJECTS as DECLARED
 from api.store import Documents, Store
 from api.store.deadline import deadline
 from api.store.errors import KeyBusyError, OvertakenError
-from api.store.idempotency import COLLECTION, Keys
+from api.store.idempotency import COLLECTION, Keys, TookEffect
 from tests.local.api.conftest import RunningServer, log_in, make_person, sign_up
 
 PROJECTS, SIGNUP = "/api/v1/projects", "/api/v1/auth/signup"
@@ -99,9 +99,9 @@ def test_signing_up_twice(
     assert (first.status_code, again.status_code, again.json) == (201, 201, first.json)
     other = client.post(SIGNUP, json={**person, "password": "another-password-1"}, headers=key)
     assert other.status_code == 422
-    records = list(store.collection(COLLECTION).find({"document": ObjectId(first.json["id"])}))
+    records = list(store.collection(COLLECTION).find({"effect": ObjectId(first.json["id"])}))
     assert len(records) == 1
-    assert set(records[0]) == {"_id", "fingerprint", "document", "state", "at", "expires"}
+    assert set(records[0]) == {"_id", "fingerprint", "effect", "state", "at", "expires"}
     assert key["Idempotency-Key"] not in str(records)
     assert person["password"] not in str(records)
 
@@ -151,6 +151,11 @@ def test_many_at_once(
 # --- the slow one, and the one that takes over --------------------------------------------------
 
 
+def fenced(documents: Documents, shard_key: dict[str, Any]) -> TookEffect:
+    """As creating does it."""
+    return lambda _key, effect: documents.fence(effect, shard_key) is not None
+
+
 def first_holds(
     seam: Any, keys: Keys, documents: Documents, fields: dict[str, Any], name: str
 ) -> Any:
@@ -166,10 +171,10 @@ def first_holds(
 
     def run() -> None:
         with deadline(30):
-            ticket = keys.begin(name, [b"f"], documents, shard_key)
+            ticket = keys.begin(name, [b"f"], fenced(documents, shard_key))
             try:
                 with seam.hooked(before=before):
-                    outcome.append(documents.create(fields, ticket.document_id))
+                    outcome.append(documents.create(fields, ticket.effect))
             except Exception as error:  # noqa: BLE001 - the test looks at it
                 outcome.append(error)
 
@@ -203,13 +208,13 @@ def test_a_slow_first_one_cannot_come_after_its_repetition(
     try:
         with deadline(20):
             with pytest.raises(KeyBusyError):
-                keys.begin(mark, [b"f"], documents, shard_key)
+                keys.begin(mark, [b"f"], fenced(documents, shard_key))
             ticket = None
             while ticket is None:
                 with suppress(KeyBusyError):
-                    ticket = keys.begin(mark, [b"f"], documents, shard_key)
+                    ticket = keys.begin(mark, [b"f"], fenced(documents, shard_key))
             assert not ticket.done
-            made = documents.create(fields, ticket.document_id)
+            made = documents.create(fields, ticket.effect)
             keys.finish(ticket)
             if deleted:
                 assert documents.delete(made["_id"], where=shard_key)
@@ -218,8 +223,8 @@ def test_a_slow_first_one_cannot_come_after_its_repetition(
     assert isinstance(slow, OvertakenError)
     left = [d["_id"] for d in documents.collection.find({"name": mark})]
     assert left == ([] if deleted else [made["_id"]])
-    again = keys.begin(mark, [b"f"], documents, shard_key)
-    assert (again.done, again.document_id) == (True, made["_id"])
+    again = keys.begin(mark, [b"f"], fenced(documents, shard_key))
+    assert (again.done, again.effect) == (True, made["_id"])
     if deleted and what == "user":
         with deadline(20):
             assert documents.create(fields)["name"] == mark  # its values are free

@@ -123,13 +123,6 @@ def test_an_administrators_deletion(client: FlaskClient, admin: Headers, url: st
     assert client.delete(url, headers=named(admin)).status_code == 404
 
 
-def test_a_key_does_the_same_for_everybody(client: FlaskClient, me: Headers, url: str) -> None:
-    headers = {**me, "If-Match": '"1"', "Idempotency-Key": secrets.token_hex(8)}
-    assert client.patch(url, json={"name": "Y"}, headers=headers).status_code == 200
-    assert client.patch(url, json={"name": "Y"}, headers=headers).status_code == 200
-    assert client.patch(url, json={"name": "Z"}, headers=headers).status_code == 412
-
-
 def test_the_shown_document_has_no_marks(client: FlaskClient, me: Headers, url: str) -> None:
     shown = client.patch(url, json={"name": "Y"}, headers=named(me)).json
     assert set(shown) == set(client.get(url, headers=me).json)
