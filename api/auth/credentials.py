@@ -56,9 +56,8 @@ class Credentials:
             if user is None or not claims.holds(user, field, value):
                 self._trail.record(events.LOGIN, target=owner, outcome=REFUSED)
                 raise unauthorized("These credentials are not right.")
-            # Only now is the password at hand for a hash with today's parameters.
-            stale = passwords.needs_rehash(user["password_hash"])
-            renewed = passwords.hash_password(password) if stale else None
+            # Only now is the password at hand for a hash by today's rules.
+            renewed = passwords.renewed(user["password_hash"], password)
             session = self._sessions.begin(user, client_address(), agent, renewed)
             if session is not None:
                 self._accounts.clear(account)

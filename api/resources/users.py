@@ -26,8 +26,8 @@ Occupation = Annotated[str, Meta(min_length=1, max_length=200, examples=["Mathem
 Password = Annotated[
     str,
     Meta(
-        min_length=passwords.SHORTEST,
-        max_length=passwords.LONGEST,
+        min_length=1,  # what counts is the length of the normal form: passwords.py
+        max_length=passwords.LONGEST_SENT,
         examples=["a long password of mine"],
     ),
 ]

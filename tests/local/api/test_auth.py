@@ -15,10 +15,11 @@ from bson import ObjectId
 from flask import Flask
 from flask.testing import FlaskClient
 
+from api import accounts
 from api.app import create_app
-from api.auth import gate, keys
+from api.auth import gate, keys, passwords
 from api.settings import Settings
-from api.store import Documents
+from api.store import Documents, Store
 
 ME = "/api/v1/auth/me"
 LOGIN = "/api/v1/auth/login"
@@ -108,6 +109,54 @@ def test_long_passwords_are_not_cut(client: FlaskClient, person: dict[str, str])
     email = person["email"]
     assert client.post(LOGIN, json={"email": email, "password": long}).status_code == 200
     assert client.post(LOGIN, json={"email": email, "password": long[:-1]}).status_code == 401
+
+
+COMPOSED, DECOMPOSED = "Zürich am Bäch", "Zu\u0308rich am Ba\u0308ch"  # as phones and Macs have it
+
+
+@pytest.mark.parametrize("chosen", [COMPOSED, DECOMPOSED])
+def test_a_password_is_the_same_on_every_keyboard(
+    client: FlaskClient, person: dict[str, str], chosen: str
+) -> None:
+    assert client.post(SIGNUP, json={**person, "password": chosen}).status_code == 201
+    for typed in (COMPOSED, DECOMPOSED, COMPOSED.replace(" ", "\u00a0")):
+        answer = client.post(LOGIN, json={"email": person["email"], "password": typed})
+        assert answer.status_code == 200, ascii(typed)
+    headers = bearer(answer.json["access_token"])
+    body = {"current_password": DECOMPOSED, "new_password": f"new {chosen}"}
+    assert client.post(PASSWORD, json=body, headers=headers).status_code == 204
+    for typed in (COMPOSED, DECOMPOSED):
+        answer = client.post(LOGIN, json={"email": person["email"], "password": f"new {typed}"})
+        assert answer.status_code == 200, ascii(typed)
+
+
+def test_and_for_administrators_made_by_command(client: FlaskClient, store: Store) -> None:
+    email = f"admin-{secrets.token_hex(5)}@example.com"
+    accounts.ensure_admin(store, email, DECOMPOSED)
+    for typed in (COMPOSED, DECOMPOSED):
+        answer = client.post(LOGIN, json={"email": email, "password": typed})
+        assert answer.status_code == 200, ascii(typed)
+
+
+def test_an_older_hash_of_another_form_is_replaced(
+    client: FlaskClient, ada: dict[str, Any], users: Documents
+) -> None:
+    user_id = ObjectId(ada["user"]["id"])
+    users.change(user_id, {"password_hash": passwords.HASHER.hash(DECOMPOSED)})
+    statuses = [
+        client.post(LOGIN, json={"email": ada["user"]["email"], "password": typed}).status_code
+        for typed in (COMPOSED, DECOMPOSED, COMPOSED)
+    ]
+    assert statuses == [401, 200, 200]
+
+
+def test_the_length_of_a_password_is_that_of_its_normal_form(
+    client: FlaskClient, person: dict[str, str]
+) -> None:
+    accented = "abcde\u0301"  # five characters, sent as six
+    for sent, status in (("e\u0301" * 7, 422), (accented * 26, 422), (accented * 25, 201)):
+        answer = client.post(SIGNUP, json={**person, "password": sent})
+        assert answer.status_code == status, len(sent)
 
 
 def test_rehash_at_login(client: FlaskClient, ada: dict[str, Any], users: Documents) -> None:

@@ -77,6 +77,13 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
         "local/api/test_auth.py::test_weak_passwords_are_refused",
         "local/api/test_auth.py::test_long_passwords_are_not_cut",
     ),
+    "a password has one normal form, and its length is counted in that": (
+        "unit/api/test_passwords.py::test_one_normal_form",
+        "unit/api/test_passwords.py::test_the_same_work_without_a_user",
+        "local/api/test_auth.py::test_a_password_is_the_same_on_every_keyboard",
+        "local/api/test_auth.py::test_an_older_hash_of_another_form_is_replaced",
+        "local/api/test_auth.py::test_the_length_of_a_password_is_that_of_its_normal_form",
+    ),
     "Argon2id; hashed anew when the parameters change": (
         "unit/api/test_passwords.py::test_parameters",
         "local/api/test_auth.py::test_rehash_at_login",
