@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pymongo import MongoClient
 
 from cluster.local.cluster import LocalCluster
 
 HERE = Path(__file__).parent
+
+# How fast examples are made and run says something of the machine, and nothing of the code.
+settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any-machine")
+
 OF_THEIR_OWN = {HERE / "browser", HERE / "compose"}
 """Suites that want more than this machine's Python: `make test-browser`, `make test-compose`."""
 
