@@ -10,6 +10,7 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from cluster.connect import Connections, listens, refused, short, wrong_key
 from cluster.errors import ClusterError, MismatchError
+from cluster.exposure import exposure, open_to_localhost
 from cluster.layout import Node, ReplicaSet
 from cluster.waiting import Waiter
 
@@ -90,6 +91,9 @@ class SetMaker:
             lambda: self._late("some members do not listen"),
         )
         fresh = self.waiter.until(self._is_fresh, lambda: self._late("a member does not answer"))
+        unlocked = self.waiter.until(self._unlocked, lambda: self._late("a member does not answer"))
+        if unlocked:
+            raise MismatchError(open_to_localhost(unlocked))
         if fresh:
             self.waiter.until(self._initiate, lambda: self._late("it could not be initiated"))
         self.on_primary(self._check_members)
@@ -144,6 +148,14 @@ class SetMaker:
             except PyMongoError:
                 return None
         return fresh
+
+    def _unlocked(self) -> list[str] | None:
+        """The members whose localhost exception is open; None when one cannot tell yet."""
+        try:
+            seen = {n.name: exposure(self.connections.member(n)) for n in self.set.members}
+        except PyMongoError:
+            return None
+        return [name for name, one in seen.items() if one.localhost_exception]
 
     def _initiate(self) -> bool | None:
         members = [{"_id": n, "host": m.address} for n, m in enumerate(self.set.members)]

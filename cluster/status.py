@@ -15,7 +15,8 @@ from pymongo.errors import PyMongoError
 
 from cluster.access import Access
 from cluster.census import Catalogue, count_documents, read_catalogue, state_of
-from cluster.connect import Connections, listens, short
+from cluster.connect import Client, Connections, listens, short
+from cluster.exposure import Exposure, exposure, notes, problems
 from cluster.layout import Layout, Node, ReplicaSet
 
 TIMEOUT = 2.5  # seconds for each answer
@@ -24,12 +25,14 @@ TIMEOUT = 2.5  # seconds for each answer
 @dataclass
 class MemberStatus:
     """One mongod. `lag_seconds` is how far it is behind the primary, None when nobody knows;
-    `pid` and `rss_mib` are filled in by whoever runs the process."""
+    `exposure` None when it cannot be asked; `pid` and `rss_mib` are filled in by whoever runs the
+    process."""
 
     name: str
     address: str
     state: str
     lag_seconds: float | None = None
+    exposure: Exposure | None = None
     pid: int | None = None
     rss_mib: int | None = None
 
@@ -67,22 +70,30 @@ class ShardStatus:
 
 @dataclass
 class RouterStatus:
-    """One router; `kind` is "mongos 8.0.4" or "stand-in router (MongoDB 6.0.5)", None if down."""
+    """One router; `kind` is "mongos 8.0.4" or "stand-in router (MongoDB 6.0.5)", None if down.
+
+    The stand-in has no `exposure`: no localhost exception, and no compression.
+    """
 
     name: str
     address: str
     kind: str | None
     error: str | None = None
+    exposure: Exposure | None = None
     pid: int | None = None
     rss_mib: int | None = None
 
 
 @dataclass
 class ClusterStatus:
-    """The whole; `balancer` is on, off or unknown, `balancing` whether it moves something."""
+    """The whole; `balancer` is on, off or unknown, `balancing` whether it moves something.
+
+    `notes` are what one should know of a cluster that is well.
+    """
 
     healthy: bool = False
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     sets: list[SetStatus] = field(default_factory=list)
     shards: list[ShardStatus] = field(default_factory=list)
     routers: list[RouterStatus] = field(default_factory=list)
@@ -109,7 +120,9 @@ def inspect(access: Access, user: str = "monitor") -> ClusterStatus:
             found.balancer = known.balancer
             found.balancing = _balancing(connections, layout, user, password)
         found.shards = [_shard(s.name, known, counts[s.name].result()) for s in layout.shards]
-    found.problems = list(_problems(layout, found, known))
+    shown = _exposures(found)
+    found.problems = [*_problems(layout, found, known), *problems(shown)]
+    found.notes = list(notes(shown))
     found.healthy = not found.problems
     return found
 
@@ -119,20 +132,28 @@ def inspect(access: Access, user: str = "monitor") -> ClusterStatus:
 
 def _set(connections: Connections, replica_set: ReplicaSet) -> SetStatus:
     with ThreadPoolExecutor(len(replica_set.members)) as pool:
-        looks = [
-            (node, future.result())
-            for node, future in [
-                (node, pool.submit(state_of, connections, node)) for node in replica_set.members
-            ]
-        ]
-    primary = next((node.name for node, state in looks if state == "PRIMARY"), None)
-    members = [MemberStatus(node.name, node.address, state) for node, state in looks]
-    for node, state in looks:
+        members = list(pool.map(lambda node: _member(connections, node), replica_set.members))
+    primary = next((member.name for member in members if member.state == "PRIMARY"), None)
+    for node, member in zip(replica_set.members, members, strict=True):
         # The primary knows most; without one, any member's view of the others is good enough.
-        if state == "PRIMARY" or (primary is None and state == "SECONDARY"):
+        if member.state == "PRIMARY" or (primary is None and member.state == "SECONDARY"):
             _add_view(connections, node, members)
             break
     return SetStatus(replica_set.name, replica_set.is_config, primary, members)
+
+
+def _member(connections: Connections, node: Node) -> MemberStatus:
+    member = MemberStatus(node.name, node.address, state_of(connections, node))
+    if member.state in ("PRIMARY", "SECONDARY"):
+        member.exposure = _exposure(connections.member(node))
+    return member
+
+
+def _exposure(client: Client) -> Exposure | None:
+    try:
+        return exposure(client)
+    except PyMongoError:
+        return None
 
 
 def _add_view(connections: Connections, node: Node, members: list[MemberStatus]) -> None:
@@ -162,8 +183,11 @@ def _router(connections: Connections, node: Node, user: str, password: str) -> R
         return status
     try:
         client = connections.user(node, user, password)
-        status.kind = router_kind(client.admin.command("buildInfo"))
+        build_info = client.admin.command("buildInfo")
+        status.kind = router_kind(build_info)
         client.admin.command("ping")
+        if build_info.get("router") != "stand-in":
+            status.exposure = _exposure(client)
     except PyMongoError as error:
         status.kind, status.error = None, short(error)
     return status
@@ -212,6 +236,12 @@ def _shard(name: str, known: Catalogue | None, counts: dict[str, int] | None) ->
 
 
 # ---- verdict -----------------------------------------------------------------------------------
+
+
+def _exposures(found: ClusterStatus) -> dict[str, Exposure]:
+    members = [member for replica_set in found.sets for member in replica_set.members]
+    servers: list[MemberStatus | RouterStatus] = [*members, *found.routers]
+    return {server.name: server.exposure for server in servers if server.exposure}
 
 
 def _problems(layout: Layout, found: ClusterStatus, known: Catalogue | None) -> Iterator[str]:

@@ -22,6 +22,8 @@ def show(found: ClusterStatus) -> None:
     console.print(f" balancer {found.balancer}{moving}")
     if found.healthy:
         console.print(" [green]all is well[/green]")
+    for note in found.notes:
+        console.print(f" [yellow]{note}[/yellow]")
     for problem in found.problems:
         console.print(f" [red]{problem}[/red]")
 

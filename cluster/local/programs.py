@@ -54,6 +54,9 @@ def _router_flags(state: State, layout: Layout, port: int) -> list[str]:
         *("--keyFile", str(state.key_file)),
         *("--port", str(port)),
         *("--bind_ip", HOST),
+        # As in mongod.conf: no localhost exception, no zlib.
+        *("--setParameter", "enableLocalhostAuthBypass=false"),
+        *("--networkMessageCompressors", "snappy,zstd"),
     ]
 
 

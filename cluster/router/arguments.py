@@ -13,6 +13,8 @@ DRAIN = "mongosShutdownTimeoutMillisForSignaledShutdown"
 DRAIN_MILLIS = 2000
 PARAMETERS = {DRAIN: DRAIN_MILLIS}
 """What --setParameter takes: those of mongos' parameters that mean something here."""
+FIXED = {"enableLocalhostAuthBypass": "false"}
+"""Those of which only one value is possible: nobody comes in here without a log-in."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--bind_ip", default="127.0.0.1", metavar="ADDRESS,…")
     where.add_argument("--bind_ip_all", action="store_true", help="listen on every IPv4 address")
     parser.add_argument("--setParameter", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument(
+        "--networkMessageCompressors", metavar="NAME,…", help="taken for mongos' sake: none is used"
+    )
     parser.add_argument("--tlsMode", choices=("disabled", "requireTLS"), default="disabled")
     parser.add_argument("--tlsCertificateKeyFile", type=Path, metavar="FILE")
     parser.add_argument("--tlsCAFile", type=Path, metavar="FILE")
@@ -71,8 +76,12 @@ def _parameters(given: list[str]) -> dict[str, int]:
     found = dict(PARAMETERS)
     for pair in given:
         name, equals, value = pair.partition("=")
+        if name in FIXED:
+            if value != FIXED[name]:
+                raise ValueError(f"--setParameter {name} is always {FIXED[name]} here")
+            continue
         if name not in PARAMETERS:
-            known = ", ".join(PARAMETERS)
+            known = ", ".join([*PARAMETERS, *FIXED])
             raise ValueError(f"--setParameter {name!r} is not known here; there is: {known}")
         if not (equals and value.isdecimal()):
             raise ValueError(f"--setParameter {name} takes a whole number of ms, not {value!r}")

@@ -102,6 +102,28 @@ def test_who_has_not_logged_in_is_refused_on_every_port(stack: Stack) -> None:
     assert said == "done\n"
 
 
+MAKE_ROOT = """
+try {
+  db.createUser({user: 'eve', pwd: 'eve', roles: ['root']});
+  print('was allowed');
+} catch (error) {
+  print(error.code);
+}
+"""
+
+
+@pytest.mark.parametrize("service", [*MEMBERS, *ROUTERS])
+def test_who_is_in_the_container_and_has_not_logged_in_is_refused(
+    stack: Stack, service: str
+) -> None:
+    port = {"config": 27019, "shard": 27018, "router": 27017}[service.partition("-")[0]]
+    uri = f"mongodb://127.0.0.1:{port}/admin?directConnection=true"
+    shell = ("mongosh", "--quiet", "--norc", uri, "--eval", MAKE_ROOT)
+    # The home of mongosh must not be the folder of the data.
+    said = docker("exec", "--env", "HOME=/tmp", stack.container(service), *shell)
+    assert said.strip() == "13"
+
+
 @pytest.mark.parametrize("service", SERVERS)
 def test_containers_can_do_little(stack: Stack, service: str) -> None:
     host = stack.inspect(service)["HostConfig"]

@@ -87,6 +87,10 @@ WRONG = {
         ["--setParameter", "mongosShutdownTimeoutMillisForSignaledShutdown"],
         "whole number",
     ),
+    "an exception for this machine": (
+        ["--setParameter", "enableLocalhostAuthBypass=true"],
+        "is always false",
+    ),
     "TLS without a certificate": (["--tlsMode", "requireTLS"], "needs --tlsCertificateKeyFile"),
     "a certificate without TLS": (["--tlsCAFile", "x"], "need --tlsMode requireTLS"),
     "a certificate that is none": (
@@ -111,6 +115,8 @@ def test_the_flags_of_a_container(config: str, key: str, cluster: LocalCluster) 
         port = probe.getsockname()[1]
     flags = ["--configdb", config, "--keyFile", key, "--port", str(port), "--bind_ip_all"]
     flags += ["--setParameter", "mongosShutdownTimeoutMillisForSignaledShutdown=300"]
+    flags += ["--setParameter", "enableLocalhostAuthBypass=false"]
+    flags += ["--networkMessageCompressors", "snappy,zstd"]
     process = subprocess.Popen([sys.executable, "-m", "cluster.router", *flags])
     try:
         for address in ("127.0.0.1", "127.0.0.2"):
