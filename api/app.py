@@ -6,6 +6,7 @@ from flask import Flask, Response
 
 from api import docs, openapi, resources
 from api.auth import gate, routes, tokens
+from api.crud import fields
 from api.crud.audit import Trail
 from api.crud.routes import blueprint
 from api.settings import Settings
@@ -40,6 +41,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     app.extensions["store"] = store
     trail = Trail(store, settings.audit_retention)
 
+    app.config[fields.PHONE_REGION] = settings.phone_region
     problems.install(app)
     explain_store_errors(app)
     body.limit(app, settings.body_limit)

@@ -39,6 +39,7 @@ STREETS = """
 Maple Oak Harbour Station Mill Church Garden River Hill Park Market Cedar Lake Bridge School Willow
 Orchard Meadow Chestnut Quarry Ferry Linden Foundry Canal Abbey Juniper Observatory Sycamore
 """.split()  # noqa: SIM905
+AREAS = (201, 202, 212, 303, 312, 404, 415, 503, 512, 602, 617, 702, 713, 804, 808, 901, 907, 919)
 KINDS = ("Street", "Avenue", "Lane", "Road", "Square", "Row")
 CITIES = (
     "Northhaven", "Eastbrook", "Kingsport", "Silverton", "Ashford", "Brightwater", "Stonebridge",
@@ -64,7 +65,7 @@ def sample_user(number: int) -> dict[str, Any]:
         "name": f"{first} {last}",
         "national_id": f"9{number // 10000 % 100:02d}-{draw.randint(10, 99)}-{number % 10000:04d}",
         "email": f"{first}.{last}.{number}@{domain}".lower(),
-        "phone": f"+1{draw.randint(201, 989)}55501{draw.randint(0, 99):02d}",
+        "phone": f"+1{draw.choice(AREAS)}55501{draw.randint(0, 99):02d}",
         "address": f"{street}, {draw.choice(CITIES)}, {draw.randint(10000, 99999)}",
         "occupation": draw.choice(OCCUPATIONS),
     }

@@ -1,59 +1,106 @@
 """Normal forms of text fields: a rule takes what was sent and returns what is stored.
 
-Raises ValueError with a sentence for the consumer.
+Raises ValueError with a sentence for the consumer. What a rule returns, it returns unchanged when
+it is given it again, so what was read can always be sent back. Lengths count the code points of
+the normal form.
 """
 
 import re
-import unicodedata
-from collections.abc import Callable
 
-from api.web.rules import documented
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from flask import current_app, has_app_context
+from phonenumbers import NumberParseException, PhoneNumberFormat
+
+from api.web import text as texts
+from api.web.rules import Rule, documented
 
 LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*").fullmatch
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?").fullmatch
-CONTROLS = frozenset({"Cc", "Cs", "Co", "Cn"})  # categories of Unicode
+LONGEST_EMAIL = 254  # RFC 5321, errata 1690
+LONGEST_LOCAL = 64
+LONGEST_PHONE = 64  # as it is written; what is stored has at most 28
+PHONE = re.compile(
+    r"(?:tel:)? ?(?P<number>[+\uff0b]?[\d ./\-\u2010-\u2015]*"
+    r"(?:\([\d ]+\)[\d ./\-\u2010-\u2015]*)*)"
+    r"(?:(?:;ext=|extension|ext\.?|x\.?|#) ?(?P<extension>\d{1,7}))?",
+    re.IGNORECASE,
+).fullmatch
+PHONE_REGION = "PHONE_REGION"  # of the app's configuration: the setting `phone_region`
 NATIONAL_ID = re.compile(r"[A-Z0-9]+([ ./-][A-Z0-9]+)*").fullmatch
+LONGEST_NATIONAL_ID = 64  # with what groups it
 
 
-def _plain(text: str) -> bool:
-    """Whether it is plainly good: a tenth of the time that looking at each character takes."""
-    return text.isascii() and text.isprintable()
+def line(longest: int) -> Rule:
+    """The rule for one line of text of at most so many characters."""
+
+    @documented(
+        format="line",
+        description="One line of text, of which something can be seen. No control characters.",
+        minLength=1,
+        maxLength=longest,
+    )
+    def rule(text: str) -> str:
+        return texts.one_line(text, longest)
+
+    return rule
 
 
-@documented(format="line", description="One line of printable characters, not all spaces.")
-def line(text: str) -> str:
-    """One line of text: composed characters (NFC), single spaces, no control characters."""
-    if not _plain(text) and any(unicodedata.category(one) in CONTROLS for one in text):
-        raise ValueError("Use printable characters only, in one line.")
-    clean = " ".join(unicodedata.normalize("NFC", text).split())
-    if not clean:
-        raise ValueError("Give at least one character that is not a space.")
-    return clean
+def paragraphs(longest: int) -> Rule:
+    """The rule for text of several lines."""
+
+    @documented(
+        format="text",
+        description="Lines of text, of which something can be seen. No control characters but "
+        "line ends and tabs.",
+        minLength=1,
+        maxLength=longest,
+    )
+    def rule(text: str) -> str:
+        return texts.several_lines(text, longest)
+
+    return rule
 
 
-@documented(format="text", description="Printable characters, line ends and tabs; not all spaces.")
-def paragraphs(text: str) -> str:
-    """Text of several lines: composed characters, no control characters but line ends and tabs."""
-    clean = unicodedata.normalize("NFC", text.replace("\r\n", "\n")).strip()
-    shown = clean.replace("\n", "").replace("\t", "")
-    if not _plain(shown) and any(unicodedata.category(one) in CONTROLS for one in shown):
-        raise ValueError("Use printable characters, line ends and tabs only.")
-    if not clean:
-        raise ValueError("Give at least one character that is not a space.")
-    return clean
-
-
-@documented(format="email", description="local@domain.tld in ASCII, at most 254 characters.")
+@documented(
+    format="email",
+    description="local@domain.tld. The domain may be an internationalised one (IDNA 2008), and is "
+    "kept in its ASCII form (`xn--…`); the part before the @ is ASCII.",
+    minLength=6,
+    maxLength=LONGEST_EMAIL,
+)
 def email(text: str) -> str:
-    """An address in lower case: `local@domain.tld`, ASCII, at most 254 characters (RFC 5321)."""
-    clean = text.strip().lower()
+    """An address in lower case and ASCII: `local@domain.tld` (RFC 5321).
+
+    A domain has one form (its A-label), so one address is one claim. A local part beyond ASCII is
+    refused: not all mail servers on the way take it (RFC 6531), and which of its forms are the same
+    mailbox only its own server knows.
+    """
+    clean = texts.one_line(text, LONGEST_EMAIL)
+    if not clean.isascii() or "xn--" in clean.lower():  # the others need no tables: 2 µs, not 95
+        clean = _with_ascii_domain(clean)
+    return _ascii_email(clean.lower())
+
+
+def _with_ascii_domain(text: str) -> str:
+    if not text.partition("@")[0].isascii():
+        raise ValueError(
+            "Use ASCII letters before the @: not every mail server delivers to other addresses."
+        )
+    try:
+        found = validate_email(text, check_deliverability=False, allow_smtputf8=False)
+    except EmailNotValidError:
+        raise ValueError("Give an e-mail address such as ada@example.com.") from None
+    return str(found.ascii_email)
+
+
+def _ascii_email(clean: str) -> str:
     local, at, domain = clean.rpartition("@")
     labels = domain.split(".")
     if (
         not at
-        or not clean.isascii()
-        or len(clean) > 254
-        or len(local) > 64
+        or len(clean) > LONGEST_EMAIL
+        or len(local) > LONGEST_LOCAL
         or not LOCAL(local)
         or len(labels) < 2
         or not all(LABEL(label) for label in labels)
@@ -65,23 +112,48 @@ def email(text: str) -> str:
 
 @documented(
     format="phone",
-    description="+ and 7 to 15 digits; spaces, dots, hyphens and brackets may group them.",
+    description="A number that exists, in international form (`+49 30 1234567`), grouped as people "
+    "do, perhaps with an extension (`ext. 12`). Kept as `+49301234567`, or `+49301234567;ext=12`.",
+    minLength=5,
+    maxLength=LONGEST_PHONE,
 )
 def phone(text: str) -> str:
-    """A number in international form, `+` and 7 to 15 digits (E.164)."""
-    clean = re.sub(r"[\s().-]", "", text)
-    if not re.fullmatch(r"\+[1-9][0-9]{6,14}", clean, re.ASCII):
-        raise ValueError("Give a phone number in international form such as +49 30 1234567.")
-    return clean
+    """A number in E.164, with its extension as in a `tel:` URI (RFC 3966).
+
+    Where the setting `phone_region` names a country, numbers as dialled there are taken, too.
+    """
+    clean = texts.one_line(text, LONGEST_PHONE)
+    region = current_app.config.get(PHONE_REGION) if has_app_context() else None
+    written = PHONE(clean)
+    try:
+        # 00 as from most countries; no number of any country begins with it.
+        dialled = re.sub("^00", "+", written["number"]) if written else ""
+        number = phonenumbers.parse(dialled, region or None)
+    except NumberParseException:
+        number = phonenumbers.PhoneNumber()
+    if written is None or not phonenumbers.is_valid_number(number):
+        raise ValueError("Give a phone number that exists, such as +49 30 1234567.")
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    extension = written["extension"]
+    return f"{e164};ext={int(extension):0{len(extension)}d}" if extension else e164
 
 
 @documented(
     format="national-id",
-    description="4 to 32 letters and digits, in groups parted by one space, hyphen, dot or slash.",
+    description="4 to 32 ASCII letters and digits, in groups parted by one space, hyphen, dot or "
+    "slash. Capitals or not makes no difference.",
+    minLength=4,
+    maxLength=LONGEST_NATIONAL_ID,
 )
 def national_id(text: str) -> str:
-    """Capital letters and digits, in groups as sent: `123-45-6789`, `AB 12 34 56 C`."""
-    clean = line(text).upper()
+    """Capital letters and digits, in groups as sent: `123-45-6789`, `AB 12 34 56 C`.
+
+    Only ASCII: the capital of another letter (SS of a sharp s) is a letter of another number.
+    """
+    clean = texts.one_line(text, LONGEST_NATIONAL_ID)
+    if not clean.isascii() or "\u212a" in text:  # the sign of kelvin, which is composed as K
+        raise ValueError("Use the letters A to Z and the digits 0 to 9 only.")
+    clean = clean.upper()
     if not NATIONAL_ID(clean) or not 4 <= len(national_id_key(clean)) <= 32:
         raise ValueError("Give 4 to 32 letters and digits; spaces, '-', '.' or '/' may group them.")
     return clean
@@ -93,14 +165,11 @@ def national_id_key(text: str) -> str:
 
 
 # What the beginning of a text becomes under its rule, as far as a beginning can tell.
-BEGINNINGS: dict[Callable[[str], str], Callable[[str], str]] = {
-    email: str.lower,
-    national_id: str.upper,
-}
+BEGINNINGS = {email: str.lower, national_id: str.upper}
 
 
-def beginning(rule: Callable[[str], str] | None, text: str) -> str:
+def beginning(rule: Rule | None, text: str) -> str:
     """The normal form of the first characters of a text."""
+    composed = texts.visible(text)
     fold = BEGINNINGS.get(rule) if rule is not None else None
-    composed = unicodedata.normalize("NFC", text)
-    return composed if fold is None else fold(composed)
+    return fold(composed) if fold is not None and composed.isascii() else composed

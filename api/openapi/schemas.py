@@ -94,7 +94,8 @@ class Schemas:
     def _add_rule(self, rule: Rule, schema: Json) -> None:
         keywords = schema_of(rule)
         if schema.get("type") == "string" and "enum" not in schema and keywords:
-            schema["format"] = keywords["format"]
+            words = {"description"}  # told once for all, where the formats are explained
+            schema.update({key: of for key, of in keywords.items() if key not in words})
             self._formats[keywords["format"]] = keywords["description"]
 
 

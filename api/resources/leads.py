@@ -7,9 +7,9 @@ résumé's content are each taken by one lead only. The file lies beside the doc
 """
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from api.crud import fields
 from api.crud.access import Access, Role, Who, principal
@@ -19,9 +19,6 @@ from api.crud.transitions import Transition
 from api.crud.values import Id, Time
 from api.store import Unique
 from api.store.shape import now
-
-Name = Annotated[str, Meta(min_length=1, max_length=100)]
-Email = Annotated[str, Meta(min_length=3, max_length=254)]
 
 ZIP = b"PK\x03\x04"
 ODT = b"mimetypeapplication/vnd.oasis.opendocument.text"  # the first entry, stored (ODF 1.2, 3.3)
@@ -38,9 +35,9 @@ class State(StrEnum):
 class NewLead(Struct, kw_only=True, forbid_unknown_fields=True):
     """The fields of the form that registers a lead."""
 
-    first_name: Name
-    last_name: Name
-    email: Email
+    first_name: str
+    last_name: str
+    email: str
 
 
 class LeadChange(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -100,7 +97,11 @@ LEADS = Resource(
     change={Role.ADMIN: LeadChange},
     read=Lead,
     unique=(Unique("email"), RESUME.unique),
-    rules={"first_name": fields.line, "last_name": fields.line, "email": fields.email},
+    rules={
+        "first_name": fields.line(100),
+        "last_name": fields.line(100),
+        "email": fields.email,
+    },
     access=Access(
         list=Who.ADMIN,
         create=Who.ANYONE,

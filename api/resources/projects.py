@@ -25,8 +25,7 @@ class Status(StrEnum):
     DONE = "done"
 
 
-Name = Annotated[str, Meta(min_length=1, max_length=200, examples=["Analytical Engine"])]
-Description = Annotated[str, Meta(min_length=1, max_length=2000)]
+Name = Annotated[str, Meta(examples=["Analytical Engine"])]
 Members = Annotated[
     list[Id],
     Meta(
@@ -42,7 +41,7 @@ class NewProject(Struct, kw_only=True, forbid_unknown_fields=True):
     """Body that creates a project."""
 
     name: Name
-    description: Description | None = None
+    description: str | None = None
     status: Status = Status.PLANNED
     owner: Owner | None = None
     members: Members = field(default_factory=list)
@@ -54,7 +53,7 @@ class ProjectChange(Struct, kw_only=True, forbid_unknown_fields=True):
     """Body that changes a project. Null removes what may be absent."""
 
     name: Name | UnsetType = UNSET
-    description: Description | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
     status: Status | UnsetType = UNSET
     members: Members | UnsetType = UNSET
     starts_on: date | UnsetType | None = UNSET
@@ -96,7 +95,7 @@ PROJECTS = Resource(
     create=NewProject,
     change={Role.USER: ProjectChange, Role.ADMIN: ProjectChange},
     read=Project,
-    rules={"name": fields.line, "description": fields.paragraphs},
+    rules={"name": fields.line(200), "description": fields.paragraphs(2000)},
     access=Access(
         list=Who.MEMBER,
         create=Who.USER,

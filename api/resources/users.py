@@ -15,14 +15,12 @@ from api.settings import Settings
 from api.store import Store, Unique
 from api.web.problems import ProblemError
 
-Name = Annotated[str, Meta(min_length=1, max_length=200, examples=["Ada Lovelace"])]
-NationalId = Annotated[str, Meta(min_length=4, max_length=64, examples=["AL-1815-12"])]
-Email = Annotated[str, Meta(min_length=3, max_length=254, examples=["ada@example.org"])]
-Phone = Annotated[str, Meta(min_length=7, max_length=32, examples=["+49 30 1234567"])]
-Address = Annotated[
-    str, Meta(min_length=1, max_length=500, examples=["12 St James's Square, London"])
-]
-Occupation = Annotated[str, Meta(min_length=1, max_length=200, examples=["Mathematician"])]
+Name = Annotated[str, Meta(examples=["Ada Lovelace"])]
+NationalId = Annotated[str, Meta(examples=["AL-1815-12"])]
+Email = Annotated[str, Meta(examples=["ada@example.org"])]
+Phone = Annotated[str, Meta(examples=["+49 30 1234567"])]
+Address = Annotated[str, Meta(examples=["12 St James's Square, London"])]
+Occupation = Annotated[str, Meta(examples=["Mathematician"])]
 Password = Annotated[
     str,
     Meta(
@@ -141,12 +139,12 @@ USERS = Resource(
     read=User,
     unique=(Unique("email"), Unique("national_id", fields.national_id_key)),
     rules={
-        "name": fields.line,
+        "name": fields.line(200),
         "national_id": fields.national_id,
         "email": fields.email,
         "phone": fields.phone,
-        "address": fields.line,
-        "occupation": fields.line,
+        "address": fields.line(500),
+        "occupation": fields.line(200),
         "password": passwords.check,
     },
     access=Access(

@@ -113,6 +113,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bulk_deadline: Annotated[Seconds, positive("For a bulk import or export")] = 600
     page_size: Annotated[int, positive("Items on a page when the request names none")] = 20
     page_size_limit: Annotated[int, positive("Most items on a page, whatever is asked")] = 100
+    phone_region: Annotated[
+        str,
+        Meta(
+            pattern="^([A-Z]{2})?$",
+            description="Country (ISO 3166: DE) whose phone numbers may come without +49; "
+            "empty: every number needs its country code",
+        ),
+    ] = ""
     idempotency_lifetime: Annotated[
         Seconds, positive("How long an Idempotency-Key is remembered")
     ] = 86400

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from phonenumbers import SUPPORTED_REGIONS
 from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.uri_parser import parse_uri
 
@@ -50,6 +51,7 @@ def load(environment: Mapping[str, str] | None = None, *, tokens: bool = True) -
         check_secret(values["jwt_previous_secret"], "jwt_previous_secret")
     networks(values.get("trusted_proxies", ""), "trusted_proxies")
     origins(values.get("cors_origins", ""), "cors_origins")
+    _check_region(values.get("phone_region", ""))
     return Settings(**values)
 
 
@@ -82,6 +84,14 @@ def _refuse_misspelled(environment: Mapping[str, str], known: Mapping[str, objec
             close = difflib.get_close_matches(given, names, n=1, cutoff=0.85)
             if close:
                 raise SettingsError(f"{given} is no setting. Did you mean {close[0]}?")
+
+
+def _check_region(region: str) -> None:
+    if region and region not in SUPPORTED_REGIONS:
+        raise SettingsError(
+            f"{variable('phone_region')} '{region}' is no country that has phone numbers. "
+            "Give its two letters, such as DE"
+        )
 
 
 def _check_uri(uri: str) -> None:

@@ -7,7 +7,7 @@ Rule = Callable[[str], str]
 
 
 def documented(**schema: Any) -> Callable[[Rule], Rule]:
-    """Give a rule keywords of JSON Schema: a named `format`, and a description in words.
+    """Give a rule keywords of JSON Schema: a named `format`, lengths, a description in words.
 
     Normal forms undo more than a pattern could say (spaces, case, composed characters); a format
     tells the truth, and a generator of test data can be taught it.
