@@ -117,11 +117,15 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def all_indexes(self) -> tuple[Index, ...]:
-        """Those declared, and one per field that lists are filtered or sorted by.
+        """Those declared, and one per field that lists are filtered, sorted or narrowed by.
 
-        Each ends in `_id`, as pages do. What the owner's documents are found by is the shard key.
+        Each ends in `_id`, as pages do. A field of the shard key has the index of that.
         """
         listed = () if self.access.list is Who.NOBODY else (*self.sortable, *self.filters)
+        if self.access.list in (Who.OWNER, Who.MEMBER):
+            listed += tuple(
+                name for name in (self.owner, self.members) if name not in (None, "_id")
+            )
         fields = (name for name in dict.fromkeys(listed) if name not in self.key_fields)
         made = (Index(((name, 1), ("_id", 1)), only=self._only(name)) for name in fields)
         gone = () if self.access.delete is Who.NOBODY else (TOMBSTONES,)

@@ -17,26 +17,30 @@ Shape = type[msgspec.Struct]
 def replacements(resource: "Resource") -> dict[Role, Shape]:
     """The bodies of PUT, by the role of who sends it; none where nothing can be created."""
     made: dict[Shape, Shape] = {}
+    states = frozenset(one.field for one in resource.transitions)
     if resource.create is not None:
         for change in resource.change.values():
             if change not in made:
-                made[change] = replacement(resource.create, change, resource.read)
+                made[change] = replacement(resource.create, change, resource.read, states)
     return {role: made[change] for role, change in resource.change.items() if change in made}
 
 
-def replacement(create: Shape, change: Shape, read: Shape) -> Shape:
+def replacement(
+    create: Shape, change: Shape, read: Shape, states: frozenset[str] = frozenset()
+) -> Shape:
     """The body of a PUT by somebody who may change the fields of `change`.
 
     What `create` requires is required; what may be absent, and is, is removed or gets its default.
     What only a change can set (`disabled`) is required: PUT must not reset it in silence. What is
-    never shown (a password) is no part of what PUT replaces: it changes only where it is given.
+    never shown (a password) is no part of what PUT replaces, nor are states, which only transitions
+    change: they change only where they are given.
     """
     made = {field.name: field for field in msgspec.structs.fields(create)}
     kinds, shown = values.hints(create), values.hints(read)
     fields: list[tuple[str, Any, Any]] = []
     for name, kind in values.hints(change).items():
         present = values.without_unset(kind)
-        if name not in shown:
+        if name not in shown or name in states:
             fields.append((name, present | UnsetType, UNSET))
         elif name not in made or made[name].required:
             default = None if name not in made and values.is_optional(present) else NODEFAULT

@@ -23,6 +23,17 @@ class Transition(msgspec.Struct, frozen=True):
     stamps: Callable[[str], dict[str, Any]] = lambda _state: {}
 
 
+def kept(
+    transitions: tuple[Transition, ...], changes: Mapping[str, Any], document: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The states among the changes that the document is in already."""
+    return {
+        one.field: changes[one.field]
+        for one in transitions
+        if one.field in changes and document.get(one.field) == changes[one.field]
+    }
+
+
 def condition(transitions: tuple[Transition, ...], changes: Mapping[str, Any]) -> dict[str, Any]:
     """What must hold of a document for these changes to be made."""
     return {

@@ -84,11 +84,12 @@ class Views:
     def replace(self, document_id: str) -> Response:
         """Replace what can be edited of one of {name}.
 
-        What the body leaves out is removed, or gets its default.
+        What the body leaves out is removed, or gets its default. A state that it leaves out, or
+        that the document is in, stays.
         """
         target = self._reach.target(document_id, self._resource.access.change)
         given = bodies.read(self.replacements[principal().role], self._resource.rules)
-        return self._write(document_id, target, given)
+        return self._write(document_id, target, given, whole=True)
 
     def change(self, document_id: str) -> Response:
         """Change the fields of one of {name} that the body names.
@@ -133,7 +134,9 @@ class Views:
             return self._made_before(document_id, mark) is not None
         return not marks.fence(documents, target.id, mark, target.where)
 
-    def _write(self, document_id: str, target: Target, given: Document) -> Response:
+    def _write(
+        self, document_id: str, target: Target, given: Document, *, whole: bool = False
+    ) -> Response:
         def took_effect(key: str, effect: ObjectId) -> bool:
             mark, documents = Keyed(key, effect), self._documents.collection
             return not marks.fence(documents, target.id, mark, target.where)
@@ -144,7 +147,7 @@ class Views:
         mark = repetition.mark(ticket, given)
         with self._once.holding(ticket):
             try:
-                changed = self._changed(document_id, target, given, mark)
+                changed = self._changed(document_id, target, given, mark, whole=whole)
             except (ProblemError, VersionMovedError):
                 made = self._made_before(document_id, mark, target.where)
                 if made is None:
@@ -154,12 +157,19 @@ class Views:
             self._once.keys.settle(self._documents, changed, target.where)
         return self._show(changed)
 
-    def _changed(self, document_id: str, target: Target, given: Document, mark: Mark) -> Document:
-        changes = self._resource.stored(given)
-        check = check_change(self._resource, changes)
+    def _changed(
+        self, document_id: str, target: Target, given: Document, mark: Mark, *, whole: bool
+    ) -> Document:
+        """`whole`: what is given replaces the document, so states in it may be the present ones."""
+        changes, stated = self._resource.stored(given), self._resource.transitions
         versions = expected()
-        states = transitions.condition(self._resource.transitions, changes)
-        changes.update(transitions.stamps(self._resource.transitions, changes))
+        kept: Document = {}
+        if whole and transitions.condition(stated, changes):
+            kept = transitions.kept(stated, changes, self._unchanged(target, versions) or {})
+            changes = {name: value for name, value in changes.items() if name not in kept}
+        check = check_change(self._resource, changes)
+        states = {**kept, **transitions.condition(stated, changes)}
+        changes.update(transitions.stamps(stated, changes))
         where = {**target.where, **states}
         with self._recorded("change", target.id, given):
             changed = (
@@ -170,7 +180,7 @@ class Views:
                 else self._unchanged(target, versions)
             )
             if changed is None:
-                raise self._refused(document_id, target, versions, changes)
+                raise self._refused(document_id, target, versions, {**kept, **changes})
         return changed
 
     def _replayed(self, document_id: str, target: Target) -> Response:

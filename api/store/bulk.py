@@ -137,7 +137,15 @@ class _Batch:
         if ids is not None:
             self._report.existing += self._drop_live(documents)
         self._claim(documents, own_ids=ids is None)
-        clashes = insert_all(self._owners, documents.values())
+        try:
+            clashes = insert_all(self._owners, documents.values())
+        except UnavailableError:  # some may be there, or come to be
+            raise
+        except Exception:  # one cannot be written
+            self._drop_live(documents)
+            if ids is None:
+                self._free(list(documents.values()))
+            raise
         self._report.created += len(documents) - len(clashes)
         left = {index: documents[index] for index in (list(documents)[n] for n in clashes)}
         found = self._drop_live(left)

@@ -14,7 +14,6 @@ from api.store import marks
 from api.store.claim import Claim
 from api.store.deadline import pause
 from api.store.errors import (
-    DuplicateError,
     OvertakenError,
     UnavailableError,
     VersionMovedError,
@@ -86,9 +85,12 @@ def _claim_and_apply(  # noqa: PLR0913 - the same
         for claim in wanted:
             documents.claims.take(claim)
             taken.append(claim)
+        return documents.apply(before["_id"], at, changes, where, mark)
     except VersionMovedError:
         return None
-    except DuplicateError:
+    except UnavailableError:  # it may have taken effect
+        raise
+    except Exception:  # a value is taken, or cannot be written
         if taken:
             # A sibling change of this document may lean on what we took, so it is not ours to
             # free while the document stands where it is. Raising the version makes it dead.
@@ -96,7 +98,6 @@ def _claim_and_apply(  # noqa: PLR0913 - the same
                 documents.apply(before["_id"], at, {})
                 _free_dead(documents, taken)
         raise
-    return documents.apply(before["_id"], at, changes, where, mark)
 
 
 def _free_dead(documents: "Documents", mine: Sequence[Claim]) -> None:

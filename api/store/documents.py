@@ -106,8 +106,15 @@ class Documents:
             # Nobody else leans on claims under this _id, and no insert of it was sent: a refusal
             # frees them.
             claims.take_all(wanted)
-            if self._commit(document):
-                return document
+            try:
+                if self._commit(document):
+                    return document
+            except UnavailableError:  # it may be there, or come to be
+                raise
+            except Exception:  # it cannot be written
+                if self.get(document["_id"]) is None:
+                    claims.tidy(wanted)
+                raise
             # We were so slow that a claim was taken over and our _id fenced. Begin anew.
             claims.tidy(wanted)
             if document_id is not None or not pause(turn):
