@@ -1,9 +1,6 @@
 # caddy:2, as far as the Compose file uses it: Debian's, with what the official one has had since
 # 2.11.2 (tests/local/proxy/caddy-resend.patch).
 FROM shardstack-standin-bookworm AS build
-RUN awk '/^deb / {printf "Types: deb\nURIs: %s\nSuites: %s\nComponents: %s\n\n", $2, $3, $4}' \
-      /etc/apt/sources.list >/etc/apt/sources.list.d/debian.sources \
-    && rm /etc/apt/sources.list
 COPY build-caddy caddy-resend.patch /build/
 RUN sh /build/build-caddy /build/caddy
 
