@@ -7,6 +7,7 @@ users' data.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -14,6 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.errors import ClusterError
+
+HOST_FOLDER = "SHARDSTACK_BACKUP"
+MOUNT = Path("/backup")
+"""Where a container has the folder of the host that SHARDSTACK_BACKUP names."""
 
 
 @contextlib.contextmanager
@@ -41,9 +46,31 @@ def new_backup(place: Path) -> Iterator[Path]:
     except BrokenPipeError:
         raise  # nobody reads what this says
     except OSError as error:
-        raise ClusterError(
-            f"{error.filename or place}: {error.strerror}. Make room, or name another folder."
-        ) from None
+        raise ClusterError(_explained(error, place)) from None
+
+
+def _explained(error: OSError, place: Path) -> str:
+    """What happened to which file, and what to do about it."""
+    path = Path(error.filename or place)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        folder = next(parent for parent in path.parents if parent.is_dir())
+        advice = f"Give the folder to the user who writes: {_chown(folder)}; or name another folder"
+    elif error.errno in (errno.ENOSPC, errno.EDQUOT):
+        advice = "Make room, or name another folder"
+    else:
+        advice = "Name another folder"
+    return f"{path}: {error.strerror}. {advice}."
+
+
+def _chown(folder: Path) -> str:
+    """The command that gives a folder to this process's user.
+
+    A folder that is mounted into a container has another name outside, where the command is to be
+    run: SHARDSTACK_BACKUP tells that of /backup.
+    """
+    outside = os.environ.get(HOST_FOLDER, "")
+    mounted = folder == MOUNT and "/" in outside  # without a slash, it is the name of a volume
+    return f"sudo chown {os.geteuid()} {outside if mounted else folder}"
 
 
 @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -105,3 +107,30 @@ def test_a_place_that_is_taken_is_left_alone(tmp_path: Path) -> None:
 def test_a_folder_that_is_no_backup_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(DamageError, match="Name the folder of a backup"):
         open_backup(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "mounted", "advice"),
+    [
+        (errno.EACCES, None, "sudo chown {user} {folder}; or name another folder."),
+        (errno.EACCES, "./backups", "sudo chown {user} ./backups; or name another folder."),
+        (errno.EACCES, "backup", "sudo chown {user} {folder}; or name another folder."),
+        (errno.ENOSPC, None, "Make room, or name another folder."),
+        (errno.EROFS, None, "Name another folder."),
+    ],
+)
+def test_what_to_do_fits_what_happened(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    mounted: str | None,
+    advice: str,
+) -> None:
+    monkeypatch.setattr("cluster.backup.folder.MOUNT", tmp_path)
+    if mounted:
+        monkeypatch.setenv("SHARDSTACK_BACKUP", mounted)
+    with pytest.raises(ClusterError) as caught, new_backup(tmp_path / "monday") as folder:
+        raise OSError(number, os.strerror(number), str(folder))
+    said = str(caught.value)
+    assert said.startswith(f"{tmp_path}/.monday.partial: {os.strerror(number)}. ")
+    assert said.endswith(advice.format(user=os.geteuid(), folder=tmp_path))
