@@ -8,13 +8,15 @@ MONGOSH := 2.12.0
 # What was installed: the lock file and the package's metadata; a change of either installs anew.
 STAMP  := $(VENV)/.installed
 
+# CORE=1, as .ci/run sets it: of suites that take long, what proves that their place works.
+CORE    ?=
 COMPOSE := docker compose --file docker-compose.cluster.yml
 
 export SHARDSTACK_STATE := $(STATE)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup tools up down status compose-up compose-down compose-status test test-browser \
-  test-compose test-deep viewer lint format bench
+  test-compose test-deep test-bare test-all viewer lint format bench
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,11 +71,17 @@ test-browser: setup ## Run the tests that need Chromium and its driver
 	@$(RUN) -m pytest tests/browser
 
 test-compose: setup tools ## Run the tests of the whole stack in containers
-	@tests/compose/standin/engine sh -c 'tests/compose/standin/images && $(RUN) -m pytest tests/compose'
+	@tests/compose/standin/engine sh -c 'tests/compose/standin/images && $(RUN) -m pytest tests/compose $(if $(CORE),-m core)'
 
 test-deep: setup ## Run the tests that take minutes: backups, rolling restarts, made-up requests
-	@$(RUN) -m pytest -n 2 --dist loadfile -m long
-	@SHARDSTACK_DEEP=1 $(RUN) -m pytest tests/local/api/test_schemathesis.py
+	@$(RUN) -m pytest -n 2 --dist loadfile -m 'long$(if $(CORE), and core)'
+	@$(if $(CORE),,SHARDSTACK_DEEP=1 $(RUN) -m pytest tests/local/api/test_schemathesis.py)
+
+test-bare: setup ## Run the README's commands and all scripts on a bare Debian 12 and 13
+	@tests/compose/standin/engine $(RUN) -m pytest tests/bare
+
+test-all: ## Run everything there is, an hour of it; CI runs a part
+	@tests/suites lint test test-browser test-compose test-deep test-bare
 
 viewer: ## Renew the vendored Swagger UI
 	@api/docs/renew
@@ -82,6 +90,7 @@ lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/mypy deploy/compose/up
 
 format: setup ## Put the code into the project's style
 	@$(VENV)/bin/ruff check --fix-only .

@@ -10,8 +10,8 @@ Source: https://docs.percona.com/percona-operator-for-mongodb/update-db.html (it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Collection
+from typing import Any, TextIO
 
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
@@ -19,6 +19,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from cluster.access import Access
 from cluster.balancer import balancer_off
 from cluster.connect import Connections, listens, short
+from cluster.errors import ClusterError
 from cluster.handover import CATCH_UP_SECONDS, Standing, hand_over, standing
 from cluster.layout import Node, ReplicaSet
 from cluster.replica_set import is_transient, look, refusal
@@ -35,15 +36,23 @@ PURPOSE = "a rolling restart"
 
 
 def rolling_restart(
-    access: Access, restart: Restart, report: Report, *, patience: float = PATIENCE
+    access: Access,
+    restart: Restart,
+    report: Report,
+    *,
+    only: Collection[str] | None = None,
+    patience: float = PATIENCE,
 ) -> None:
-    """Restarts all servers with `restart`, which makes one stop cleanly and come back.
+    """Restarts all servers, or `only` those named, by `restart`: one stops cleanly and comes back.
 
     `restart` need not wait until the server serves, and is never given a primary that another
     member could relieve. The balancer is off meanwhile. It may be interrupted at any moment and
     run again. Raises ClusterError: not all servers are well at the beginning (after `patience`
     seconds), or one does not come back.
     """
+    nodes = [n.name for n in access.layout.nodes if only is None or n.name in only]
+    if not nodes:
+        return
     assert_well(access, patience)
     client: MongoClient[dict[str, Any]]
     with (
@@ -53,9 +62,26 @@ def rolling_restart(
     ):
         work = _Rolling(access, connections, restart, report)
         for replica_set in access.layout.sets:
-            work.restart_set(replica_set)
+            work.restart_set(replica_set, nodes)
         for router in access.layout.routers:
-            work.restart_router(router)
+            if router.name in nodes:
+                work.restart_router(router)
+
+
+def asked_restart(say: Callable[[str], None], answers: TextIO) -> Callable[[str], None]:
+    """A way to restart a server, by name: whoever runs it reads what this process says, and does.
+
+    `restart NAME` is said, and a line `done` awaited. ClusterError for any other answer, or none:
+    nobody is left to ask.
+    """
+
+    def restart(name: str) -> None:
+        say(f"restart {name}")
+        answer = answers.readline().strip()
+        if answer != "done":
+            raise ClusterError(f"{name} was not restarted: {answer or 'nobody answered'}.")
+
+    return restart
 
 
 def shutdown_restart(access: Access, seconds: float = SECONDS) -> Restart:
@@ -133,9 +159,9 @@ class _Rolling:
         self.restart = restart
         self.report = report
 
-    def restart_set(self, replica_set: ReplicaSet) -> None:
-        """The secondaries one at a time, then the primary; whoever is it when its turn comes."""
-        left = {node.name: node for node in replica_set.members}
+    def restart_set(self, replica_set: ReplicaSet, names: Collection[str]) -> None:
+        """Those named: the secondaries, then the primary; whoever is it when its turn comes."""
+        left = {node.name: node for node in replica_set.members if node.name in names}
         while left:
             now = self._whole(replica_set)
             behind = next((node for name, node in left.items() if name != now.primary.name), None)

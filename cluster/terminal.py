@@ -86,21 +86,25 @@ def _one_line(text: str) -> str:
 
 
 class Stopwatch:
-    """Prints what happens with the seconds since the command began."""
+    """Prints what happens with the seconds since the command began.
 
-    def __init__(self) -> None:
+    `to_errors`: on standard error, where standard output has a reader of its own.
+    """
+
+    def __init__(self, *, to_errors: bool = False) -> None:
         self._begin = self._last = time.perf_counter()
+        self._to_errors = to_errors
 
     def change(self, line: str) -> None:
         """Something was changed."""
-        click.echo(f"{self._seconds():>8} {line}")
+        click.echo(f"{self._seconds():>8} {line}", err=self._to_errors)
 
     def phase(self, line: str) -> None:
         """A stretch of the work is done."""
         now = time.perf_counter()
         took, self._last = now - self._last, now
         text = click.style(f"{line} (+{took:.2f} s)", fg="green")
-        click.echo(f"{self._seconds():>8} {text}")
+        click.echo(f"{self._seconds():>8} {text}", err=self._to_errors)
 
     def _seconds(self) -> str:
         return f"{time.perf_counter() - self._begin:.2f} s"

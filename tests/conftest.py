@@ -20,8 +20,8 @@ settings.register_profile(
 )
 settings.load_profile("any-machine")
 
-OF_THEIR_OWN = {HERE / "browser", HERE / "compose"}
-"""Suites that want more than this machine's Python: `make test-browser`, `make test-compose`."""
+OF_THEIR_OWN = {HERE / "bare", HERE / "browser", HERE / "compose"}
+"""Suites that want more than this machine's Python; `make test-NAME` runs each."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

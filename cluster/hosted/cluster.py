@@ -95,7 +95,8 @@ class HostedCluster:
     def bootstrap(self, report: Report, phase: Report, more: str | None = None) -> None:
         """Makes the hosts a cluster, or makes it whole again; `more` names a shard to add."""
         access = self.access(more)
-        bootstrap(access, report, phase, watch=_NameWatch(access.layout).look)
+        asked = [*shard_names(self.topology), *([more] if more else [])]
+        bootstrap(access, report, phase, watch=_NameWatch(access.layout, asked).look)
 
     # ---- changing -----------------------------------------------------------------------------
 
@@ -143,8 +144,15 @@ class HostedCluster:
 class _NameWatch:
     """Tells of hosts that nobody knows, rather than waiting for them until the deadline."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, asked: Sequence[str]) -> None:
+        """`asked`: the shards that were asked for; the cluster may have others, too."""
         self._names = [node.host for node in layout.nodes]
+        self._others = {
+            node.host: shard.name
+            for shard in layout.shards
+            if shard.name not in asked
+            for node in shard.members
+        }
         self._next = time.monotonic() + UNKNOWN_HOST_SECONDS
         self._known: set[str] = set()
 
@@ -158,11 +166,18 @@ class _NameWatch:
                 try:
                     socket.getaddrinfo(name, None)
                 except socket.gaierror:
-                    raise NodeError(
-                        f"{name} is not the name of a host or container here. Start it, or give "
-                        "a topology that does without it."
-                    ) from None
+                    raise NodeError(self._unknown(name)) from None
                 self._known.add(name)
+
+    def _unknown(self, name: str) -> str:
+        missing = f"{name} is not the name of a host or container here."
+        if shard := self._others.get(name):
+            return (
+                f"{missing} {shard} is part of the cluster and holds data, so its members must "
+                f"run: set {variable('shards')} to {_number(shard)} or more. To give it up, let "
+                f"them run and move its data first: `remove-shard {shard}`."
+            )
+        return f"{missing} Start it, or give a topology that does without it."
 
 
 def _number(shard: str) -> int:

@@ -8,6 +8,8 @@ import pytest
 
 from tests.compose.stack import Stack, docker, fresh
 
+pytestmark = pytest.mark.core
+
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
@@ -19,8 +21,7 @@ def stack() -> Iterator[Stack]:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"SHARDSTACK_SHARDS": "many"}, "SHARDSTACK_SHARDS is 'many', which is no number"),
-        ({"SHARDSTACK_SHARDS": "0"}, "SHARDSTACK_SHARDS is 0. Give a whole number from 1 to 32"),
+        ({"SHARDSTACK_OPLOG_MB": "much"}, "SHARDSTACK_OPLOG_MB is 'much', which is no number"),
         ({"SHARDSTACK_CACHE_GB": "0.1"}, "SHARDSTACK_CACHE_GB is 0.1. Give GiB from 0.25"),
         (
             {"SHARDSTACK_CACHE_GB": "900", "SHARDSTACK_MEMBER_MEMORY": "901g"},
@@ -41,9 +42,27 @@ def test_one_line(stack: Stack, settings: dict[str, str], told: str) -> None:
 
 
 def test_up_fails_at_once_and_starts_nothing(stack: Stack) -> None:
-    done = stack.attempt("up", "--detach", "--wait", timeout=60, SHARDSTACK_SHARDS="many")
+    done = stack.attempt("up", "--detach", "--wait", timeout=60, SHARDSTACK_OPLOG_MB="much")
     assert done.returncode == 1
     assert 'service "prepare" didn\'t complete successfully' in done.stderr
     running = docker("ps", "--quiet", "--filter", f"name={stack.project}-")
     assert running == ""
-    assert "SHARDSTACK_SHARDS is 'many'" in stack.run("logs", "prepare")
+    assert "SHARDSTACK_OPLOG_MB is 'much'" in stack.run("logs", "prepare")
+
+
+@pytest.mark.parametrize("number", ["1", "2", "3", "4"])
+def test_one_setting_says_which_shards_there_are(stack: Stack, number: str) -> None:
+    services = stack.run("config", "--services", SHARDSTACK_SHARDS=number).split()
+    shards = {name.rpartition("-")[0] for name in services if name.startswith("shard-")}
+    assert shards == {f"shard-{n}" for n in range(1, int(number) + 1)}
+    if number < "3":  # where a stack with all shards ran, the rest is not taken for left-overs
+        assert "shard-3-1" in stack.run("--profile", "*", "config", "--services")
+
+
+@pytest.mark.parametrize("number", ["0", "5", "many"])
+def test_a_number_of_shards_that_nobody_described(stack: Stack, number: str) -> None:
+    done = stack.attempt("up", "--detach", "--wait", SHARDSTACK_SHARDS=number)
+    assert done.returncode != 0
+    assert f"if-SHARDSTACK_SHARDS-is-{number}" in done.stderr
+    assert "not found in deploy/compose/shards.yml" in done.stderr
+    assert docker("ps", "--quiet", "--filter", f"name={stack.project}-") == ""

@@ -11,6 +11,8 @@ import pytest
 from tests.compose.people import sign_up, signs_in
 from tests.compose.stack import MEMBERS, ROUTERS, SERVERS, Stack, docker, until
 
+pytestmark = pytest.mark.core
+
 
 def containers(stack: Stack) -> dict[str, tuple[str, str]]:
     """Identity and start of every container that runs."""

@@ -51,8 +51,18 @@ def assert_only_latency(result: Result) -> None:
     assert any(consumer.refreshes for consumer in result.target.consumers)
 
 
-@pytest.mark.parametrize("who", WHO)
-@pytest.mark.parametrize("what", WHAT)
+CORE = {"a shard's primary crashes", "a router of two crashes", "an API replica of two crashes"}
+"""Those that CI runs, too."""
+
+
+@pytest.mark.parametrize(
+    ("who", "what"),
+    [
+        pytest.param(who, what, marks=[pytest.mark.core] if f"{who} {what}" in CORE else [])
+        for what in WHAT
+        for who in WHO
+    ],
+)
 def test_a_fault_is_only_latency(drill: Drill, who: str, what: str) -> None:
     lasts = CRASHED if what == "crashes" else REPLICA_LASTS if "API" in who else LASTS
     assert_only_latency(drill.run(f"{who} {what}", WHAT[what], WHO[who](drill.servers), lasts))

@@ -45,6 +45,7 @@ def balancer(local: LocalCluster) -> str:
         return str(client.admin.command("balancerStatus")["mode"])
 
 
+@pytest.mark.core
 @pytest.mark.timeout(240)
 def test_no_call_fails_while_every_server_is_restarted(rolled: LocalCluster) -> None:
     before, first = running_pids(rolled), rolled.primary("shard-1").name
@@ -120,6 +121,55 @@ def test_interrupted_and_repeated(rolled: LocalCluster) -> None:
     assert "going on from it" in done.stdout
     assert not set(before.values()) & set(running_pids(rolled).values())
     assert balancer(rolled) == "full"
+
+
+def asking(local: LocalCluster, *names: str) -> subprocess.Popen[str]:
+    """`rolling-restart --ask`, to be answered."""
+    return subprocess.Popen(
+        command(local, "rolling-restart", "--ask", *names),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_only_those_named_by_whoever_runs_them(rolled: LocalCluster) -> None:
+    """Such as containers, which are replaced; among them what is no part of the cluster."""
+    before, primary = running_pids(rolled), rolled.primary("shard-1").name
+    asked = []
+    with asking(rolled, "public-router-1", "router-2", primary) as work:
+        assert work.stdout is not None
+        assert work.stdin is not None
+        for line in work.stdout:
+            word, name = line.split()
+            assert word == "restart"
+            asked.append(name)
+            if name in before:
+                assert rolled.primary("shard-1").name != name
+                rolled.restart(name)
+            print("done", file=work.stdin, flush=True)
+    assert work.returncode == 0
+    assert asked == [primary, "router-2", "public-router-1"]
+    after = running_pids(rolled)
+    assert {name for name in before if before[name] != after[name]} == {primary, "router-2"}
+
+
+@pytest.mark.parametrize("answer", ["", "failed\n"])
+def test_nobody_restarts_what_was_asked_for(rolled: LocalCluster, answer: str) -> None:
+    with asking(rolled, "router-2") as work:
+        assert work.stdout is not None
+        assert work.stdout.readline() == "restart router-2\n"
+        assert balancer(rolled) == "off"
+        _, errors = work.communicate(answer, timeout=60)
+    assert work.returncode == 1
+    reason = answer.strip() or "nobody answered"
+    assert f"error: router-2 was not restarted: {reason}." in errors
+    assert balancer(rolled) == "full"
+
+
+def test_a_name_that_nobody_has(rolled: LocalCluster) -> None:
+    assert "there is no node 'shard-9-1'" in error_of(run(rolled, "rolling-restart", "shard-9-1"))
 
 
 @pytest.fixture
