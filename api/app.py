@@ -19,8 +19,9 @@ from api.store import (
     UnavailableError,
     VersionMovedError,
     observe,
+    probe,
 )
-from api.store.deadline import attempt, deadline
+from api.store.deadline import deadline
 from api.web import body, client_address, cors, etags, health, logs, metrics, problems
 from api.web.health import Draining
 from api.web.metrics import Meter
@@ -53,9 +54,10 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     gate.agree(resources.ALL)
     gate.install(app, store, settings)
 
-    app.register_blueprint(
-        health.blueprint(ServingRouter(store), deadline, draining, UnavailableError)
+    outlook = health.Outlook(
+        lambda: probe.read(store), lambda: health.router_name(*probe.router(store)), deadline
     )
+    app.register_blueprint(health.blueprint(outlook, draining, store.reachable))
     app.register_blueprint(metrics.blueprint(meter))
     app.register_blueprint(routes.blueprint(store, settings, trail), url_prefix=f"{PREFIX}/auth")
     app.register_blueprint(docs.blueprint())
@@ -100,29 +102,3 @@ def explain_store_errors(app: Flask) -> None:
     def unavailable(error: UnavailableError) -> Response:
         problems.log.warning("unavailable", reason=str(error))
         return problems.render(problems.unavailable(error.retry_after))
-
-
-class ServingRouter:
-    """Asks the database which router serves. Raises UnavailableError.
-
-    A call may meet a router that stands still, and then says nothing of the others. So it is enough
-    that the monitors count one as reachable: else every replica would be taken out of service at
-    once for a router that none of them needs.
-    """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._last = "a router"  # none has said yet which
-
-    def __call__(self) -> str:
-        """Its name and version, as of the last call that was answered."""
-        client = self._store.database.client
-        try:
-            build = attempt(lambda: client.admin.command("buildInfo"), idempotent=True)
-            hello = attempt(lambda: client.admin.command("hello"), idempotent=True)
-        except UnavailableError:
-            if not self._store.reachable():
-                raise
-            return self._last
-        self._last = health.router_name(build, hello)
-        return self._last
