@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from api.local.commands import down, status, up
+from api.local.commands import down, logs, restart, status, up
 from api.opening import settings_of, store_of
 from api.terminal import Narrator, progress_bar, run, state_option
 
@@ -29,12 +29,19 @@ def main() -> None:
 
 @main.command()
 @state_option
-def serve(state: str) -> None:
+@click.option("--reload", is_flag=True, help="Serve the code anew whenever it changes.")
+@click.option("--inherit", type=int, nargs=3, hidden=True)
+def serve(state: str, reload: bool, inherit: tuple[int, int, int] | None) -> None:
     """Serve in the foreground under gunicorn, until SIGTERM or Ctrl-C."""
     settings = settings_of(state, tokens=True)
-    from api.server import Server  # noqa: PLC0415
+    if reload:
+        from api.reloading import Reloading  # noqa: PLC0415
 
-    Server(settings).run()
+        Reloading(settings, state).run()
+        return
+    from api.server import Inherited, Server  # noqa: PLC0415
+
+    Server(settings, Inherited(*inherit) if inherit else None).run()
 
 
 @main.command()
@@ -166,7 +173,7 @@ def set_up(state: str, jwt_file: Path, admin_file: Path) -> None:
     click.echo(f"administrator {admin.email}: {'created' if made else 'exists'}; {kept}")
 
 
-for command in (up, down, status):
+for command in (up, down, restart, status, logs):
     main.add_command(command)
 
 if __name__ == "__main__":

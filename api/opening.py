@@ -1,17 +1,23 @@
 """What commands open: the settings and the database that a state folder leads to."""
 
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from api.files import LocalError
+from api.terminal import python
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from api.settings import Settings
     from api.store import Store
 
 COMMAND_SECONDS = 120.0  # for the database work of one command
+WAIT_SECONDS = 8.0  # for the database to be there; a failover takes two
+SAY_SECONDS = 2.5
 
 
 def settings_of(state: str, *, tokens: bool) -> "Settings":
@@ -24,13 +30,55 @@ def settings_of(state: str, *, tokens: bool) -> "Settings":
 
 @contextmanager
 def store_of(state: str) -> "Iterator[Store]":
-    """The database, within the time that a command has."""
-    from api.store import Store  # noqa: PLC0415
+    """The database, within the time that a command has. Raises LocalError when it is not there."""
+    from api.terminal import Narrator  # noqa: PLC0415
+
+    narrator = Narrator(err=True)
+    with opened(settings_of(state, tokens=False), narrator.say) as store:
+        yield store
+
+
+@contextmanager
+def opened(settings: "Settings", say: "Callable[[str], None]") -> "Iterator[Store]":
+    """The same for these settings. `say` hears that it is waited for."""
+    from api.store import Store, UnavailableError  # noqa: PLC0415
     from api.store.deadline import deadline  # noqa: PLC0415
 
-    store = Store(settings_of(state, tokens=False).store_options())
+    store = Store(settings.store_options())
     try:
+        _wait_for(store, say)
         with deadline(COMMAND_SECONDS):
             yield store
+    except UnavailableError:
+        raise LocalError(
+            f"the database stopped answering ({_routers(store)}), and what was under way is not "
+            f"finished. Look at it: {python()} -m cluster status; run the same command again"
+        ) from None
     finally:
         store.close()
+
+
+def _wait_for(store: "Store", say: "Callable[[str], None]") -> None:
+    from api.store import UnavailableError, probe  # noqa: PLC0415
+    from api.store.deadline import deadline  # noqa: PLC0415
+
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < WAIT_SECONDS:
+        try:
+            with deadline(min(SAY_SECONDS, WAIT_SECONDS - waited)):
+                return probe.read(store)
+        except UnavailableError:
+            say(f"waiting for the database ({_routers(store)})")
+    answer = "the routers answer, but no shard does" if store.reachable() else "nobody answers"
+    raise LocalError(
+        f"the database is not there: {answer} after {WAIT_SECONDS:.0f} s at {_routers(store)}. "
+        "Start it, or make it whole: make up"
+    )
+
+
+def _routers(store: "Store") -> str:
+    """Their addresses, without the password that is beside them."""
+    from pymongo.uri_parser import parse_uri  # noqa: PLC0415
+
+    nodes = parse_uri(store.options.uri)["nodelist"]
+    return ", ".join(f"{host}:{port}" for host, port in nodes)

@@ -1,28 +1,50 @@
 """gunicorn, set up for this API: `python -m api serve`."""
 
+import errno
 import logging
+import os
 import signal
+import socket
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from api.app import create_app
-from api.settings import Settings, variable
+from api.listening import hand_on, listen, turn_away
+from api.settings import Settings, SettingsError, variable
 from api.web import logs, metrics_files
 from api.web.health import Draining
 
+log = logging.getLogger("api")
 STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+FLUSH_SECONDS = 1.0  # at the end, for log lines that still wait
 MEMORY = Path("/dev/shm")  # noqa: S108 - gunicorn makes its file there with mkstemp, and unlinks it
 
 
-def configuration(settings: Settings) -> dict[str, Any]:
-    """gunicorn's settings, with the reasons."""
+class Inherited(NamedTuple):
+    """What the process that starts the server gives it, as file descriptors.
+
+    listener    listens already
+    door        at which a successor may ask for the listener (`listening.offer`)
+    ready       gets a byte from each worker that accepts connections
+
+    Negative: there is none.
+    """
+
+    listener: int = -1
+    door: int = -1
+    ready: int = -1
+
+
+def configuration(settings: Settings, listener: int) -> dict[str, Any]:
+    """gunicorn's settings, with the reasons. Without `listener` systemd has one for us."""
     return {
-        "bind": f"{settings.host}:{settings.port}",
+        "bind": "" if listener < 0 else f"fd://{listener}",
         # Requests wait for the database most of their time. Threads do that without patching
         # the standard library under PyMongo's feet (gevent, eventlet), and measured best: with 8
         # threads 7 times as much as sync workers; Python itself wants about a process per core.
@@ -42,6 +64,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A socket in the home directory through which the server can be commanded: nobody asked.
         "control_socket_disable": True,
         "logger_class": JsonLogger,
+        "post_request": forget_request,
         "child_exit": lambda _master, worker: metrics_files.forget(worker.pid),
         "proc_name": "shardstack-api",
         # Long enough for an address with a filter, short enough to be no burden.
@@ -50,11 +73,26 @@ def configuration(settings: Settings) -> dict[str, Any]:
     }
 
 
+def forget_request(_worker: Any, _request: Any, _environ: Any, _response: Any) -> None:
+    """What this thread logs from now on belongs to no request."""
+    logs.current_request.set(None)
+
+
+def use_log_file(file: Path, limit: int) -> None:
+    """Log to this file. Raises SettingsError."""
+    try:
+        logs.writer.use_file(file, limit)
+    except OSError as error:
+        raise SettingsError(
+            f"{variable('log_file')}: cannot write {file}: {error.strerror}. Name another file"
+        ) from None
+
+
 def warn(settings: Settings) -> None:
     """Log what is allowed, but hardly meant."""
     routers = settings.store_options().routers
     if routers < 2:
-        logging.getLogger("api").warning(
+        log.warning(
             "%s names %s router: without it the API is down. Name two or more",
             variable("database_uri"),
             routers,
@@ -78,11 +116,7 @@ class JsonLogger(Logger):
 
 
 class DrainingArbiter(Arbiter):
-    """Turns readiness to 503 at SIGTERM, and closes the port only after load balancers saw it.
-
-    gunicorn closes its listening socket at once, and with it drops the connections the kernel had
-    accepted for it.
-    """
+    """Ends without losing a connection: each is answered, or refused when it is made."""
 
     def __init__(self, app: "Server") -> None:
         super().__init__(app)
@@ -90,37 +124,81 @@ class DrainingArbiter(Arbiter):
         self._seconds = app.settings.drain
 
     def handle_term(self) -> None:
-        """SIGTERM: announce, wait, stop."""
+        """SIGTERM: announce it, so that load balancers go elsewhere; close the port; finish."""
         self._draining.begin()
-        logging.getLogger("gunicorn.error").info("draining for %s s", self._seconds)
+        log.info("draining for %s s", self._seconds)
         end = time.monotonic() + self._seconds
         while (left := end - time.monotonic()) > 0:
             # A second signal to stop ends the wait; a worker that ends meanwhile does not.
             if STOP & set(self.wait_for_signals(timeout=left)):
                 break
+        if not self.systemd:  # which keeps the port, and the connections, for the next one
+            turn_away(listener.sock for listener in self.LISTENERS)
+        super().handle_term()
+
+    def handle_usr2(self) -> None:
+        """SIGUSR2: another server has the port now, and accepts. Finish what has been accepted."""
+        log.info("a successor has taken over the port")
         super().handle_term()
 
 
 class Server(BaseApplication):
     """Runs the app under gunicorn in this process, until a signal."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, inherited: Inherited | None = None) -> None:
         self.settings = settings
         self.draining = Draining()
+        self._inherited = inherited or Inherited()
+        self._listener = self._inherited.listener
         super().__init__()
 
     def load_config(self) -> None:
         """Hand our settings to gunicorn; it reads no file and no command line."""
-        for name, value in configuration(self.settings).items():
+        for name, value in configuration(self.settings, self._listener).items():
             self.cfg.set(name, value)
+        self.cfg.set("post_worker_init", self._begin)
 
     def load(self) -> Any:
         """The app, in a worker."""
+        metrics_files.reserve()
         return create_app(self.settings, self.draining)
 
+    def _begin(self, worker: Any) -> None:
+        """In a worker that is about to accept connections."""
+        if self._inherited.door >= 0:
+            door = socket.socket(fileno=os.dup(self._inherited.door))
+            hand_on(door, worker.sockets[0].fileno)
+            # Without its master it serves on, until a successor asks for the port.
+            worker.is_parent_alive = lambda: True
+        if self._inherited.ready >= 0:
+            with suppress(OSError):  # who wanted to know has gone
+                os.write(self._inherited.ready, b".")
+
     def run(self) -> None:
-        """Serve. Returns when told to stop."""
-        logs.configure(self.settings.log_level)
-        warn(self.settings)
-        with metrics_files.directory():
-            DrainingArbiter(self).run()
+        """Serve. Returns when told to stop. Raises SettingsError, LocalError."""
+        settings = self.settings
+        if self._listener < 0 and os.environ.get("LISTEN_PID") != str(os.getpid()):
+            self._listener = self._listen()
+            self.load_config()
+        if settings.log_file:
+            use_log_file(Path(settings.log_file), settings.log_limit)
+        logs.configure(settings.log_level)
+        logs.writer.start_thread()
+        try:
+            warn(settings)
+            with metrics_files.directory():
+                DrainingArbiter(self).run()
+        finally:  # workers are forks, and leave through here as well
+            logs.writer.flush(FLUSH_SECONDS)
+
+    def _listen(self) -> int:
+        """Open the port; gunicorn would try five times, and tell it in five lines."""
+        host, port = self.settings.host, self.settings.port
+        try:
+            return listen(host, port).detach()
+        except OSError as error:
+            remedy = "Stop what has it, or set" if error.errno == errno.EADDRINUSE else "Set"
+            raise SettingsError(
+                f"cannot listen on {host}, port {port}: {error.strerror}. {remedy} "
+                f"{variable('port')} and {variable('host')} to others"
+            ) from None

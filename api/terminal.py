@@ -88,14 +88,15 @@ def state_option(command: Any) -> Any:
 
 
 class Narrator:
-    """Prints lines with the seconds since it began."""
+    """Prints lines with the seconds since it began; `err`: on standard error."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, err: bool = False) -> None:
+        self._err = err
         self._began = time.monotonic()
 
     def say(self, line: str) -> None:
         """One line of what happens."""
-        click.echo(f"{time.monotonic() - self._began:6.2f} s  {line}")
+        click.echo(f"{time.monotonic() - self._began:6.2f} s  {line}", err=self._err)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:

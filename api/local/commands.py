@@ -1,6 +1,7 @@
 """`python -m api up`, `down` and `status`: the server in the background of this machine."""
 
 import json
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,14 +26,26 @@ if TYPE_CHECKING:
 def up(state: str, port: int | None, samples: int) -> None:
     """Schema, administrator, sample users and the server in the background.
 
-    Run it at any moment: it does what is missing, and leaves the rest as it is.
+    Run it at any moment: it does what is missing, and leaves the rest as it is. A server that runs
+    older code, or with other settings, is replaced; no request is lost.
     """
+    _bring_up(state, port, samples, restart=False)
+
+
+@click.command()
+@state_option
+def restart(state: str) -> None:
+    """Replace the background server by a new one; no request is lost."""
+    _bring_up(state, None, 0, restart=True)
+
+
+def _bring_up(state: str, port: int | None, samples: int, *, restart: bool) -> None:
     from api.local.state import State  # noqa: PLC0415
     from api.local.up import Up  # noqa: PLC0415
 
     folder = State(Path(state))
     with folder.locked(), progress_bar("sample users") as progress:
-        outcome = Up(folder, Narrator()).run(port, samples, progress)
+        outcome = Up(folder, Narrator()).run(port, samples, progress, restart=restart)
     _tell(outcome, folder.admin_file, state)
 
 
@@ -72,7 +85,9 @@ def down(state: str) -> None:
         return
     folder = State(Path(state))
     with folder.locked():
-        stopped = Server(folder).stop(7.5)
+        server = Server(folder)
+        server.tidy()
+        stopped = server.stop()
     click.echo("the API is down" if stopped else "the API does not run")
 
 
@@ -81,12 +96,14 @@ def down(state: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def status(state: str, as_json: bool) -> None:
     """Say whether the background server runs and is ready; exit 1 when not."""
+    from api.code import fingerprint  # noqa: PLC0415
     from api.local.server import Server, probe  # noqa: PLC0415
     from api.local.state import State  # noqa: PLC0415
 
     folder = State(Path(state))
     pid, port = Server(folder).pid(), folder.record().port
     code, answer = probe(port) if pid and port else (0, {})
+    old = folder.record().code != fingerprint()
     found = {
         "running": pid is not None,
         "ready": code == 200,
@@ -94,6 +111,8 @@ def status(state: str, as_json: bool) -> None:
         "url": f"http://127.0.0.1:{port}" if port else None,
         "router": answer.get("router"),
         "detail": answer.get("detail"),
+        "older_code": pid is not None and old,
+        "log_lines_lost": answer.get("log_lines_lost"),
         "log": str(folder.log),
     }
     if as_json:
@@ -103,5 +122,32 @@ def status(state: str, as_json: bool) -> None:
     else:
         ready = f"ready, behind a {found['router']}" if code == 200 else f"not ready: {answer}"
         click.echo(f"API       {found['url']}  pid {pid}  {ready}")
+        if old:
+            click.echo(f"          it runs older code. Replace it: {python()} -m api up")
+        if not Server(folder).master_lives():
+            click.echo(f"          its master is gone. Replace it: {python()} -m api up")
+        if answer.get("log_lines_lost"):
+            why = answer.get("log_fault") or "the log is written again"
+            click.echo(f"          {answer['log_lines_lost']} log lines were lost: {why}")
         click.echo(f"log       {folder.log}")
     raise SystemExit(0 if code == 200 else 1)
+
+
+@click.command(epilog="Example: python -m api logs --request 7ab9fd62b5a2efc8")
+@state_option
+@click.option("-n", "count", type=click.IntRange(0), default=50, show_default=True, help="Lines.")
+@click.option("-f", "--follow", is_flag=True, help="Go on printing what is added.")
+@click.option("--request", metavar="ID", help="Only this request's: the id of its X-Request-Id.")
+@click.option("--raw", is_flag=True, help="The JSON as it is.")
+def logs(state: str, count: int, follow: bool, request: str | None, raw: bool) -> None:
+    """Print the end of the background server's log."""
+    from api.local import logs as reader  # noqa: PLC0415
+    from api.local.state import State  # noqa: PLC0415
+
+    log = State(Path(state)).log
+    if not log.exists():
+        raise click.ClickException(f"there is no {log}: no server was started here.")
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    wanted = reader.of_request(request) if request else lambda _line: True
+    for line in reader.read(log, count, wanted=wanted, follow=follow):
+        click.echo(line if raw else reader.readable(line))

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import http.client
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -17,30 +18,32 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from api.files import LocalError
-from api.local.state import State
+from api.listening import listen, offer, take_over
+from api.local.state import Record, State
 from api.terminal import python
 
 HOST = "127.0.0.1"
 FIRST_PORT = 8000
 PORTS = 100  # looked at from there on
 POLL = 0.03  # seconds
+STOP_SECONDS = 12.0  # above what the settings drain and shutdown give it
 
 
-class Server:
-    """The server of one state folder."""
+class Instance:
+    """One server: the processes that hold the lock on its file."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._child: subprocess.Popen[bytes] | None = None
+    def __init__(self, lock: Path) -> None:
+        self.lock = lock
 
     def pid(self) -> int | None:
         """The master's process id, or None when no process of the server lives."""
         try:
-            lock = os.open(self._state.server_lock, os.O_RDONLY | os.O_CLOEXEC)
+            lock = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:
@@ -54,7 +57,7 @@ class Server:
             os.close(lock)
 
     def master_lives(self) -> bool:
-        """Whether the master itself is among them: without it the workers soon end, too."""
+        """Whether the master itself is among them: nobody else replaces a worker that ends."""
         pid = self.pid()
         if pid is None:
             return False
@@ -67,54 +70,17 @@ class Server:
         except OSError:  # no /proc here
             return True
 
-    def start(self, environment: Mapping[str, str]) -> None:
-        """Start it in the background; it outlives this command. Output goes to the log."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-        lock = os.open(self._state.server_lock, flags, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with self._state.log.open("ab") as log:
-                self._state.log.chmod(0o600)
-                self._child = subprocess.Popen(
-                    [sys.executable, "-m", "api", "serve"],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=dict(environment),
-                    pass_fds=[lock],
-                    start_new_session=True,
-                )
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{self._child.pid}\n".encode(), 0)
-        finally:
-            os.close(lock)  # the child keeps the lock
-
-    def wait_ready(self, port: int, seconds: float) -> dict[str, str]:
-        """What /readyz says, once it says 200. Raises LocalError when it does not in time."""
-        end = time.monotonic() + seconds
-        while True:
-            status, answer = probe(port)
-            if status == 200:
-                return answer
-            if self._child is not None and self._child.poll() is not None:
-                raise LocalError(f"the server stopped at once. Its reason is in {self._state.log}")
-            if time.monotonic() > end:
-                said = answer.get("detail", "no answer")
-                raise LocalError(
-                    f"the server on port {port} is not ready after {seconds:.0f} s: {said} "
-                    f"Look into {self._state.log}, and at: {python()} -m cluster status"
-                )
-            time.sleep(POLL)
-
-    def stop(self, seconds: float) -> bool:
-        """Stop it, gently first. False when it was not running."""
+    def end(self, number: signal.Signals, seconds: float) -> bool:
+        """Tell it to end, gently first. False when it did not run. Raises LocalError."""
         pid = self.pid()
         if pid is None:
             return False
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+            if self.master_lives():
+                os.kill(pid, number)
+            else:  # all its processes are of the group that it began
+                os.killpg(pid, signal.SIGTERM)
         if not self._gone_within(seconds):
-            # All its processes are of the group that it began.
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
             if not self._gone_within(2):
@@ -124,15 +90,146 @@ class Server:
     def _gone_within(self, seconds: float) -> bool:
         end = time.monotonic() + seconds
         while self.pid() is not None:
-            if self._child is not None:
-                self._child.poll()
+            with suppress(ChildProcessError):
+                os.waitpid(-1, os.WNOHANG)  # one that this command started
             if time.monotonic() > end:
                 return False
             time.sleep(POLL)
         return True
 
 
-def probe(port: int) -> tuple[int, dict[str, str]]:
+class Server:
+    """The server of one state folder.
+
+    While one replaces another there are two: the next one accepts connections beside the present
+    one, from the same port, before that is told to finish. Whatever breaks this off, the next
+    command tidies up.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._present = Instance(state.server_lock)
+        self._next = Instance(state.server_lock.with_suffix(".next"))
+        self._last = Instance(state.server_lock.with_suffix(".last"))
+        self._child: subprocess.Popen[bytes] | None = None
+        self._ready: int | None = None
+        self._handed_on = False
+
+    def pid(self) -> int | None:
+        """The master's process id, or None when no process of the server lives."""
+        return self._present.pid()
+
+    def master_lives(self) -> bool:
+        """Whether it is whole: see Instance."""
+        return self._present.master_lives()
+
+    def tidy(self) -> None:
+        """End what a replacement that was broken off has left."""
+        self._next.end(signal.SIGTERM, STOP_SECONDS)
+        self._last.end(signal.SIGUSR2, STOP_SECONDS)
+
+    def begin(self, environment: Mapping[str, str], asked: int | None, record: Record) -> int:
+        """Start the next server in the background; it outlives this command. Returns its port.
+
+        On the port of the present one, if there is one and no other was asked for. Raises
+        LocalError.
+        """
+        listener = None
+        if self.pid() is not None and asked in (None, record.port):
+            listener = take_over(self._state.door)
+            self._handed_on = listener is not None
+            if listener is None:  # it stands still
+                self.stop()
+        listener = listener or open_port(asked, record.port)
+        door = offer(self._state.door.with_suffix(".next"))
+        reading, writing = os.pipe()
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        lock = os.open(self._next.lock, flags, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            port = int(listener.getsockname()[1])
+            given = (listener.fileno(), door.fileno(), writing)
+            with self._state.log.open("ab") as log:
+                self._state.log.chmod(0o600)
+                self._child = subprocess.Popen(
+                    [sys.executable, "-m", "api", "serve", "--inherit", *map(str, given)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env={**environment, "SHARDSTACK_PORT": str(port)},
+                    pass_fds=[lock, *given],
+                    start_new_session=True,
+                )
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{self._child.pid}\n".encode(), 0)
+        finally:
+            for descriptor in (lock, writing):
+                os.close(descriptor)  # the child keeps them
+            listener.close()
+            door.close()
+        self._ready = reading
+        return port
+
+    def complete(self, seconds: float) -> None:
+        """Once the next server accepts connections, make it the present one, and end that.
+
+        Raises LocalError when it does not accept any in time.
+        """
+        self._wait_accepting(seconds)
+        if self.pid() is not None:
+            self._present.lock.replace(self._last.lock)
+        self._next.lock.replace(self._present.lock)
+        self._state.door.with_suffix(".next").replace(self._state.door)
+        self._last.end(signal.SIGUSR2 if self._handed_on else signal.SIGTERM, STOP_SECONDS)
+        self._last.lock.unlink(missing_ok=True)
+
+    def give_up(self) -> None:
+        """End the next server, if it was begun; the present one goes on."""
+        self._next.end(signal.SIGTERM, STOP_SECONDS)
+
+    def _wait_accepting(self, seconds: float) -> None:
+        assert self._child is not None  # noqa: S101 - `begin` comes first
+        assert self._ready is not None  # noqa: S101
+        end = time.monotonic() + seconds
+        try:
+            while not select.select([self._ready], [], [], POLL)[0]:
+                if self._child.poll() is not None:
+                    raise LocalError(f"the server ended at once: {self._last_words()}")
+                if time.monotonic() > end:
+                    raise LocalError(
+                        f"the server does not accept connections after {seconds:.0f} s. "
+                        f"Look into {self._state.log}"
+                    )
+        finally:
+            os.close(self._ready)
+
+    def _last_words(self) -> str:
+        """The end of the log: an `error:` line, or what else there is."""
+        lines = self._state.log.read_text(errors="replace").splitlines() or ["it said nothing"]
+        plain = [line for line in lines[-20:] if line.strip() and not line.startswith("{")]
+        return f"{(plain or lines)[-1].removeprefix('error: ')} ({self._state.log})"
+
+    def wait_ready(self, port: int, seconds: float) -> dict[str, Any]:
+        """What /readyz says, once it says 200. Raises LocalError when it does not in time."""
+        end = time.monotonic() + seconds
+        while True:
+            status, answer = probe(port)
+            if status == 200:
+                return answer
+            if time.monotonic() > end:
+                said = answer.get("detail", "no answer")
+                raise LocalError(
+                    f"the server on port {port} is not ready after {seconds:.0f} s: {said} "
+                    f"Look into {self._state.log}, and at: {python()} -m cluster status"
+                )
+            time.sleep(POLL)
+
+    def stop(self) -> bool:
+        """Stop it, gently first. False when it was not running."""
+        return self._present.end(signal.SIGTERM, STOP_SECONDS)
+
+
+def probe(port: int) -> tuple[int, dict[str, Any]]:
     """/readyz of the server on `port`: status (0: no answer) and body."""
     connection = http.client.HTTPConnection(HOST, port, timeout=2)
     try:
@@ -147,33 +244,23 @@ def probe(port: int) -> tuple[int, dict[str, str]]:
         connection.close()
 
 
-def choose_port(asked: int | None, remembered: int | None) -> int:
-    """The port to listen on: asked for, or remembered, or the first free one from 8000.
+def open_port(asked: int | None, remembered: int | None) -> socket.socket:
+    """Listen on the port asked for, or the remembered one, or the first free one from 8000.
 
     Raises LocalError when the one asked for or remembered is taken by a stranger.
     """
     fixed = asked or remembered
-    if fixed is not None:
-        if not is_free(fixed):
-            raise LocalError(
-                f"port {fixed} is taken by another program. Stop that, or choose another "
-                "port with --port"
-            )
-        return fixed
-    for port in range(FIRST_PORT, FIRST_PORT + PORTS):
-        if is_free(port):
-            return port
-    raise LocalError(f"no free port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1}. Give --port")
-
-
-def is_free(port: int) -> bool:
-    """Whether one may listen there. Raises LocalError where this user may not."""
-    with socket.socket() as probe_socket:
-        probe_socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    for port in (fixed,) if fixed is not None else range(FIRST_PORT, FIRST_PORT + PORTS):
         try:
-            probe_socket.bind((HOST, port))
+            return listen(HOST, port)
         except OSError as error:
             if error.errno == errno.EACCES:
                 raise LocalError(f"port {port} needs more rights. Choose one above 1023") from None
-            return False
-    return True
+            if error.errno != errno.EADDRINUSE:
+                raise LocalError(f"cannot listen on port {port}: {error.strerror}") from None
+    if fixed is not None:
+        raise LocalError(
+            f"port {fixed} is taken by another program. Stop that, or choose another "
+            "port with --port"
+        )
+    raise LocalError(f"no free port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1}. Give --port")

@@ -5,9 +5,11 @@
 <state>/api/admin.json      {"email", "password"} of the administrator made first, 0600
 <state>/api/server.json     chosen port, and what the running server was started with
 <state>/api/server.lock     locked by the server's processes for as long as one of them lives;
-                            holds the master's process id
+                            holds the master's process id; .next, .last: of the one that replaces
+                            it, and of the one that it replaced
+<state>/api/door            by which the running server hands its port to the next one
 <state>/api/up.lock         held by the one `up` or `down` at work
-<state>/api/log             the server's output
+<state>/api/log, log.1      the server's output, and what came before it
 """
 
 import fcntl
@@ -26,6 +28,7 @@ class Record(msgspec.Struct, kw_only=True):
 
     port: int | None = None
     fingerprint: str = ""
+    code: str = ""
     samples: int = 0
     uri_print: str = ""
 
@@ -41,6 +44,7 @@ class State:
         self.admin_file = self.api / "admin.json"
         self.record_file = self.api / "server.json"
         self.server_lock = self.api / "server.lock"
+        self.door = self.api / "door"
         self.log = self.api / "log"
 
     def environment(self, base: Mapping[str, str]) -> dict[str, str]:

@@ -12,17 +12,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from api import samples, settings, setup
+from api import code, samples, settings, setup
 from api.files import LocalError
-from api.local.server import HOST, Server, choose_port
+from api.local.server import FIRST_PORT, HOST, Server
 from api.local.state import Record, State
+from api.opening import opened
 from api.setup import Admin
 from api.store import BulkReport, Store
-from api.store.deadline import deadline
 from api.terminal import Narrator, python
 
+ACCEPTING_SECONDS = 60.0
 READY_SECONDS = 20.0
-DATABASE_SECONDS = 60.0  # for all that is done to the database; a failover may fall in
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -45,68 +45,84 @@ class Up:
         self._state = state
         self._narrator = narrator
         self._server = Server(state)
+        self._code = ""  # of the server that was begun
 
     def run(
         self,
         port: int | None,
         sample_count: int,
         progress: Callable[[int], Callable[[int], None] | None],
+        *,
+        restart: bool = False,
     ) -> Outcome:
-        """Bring it up. Raises LocalError, SettingsError, SchemaError, StoreError."""
+        """Bring it up. What cannot be brought up whole is not left running; what ran before is.
+
+        `restart`: also replace a server that is as it should be. Raises LocalError, SettingsError,
+        SchemaError, StoreError.
+        """
         began = time.monotonic()
         setup.ensure_jwt_secret(self._state.jwt)
         record = self._state.record()
         environment = self._state.environment(os.environ)
         asked = port or _number(environment.get("SHARDSTACK_PORT"))
-        chosen, conf, started = self._start(environment, record, asked)
-
-        # The server's workers load while the database is prepared.
-        store = Store(conf.store_options())
-        try:
-            with deadline(DATABASE_SECONDS):
+        self._server.tidy()
+        conf = self._settings(environment, asked or record.port or FIRST_PORT)
+        with opened(conf, self._narrator.say) as store:
+            why = "restarting it" if restart else self._why(environment, record, asked)
+            try:
+                # Its workers load while the database is prepared.
+                chosen = self._begin(environment, record, asked) if why else record.port
+                assert chosen is not None  # noqa: S101 - a running server has one
                 admin, made = setup.prepare(
                     store, self._state.admin_file, self._narrator.say, self._narrator.timed
                 )
                 report = self._load_samples(store, record, conf, sample_count, progress)
-        finally:
-            store.close()
+                if why:
+                    with self._narrator.timed(why):
+                        self._server.complete(ACCEPTING_SECONDS)
+                    self._remember(environment, record, chosen)
+            except BaseException:
+                self._server.give_up()
+                raise
         with self._narrator.timed("server ready"):
             ready = self._server.wait_ready(chosen, READY_SECONDS)
         return Outcome(
             url=f"http://{HOST}:{chosen}",
             router=ready.get("router", "unknown"),
             pid=self._server.pid() or 0,
-            started=started,
+            started=bool(why),
             admin=admin,
             admin_made=made,
             samples=report,
             seconds=time.monotonic() - began,
         )
 
-    def _start(
-        self, environment: dict[str, str], record: Record, asked: int | None
-    ) -> tuple[int, settings.Settings, bool]:
-        """See that the server runs with today's settings: port, settings, started or not."""
-        running = self._server.pid() is not None
-        if running and asked in (None, record.port) and record.port is not None:
-            conf = self._settings(environment, record.port)
-            if conf.fingerprint() == record.fingerprint and self._server.master_lives():
-                return record.port, conf, False
-        if running:
-            self._narrator.say(
-                "the server runs with other settings, or has lost its master: starting anew"
-            )
-            self._server.stop(8)
-        chosen = choose_port(asked, record.port)
-        conf = self._settings(environment, chosen)
-        record.port, record.fingerprint = chosen, conf.fingerprint()
+    def _why(self, environment: dict[str, str], record: Record, asked: int | None) -> str:
+        """Why a server has to be started, in words for people; empty when it has not."""
+        if self._server.pid() is None:
+            return "server started"
+        if record.port is None or asked not in (None, record.port):
+            return "the server listened on another port; replaced it"
+        if not self._server.master_lives():
+            return "the server had lost its master; replaced it"
+        if self._settings(environment, record.port).fingerprint() != record.fingerprint:
+            return "the server ran with other settings; replaced it"
+        if record.code != code.fingerprint():
+            return "the server ran older code; replaced it"
+        return ""
+
+    def _begin(self, environment: dict[str, str], record: Record, asked: int | None) -> int:
+        self._code = code.fingerprint()
+        return self._server.begin(environment, asked, record)
+
+    def _remember(self, environment: dict[str, str], record: Record, port: int) -> None:
+        record.port, record.code = port, self._code
+        record.fingerprint = self._settings(environment, port).fingerprint()
         self._state.remember(record)
-        with self._narrator.timed("server started"):
-            self._server.start(environment)
-        return chosen, conf, True
 
     def _settings(self, environment: dict[str, str], port: int) -> settings.Settings:
         environment |= {"SHARDSTACK_HOST": HOST, "SHARDSTACK_PORT": str(port)}
+        environment |= {"SHARDSTACK_LOG_FILE": str(self._state.log.absolute())}
         if not any(f"SHARDSTACK_DATABASE_URI{end}" in environment for end in ("", "_FILE")):
             raise LocalError(
                 f"there is no cluster in {self._state.folder}. Start one: {python()} -m cluster up"

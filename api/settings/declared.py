@@ -142,6 +142,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         str, Meta(pattern="^(debug|info|warning|error)$", description="debug … error")
     ] = "info"
+    log_file: Annotated[
+        str, text("File that the server logs to, private; without one, standard output")
+    ] = ""
+    log_limit: Annotated[
+        int, positive("Size at which that file becomes FILE.1, in place of an earlier one")
+    ] = 8 * MEBIBYTE
 
     def store_options(self) -> StoreOptions:
         """What the store needs to know."""

@@ -7,12 +7,17 @@ is imported whether it works that way. So it is imported here as late as possibl
 
 import os
 import platform
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
 
 from flask import Blueprint, Response
 
+from api.web import logs
+from api.web.log_writer import Losses
 from api.web.operations import Answer, operation
+
+if TYPE_CHECKING:
+    from prometheus_client.core import CounterMetricFamily
 
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's name for it
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -20,6 +25,9 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # Whatever else somebody sends is "other": labels that others choose would fill the memory.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+lost = Losses()  # requests that could not be counted, in all processes
 
 
 class Tally(Protocol):
@@ -33,7 +41,10 @@ class Tally(Protocol):
 
 
 class Meter:
-    """The numbers of one process, and what all processes have together."""
+    """The numbers of one process, and what all processes have together.
+
+    Counting never fails a request: one that could not be counted is counted in `lost`.
+    """
 
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram  # noqa: PLC0415
@@ -78,13 +89,24 @@ class Meter:
 
     def began(self) -> None:
         """A request is being worked on."""
-        self._in_flight.inc()
+        try:
+            self._in_flight.inc()
+        except Exception:  # noqa: BLE001 - whatever becomes of the numbers, the answer is the truth
+            lost.add()
 
     def ended(
         self, route: str | None, method: str, status: int, seconds: float, tally: Tally
     ) -> None:
         """It has been answered. `route` is the rule that matched, None for none."""
-        self._in_flight.dec()
+        try:
+            self._in_flight.dec()
+            self._count(route, method, status, seconds, tally)
+        except Exception:  # noqa: BLE001 - as above
+            lost.add()
+
+    def _count(
+        self, route: str | None, method: str, status: int, seconds: float, tally: Tally
+    ) -> None:
         key = (route, method if method in METHODS else "other", status // 100)
         observe = self._children.get(key)
         if observe is None:
@@ -107,10 +129,25 @@ class Meter:
         from prometheus_client.multiprocess import MultiProcessCollector  # noqa: PLC0415
 
         if DIRECTORY not in os.environ:
-            return generate_latest(self._registry)
+            return generate_latest(self._registry) + generate_latest(Lost())
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody)  # type: ignore[no-untyped-call]
-        return generate_latest(everybody)
+        return generate_latest(everybody) + generate_latest(Lost())
+
+
+class Lost:
+    """What no process could write down, as Prometheus' counters."""
+
+    def collect(self) -> "Iterator[CounterMetricFamily]":
+        """Both counters."""
+        from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415
+
+        found = {
+            "log_lines_lost": ("Log lines that could not be written", logs.writer.lost),
+            "metrics_lost": ("Requests that could not be counted", lost),
+        }
+        for name, (meaning, count) in found.items():
+            yield CounterMetricFamily(f"shardstack_{name}", meaning, value=int(count))
 
 
 def blueprint(meter: Meter) -> Blueprint:

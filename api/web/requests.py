@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from flask import Flask, Response, g, request
 
 from api.web import logs, operations
@@ -30,6 +31,7 @@ SECURITY_HEADERS = {
 # Probes and scrapes come every few seconds: logged only when they fail.
 QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
+log = structlog.get_logger("api")
 
 Bounded = Callable[[float], AbstractContextManager[None]]  # bounds what runs in it by seconds
 
@@ -91,8 +93,13 @@ class Requests:
             # left suspended inside a deadline would leave the deadline to its thread.
             making = iter(parts)
             while True:
-                with self._bounded(max(0.0, ends - time.perf_counter())):
-                    part = next(making, None)
+                try:
+                    with self._bounded(max(0.0, ends - time.perf_counter())):
+                        part = next(making, None)
+                except Exception:
+                    # The server can only cut the answer off, and no longer knows whose it was.
+                    log.exception("answer broken off")
+                    raise
                 if part is None:
                     return
                 yield part
@@ -116,6 +123,7 @@ class WithHeaders:
         given = environ.get("HTTP_X_REQUEST_ID", "")
         # An id from outside ends up in our log: only harmless characters.
         request_id = environ[REQUEST_ID] = given if ACCEPTABLE(given) else token_hex(8)
+        logs.current_request.set(request_id)  # until the server calls `post_request`
 
         def begin(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             there = {name for name, _ in headers}

@@ -193,7 +193,7 @@ class RunningServer:
                 stderr=out,
             )
 
-    def wait_ready(self, seconds: float = 20) -> None:
+    def wait_ready(self, seconds: float = 60) -> None:
         """Until /readyz says 200."""
         end = time.monotonic() + seconds
         while True:
