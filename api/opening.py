@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from api.store import Store
 
 COMMAND_SECONDS = 120.0  # for the database work of one command
-WAIT_SECONDS = 8.0  # for the database to be there; a failover takes two
-SAY_SECONDS = 2.5
+WAIT_SECONDS = 7.0  # for the database to be there; a failover takes two
+SAY_SECONDS = 2.0
 
 
 def settings_of(state: str, *, tokens: bool) -> "Settings":

@@ -188,18 +188,18 @@ class Server:
         self._next.end(signal.SIGTERM, STOP_SECONDS)
 
     def _wait_accepting(self, seconds: float) -> None:
-        assert self._child is not None  # noqa: S101 - `begin` comes first
-        assert self._ready is not None  # noqa: S101
+        assert self._ready is not None  # noqa: S101 - `begin` comes first
         end = time.monotonic() + seconds
         try:
+            # A byte from a worker; or the end, when nobody is left who could write one.
             while not select.select([self._ready], [], [], POLL)[0]:
-                if self._child.poll() is not None:
-                    raise LocalError(f"the server ended at once: {self._last_words()}")
                 if time.monotonic() > end:
                     raise LocalError(
                         f"the server does not accept connections after {seconds:.0f} s. "
                         f"Look into {self._state.log}"
                     )
+            if not os.read(self._ready, 1):
+                raise LocalError(f"the server ended at once: {self._last_words()}")
         finally:
             os.close(self._ready)
 
