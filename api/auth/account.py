@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from flask import Blueprint, Response
 
-from api.auth import cookies, events, passwords
+from api.auth import cookies, events, passwords, tokens
 from api.auth.credentials import Credentials
 from api.auth.sessions import Sessions
 from api.auth.shapes import EmailChange, PasswordChange, Session, SessionList
@@ -52,9 +52,14 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
     @auth.post("/logout")
     @operation(answers=NOTHING, headers=CSRF, problems=(403,))
     def logout() -> Response:
-        """End this session: its tokens are good for nothing from now on."""
-        sessions.end(principal().id, principal().session)
-        record(events.LOGOUT)
+        """End this session: its tokens are good for nothing from now on.
+
+        It takes whatever is left of them: the access token, the refresh token, either as cookie,
+        or nothing that is good any more.
+        """
+        for user_id, session_id in {(one.user_id, one.session) for one in tokens.every_one()}:
+            if sessions.end(user_id, session_id):
+                trail.record(events.LOGOUT, actor=user_id, target=user_id)
         return gone()
 
     @auth.post("/logout-all")

@@ -3,12 +3,21 @@
 The tokens travel in cookies that are Secure, HttpOnly and SameSite=Strict; the refresh token's is
 sent to the routes of `auth` only. A request that changes anything must repeat the token's `csrf`
 claim in the header X-CSRF-TOKEN; log-in and refresh tell it in their answers' bodies.
+
+A cookie that is good for nothing any more is taken back with the answer that says so.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hmac import compare_digest
 
-from flask import Response, request
-from flask_jwt_extended import set_access_cookies, set_refresh_cookies, unset_jwt_cookies
+from flask import Response, after_this_request, request
+from flask_jwt_extended import (
+    set_access_cookies,
+    set_refresh_cookies,
+    unset_access_cookies,
+    unset_refresh_cookies,
+)
 
 from api.web.problems import ProblemError
 
@@ -29,26 +38,56 @@ CONFIGURATION = {
 }
 
 
-def give(response: Response, access: str, refresh: str, lifetimes: tuple[float, float]) -> Response:
-    """Put the tokens into the response's cookies, each for its lifetime."""
-    set_access_cookies(response, access, max_age=int(lifetimes[0]))
-    set_refresh_cookies(response, refresh, max_age=int(lifetimes[1]))
+def give(response: Response, access: str, refresh: str, lifetimes: tuple[int, int]) -> Response:
+    """Put the tokens into the response's cookies, each for its lifetime in seconds."""
+    set_access_cookies(response, access, max_age=lifetimes[0])
+    set_refresh_cookies(response, refresh, max_age=lifetimes[1])
     return response
+
+
+def sent() -> bool:
+    """Whether the request came with any of them."""
+    return ACCESS in request.cookies or REFRESH in request.cookies
 
 
 def remove(response: Response) -> Response:
     """Make a browser forget them, if it sent any."""
-    if ACCESS in request.cookies or REFRESH in request.cookies:
-        unset_jwt_cookies(response)
+    return _unset(response, ACCESS, REFRESH) if sent() else response
+
+
+def forget(*names: str) -> None:
+    """Make a browser that came with cookies, and with no other token, forget these."""
+    if "Authorization" not in request.headers and sent():
+        after_this_request(lambda response: _unset(response, *names))
+
+
+@contextmanager
+def forgotten_if_refused(*names: str) -> Iterator[None]:
+    """Around the check of a token that may be in a cookie: if it is refused, forget these."""
+    try:
+        yield
+    except ProblemError:
+        forget(*names)
+        raise
+
+
+def _unset(response: Response, *names: str) -> Response:
+    if ACCESS in names:
+        unset_access_cookies(response)
+    if REFRESH in names:
+        unset_refresh_cookies(response)
     return response
 
 
-def check_csrf(expected: str | None) -> None:
-    """Refuse a write that came with cookies alone: any site can make a browser send those."""
+def check_csrf(*expected: str | None) -> None:
+    """Refuse a write that came with cookies alone: any site can make a browser send those.
+
+    The header must repeat one of `expected`.
+    """
     if request.method in SAFE:
         return
-    given = request.headers.get(HEADER, "")
-    if not expected or not compare_digest(given.encode(), expected.encode()):
+    given = request.headers.get(HEADER, "").encode()
+    if not any(compare_digest(given, one.encode()) for one in expected if one):
         raise ProblemError(
             403,
             f"With cookies, send the CSRF token that log-in answered with as {HEADER}.",

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from bson import ObjectId
 
 from api.auth import events, passwords
-from api.auth.sessions import LINEARIZABLE, MAJORITY, Sessions
+from api.auth.sessions import LINEARIZABLE, MAJORITY, Client, Opened, Sessions
 from api.crud.audit import REFUSED, Trail
 from api.resources import USERS
 from api.settings import Settings
@@ -37,9 +37,9 @@ class Credentials:
         self._accounts = Throttle(store, "login-account", settings.login_rate_account)
 
     def log_in(
-        self, field: str, value: str, password: str, agent: str
-    ) -> tuple[ObjectId, str, str]:
-        """A new session for whom these belong to: the ids of user and session, the first `jti`.
+        self, field: str, value: str, password: str, client: Client
+    ) -> tuple[ObjectId, Opened]:
+        """A new session for whom these belong to: the user's id, and the session.
 
         Raises 401, the same for every reason and in the same time; 429; 409 in the unlikely case
         that the password changes each time it is verified.
@@ -58,11 +58,11 @@ class Credentials:
                 raise unauthorized("These credentials are not right.")
             # Only now is the password at hand for a hash by today's rules.
             renewed = passwords.renewed(user["password_hash"], password)
-            session = self._sessions.begin(user, client_address(), agent, renewed)
-            if session is not None:
+            opened = self._sessions.begin(user, client, renewed)
+            if opened is not None:
                 self._accounts.clear(account)
                 self._trail.record(events.LOGIN, actor=user["_id"], target=user["_id"])
-                return user["_id"], session["id"], session["jti"]
+                return user["_id"], opened
         raise ProblemError(409, "This account keeps changing. Try again.", kind="version-moved")
 
     def confirm(self, user_id: ObjectId, password: str, event: str) -> int:

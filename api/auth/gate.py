@@ -13,7 +13,7 @@ from hmac import compare_digest
 from bson import ObjectId
 from flask import Flask, g, request
 
-from api.auth import tokens
+from api.auth import cookies, tokens
 from api.auth.sessions import LINEARIZABLE, Sessions, holds
 from api.crud.access import Principal, Role, Who, admit
 from api.resources import USERS, Resource
@@ -22,7 +22,7 @@ from api.store import Store
 from api.web.problems import unauthorized
 
 # The one list of endpoints that need no access token. What proves otherwise who is asking is on it,
-# too: auth.refresh takes a refresh token.
+# too: auth.refresh takes a refresh token, auth.logout any.
 PUBLIC = frozenset(
     {
         "health.alive",
@@ -30,6 +30,7 @@ PUBLIC = frozenset(
         "auth.signup",
         "auth.login",
         "auth.refresh",
+        "auth.logout",
         "auth.jwks",
         "openapi.show",
         "docs.page",
@@ -63,6 +64,7 @@ class Gate:
         g.user_id = str(token.user_id)
         found = self._cached(token.user_id, token.session) or self._read(token)
         if found is None:
+            cookies.forget(cookies.ACCESS, cookies.REFRESH)  # the session's, and it is over
             raise unauthorized("The token is no longer valid. Log in again.")
         g.principal = found
         if endpoint == METRICS:
@@ -94,9 +96,9 @@ class Gate:
 
     def _scrapes(self) -> bool:
         """Whether the request brings the token for metrics."""
-        given = request.headers.get("Authorization", "").encode()
-        wanted = f"Bearer {self._metrics_token}".encode()
-        return bool(self._metrics_token) and compare_digest(given, wanted)
+        given = tokens.bearer(request.headers.get("Authorization", "")) or ""
+        wanted = self._metrics_token
+        return bool(wanted) and compare_digest(given.encode(), wanted.encode())
 
 
 def install(app: Flask, store: Store, settings: Settings) -> None:

@@ -6,7 +6,7 @@ from flask import Blueprint, Response, request
 from api.auth import account, cookies, events, tokens
 from api.auth.credentials import Credentials
 from api.auth.keys import Keys
-from api.auth.sessions import LINEARIZABLE, Sessions, holds
+from api.auth.sessions import Client, ReplayedError, Sessions
 from api.auth.shapes import KeySet, LogIn, Tokens
 from api.crud.access import principal
 from api.crud.audit import REFUSED, Trail
@@ -31,42 +31,39 @@ class Entrance:
     """The views' helpers: tokens for a session, in the answer's body or in cookies."""
 
     def __init__(self, store: Store, settings: Settings, trail: Trail) -> None:
-        self._lifetimes = (tokens.access_seconds(settings), settings.refresh_token_lifetime)
+        self._issuer = tokens.Issuer(settings)
         self._trail = trail
         self._sessions = Sessions(store, settings)
-        self.credentials = Credentials(store, settings, self._sessions, trail)
+        self._credentials = Credentials(store, settings, self._sessions, trail)
+
+    def log_in(self, field: str, value: str, password: str, mode: str) -> Response:
+        """Tokens for a new session."""
+        by_cookie = mode == "cookie"
+        user_id, opened = self._credentials.log_in(field, value, password, sender(by_cookie))
+        csrf = tokens.new_csrf() if by_cookie else None
+        return self._answer(self._issuer.pair(user_id, opened, csrf), by_cookie)
 
     def refresh(self) -> Response:
         """New tokens for the request's refresh token, which is thereby used up."""
-        given, from_cookie = tokens.verify_refresh()
-        jti = self._sessions.rotate(
-            given.user_id,
-            given.session,
-            given.jti,
-            client_address(),
-            agent(),
-            request=proxied.name(),
-        )
-        if jti is None:
-            raise self._refuse(given)
-        return self.answer(
-            tokens.issue(given.user_id, given.session, jti, csrf=from_cookie), from_cookie
-        )
+        given, by_cookie = tokens.verify_refresh()
+        user_id = given.user_id
+        try:
+            opened = self._sessions.rotate(
+                user_id, given.session, given.jti, given.began, sender(by_cookie)
+            )
+        except ReplayedError:
+            # Its thief or its owner used it, and nobody knows which (RFC 9700 2.2.2).
+            self._trail.record(events.REPLAY, target=user_id, outcome=REFUSED)
+            opened = None
+        if opened is None:
+            cookies.forget(cookies.ACCESS, cookies.REFRESH)
+            raise unauthorized("The refresh token is no longer valid. Log in again.")
+        return self._answer(self._issuer.pair(user_id, opened, given.csrf), by_cookie)
 
-    def _refuse(self, given: tokens.Verified) -> Exception:
-        """A token that was used before: its thief or its owner used it, and nobody knows which.
-        So the whole session ends (RFC 9700 2.2.2).
-        """
-        user = self._sessions.read(given.user_id, ("sessions", "disabled", "version"), LINEARIZABLE)
-        if holds(user, given.session):
-            self._sessions.end(given.user_id, given.session)
-            self._trail.record(events.REPLAY, target=given.user_id, outcome=REFUSED)
-        return unauthorized("The refresh token is no longer valid. Log in again.")
-
-    def answer(self, pair: tokens.Pair, as_cookies: bool) -> Response:
+    def _answer(self, pair: tokens.Pair, by_cookie: bool) -> Response:
         """The tokens. `access_token` comes first: the README cuts it out of the text."""
-        seconds = int(self._lifetimes[0])
-        if not as_cookies:
+        seconds = pair.lifetimes[0]
+        if not by_cookie:
             return bodies.reply(
                 Tokens(access_token=pair.access, refresh_token=pair.refresh, expires_in=seconds)
             )
@@ -76,12 +73,13 @@ class Entrance:
             csrf_token=pair.access_csrf,
             csrf_refresh_token=pair.refresh_csrf,
         )
-        return cookies.give(bodies.reply(shown), pair.access, pair.refresh, self._lifetimes)
+        return cookies.give(bodies.reply(shown), pair.access, pair.refresh, pair.lifetimes)
 
 
-def agent() -> str:
-    """What the client calls itself, shortened."""
-    return request.headers.get("User-Agent", "")[:LONGEST_AGENT]
+def sender(by_cookie: bool) -> Client:
+    """Who sends this request; what it calls itself, shortened."""
+    agent = request.headers.get("User-Agent", "")[:LONGEST_AGENT]
+    return Client(client_address(), agent, by_cookie, proxied.name())
 
 
 def one_name(given: Fields) -> tuple[str, str]:
@@ -126,18 +124,16 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
 
         With mode `cookie` they come as cookies, for browsers; the body then has the CSRF tokens.
         """
-        name = one_name(body)
-        opened = entrance.credentials.log_in(*name, body["password"], agent())
-        as_cookies = body["mode"] == "cookie"
-        return entrance.answer(tokens.issue(*opened, csrf=as_cookies), as_cookies)
+        return entrance.log_in(*one_name(body), body["password"], body["mode"])
 
     @auth.post("/refresh")
     @operation(answers={200: Answer(shape=Tokens)}, headers=COOKIE_HEADER, problems=(401, 403))
     def refresh() -> Response:
         """New tokens for a refresh token, sent as `Authorization: Bearer …` or as cookie.
 
-        Each refresh token is good once. One that comes a second time was stolen, or its successor
-        was: the session ends, and with it all its tokens.
+        Each refresh token is good once. For a few seconds the same client gets the same new tokens
+        for it again. After that, or from elsewhere, one that comes a second time was stolen, or its
+        successor was: the session ends, and with it all its tokens.
         """
         return entrance.refresh()
 

@@ -1,11 +1,21 @@
 """Sessions: each log-in begins one; they live in the user's document.
 
-    sessions: [{id, jti, made_at, used_at, ends_at, address, agent}]
+    sessions: [{id, jti, made_at, used_at, ends_at, address, agent, by_cookie, request}]
 
 `jti` names the one refresh token that is good at the moment. So beginning, refreshing and ending
 sessions are each one conditional write of one document on one shard, and the gate sees them with
 the user it reads anyway. They change neither `version` nor `updated_at`: what is shown of a user
-stays the same.
+stays the same. A session ends when it was not used for a while (`refresh_token_lifetime`), and in
+any case after `session_lifetime`.
+
+A refresh token that comes a second time looks like theft (RFC 9700 2.2.2). But two tabs of a
+browser share one, and refresh at once; and an answer may get lost on its way. So for some seconds
+(`refresh_grace`) the *same client* is told the same successor again. No token is kept for that: the
+successor's `jti` follows from its predecessor's, and all that its tokens say from the session
+(tokens.py). The same client is one that sends from the same address (or /64), calls itself the same
+(`User-Agent`), and sends the token in the same way, as a cookie or not. A thief who can be all that
+within these seconds gets a token that the owner has, too: of the two who refresh next, the later
+one is found out.
 
 Reads are with read concern majority: nobody gets in on a write that a failover rolls back. Just
 after a failover the majority's view of a new primary can lag by some milliseconds, so what is
@@ -13,10 +23,10 @@ after a failover the majority's view of a new primary can lag by some millisecon
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
 from bson import ObjectId
 
@@ -25,8 +35,35 @@ from api.settings import Settings
 from api.store import Document, Store
 from api.store.deadline import attempt
 from api.store.shape import LIVE, now
+from api.web.client_address import block
 
 MAJORITY, LINEARIZABLE = "majority", "linearizable"
+
+
+class ReplayedError(Exception):
+    """A refresh token was used before, and not just now by the same client. Its session is over."""
+
+
+class Client(NamedTuple):
+    """Who sends a request, as far as it tells.
+
+    `request`: a trusted proxy's name of it (web/proxied.py), the same when the proxy repeats it.
+    """
+
+    address: str
+    agent: str
+    by_cookie: bool
+    request: str | None = None
+
+
+class Opened(NamedTuple):
+    """A session that goes on: all that its next tokens say. `began`: seconds since 1970."""
+
+    id: str
+    jti: str
+    began: int
+    used_at: datetime
+    ends_at: datetime
 
 
 class Sessions:
@@ -34,7 +71,9 @@ class Sessions:
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
-        self._lifetime = timedelta(seconds=settings.refresh_token_lifetime)
+        self._unused = timedelta(seconds=settings.refresh_token_lifetime)
+        self._longest = timedelta(seconds=settings.session_lifetime)
+        self._grace = timedelta(seconds=settings.refresh_grace)
         self._limit = settings.session_limit
 
     def read(self, user_id: ObjectId, fields: Sequence[str], concern: str = MAJORITY) -> Document:
@@ -43,24 +82,16 @@ class Sessions:
         found = attempt(lambda: users.find_one({"_id": user_id}, fields), idempotent=True)
         return found if found is not None and "version" in found else {}
 
-    def begin(
-        self, user: Document, address: str | None, agent: str, rehash: str | None = None
-    ) -> Document | None:
+    def begin(self, user: Document, client: Client, rehash: str | None = None) -> Opened | None:
         """A new session of the user whose password was just verified; replaces its hash, too.
 
         In the same write the expired sessions go, and above the limit the longest unused. None:
         the user was disabled, deleted or given another password meanwhile.
         """
         moment = now()
-        session = {
-            "id": token_hex(12),
-            "jti": token_hex(16),
-            "made_at": moment,
-            "used_at": moment,
-            "ends_at": moment + self._lifetime,
-            "address": address,
-            "agent": agent,
-        }
+        began = int(moment.timestamp())
+        opened = Opened(token_hex(12), token_hex(16), began, moment, self._end(began, moment))
+        session = {"id": opened.id, "made_at": moment, **_used(opened, client)}
         # Also when the write is repeated: never the same session twice.
         kept = {
             "$and": [
@@ -76,36 +107,54 @@ class Sessions:
             setting["password_hash"] = {"$literal": rehash}
         same = {"password_hash": user["password_hash"], "disabled": {"$ne": True}}
         changed = self._update({"_id": user["_id"], **same}, [{"$set": setting}])
-        return session if changed else None
+        return opened if changed else None
 
-    def rotate(  # noqa: PLR0913 - what a session knows of a request
-        self,
-        user_id: ObjectId,
-        session_id: str,
-        jti: str,
-        address: str | None,
-        agent: str,
-        *,
-        request: str | None = None,
-    ) -> str | None:
-        """Use up the refresh token `jti`; the next one's. None: it is not the session's token.
+    def rotate(
+        self, user_id: ObjectId, session_id: str, jti: str, began: int, client: Client
+    ) -> Opened | None:
+        """Use up the refresh token `jti` of the session begun at `began`; what the next one says.
 
-        `request` is a trusted proxy's name of the request (web/proxied.py). The next token's id
-        follows from it, so that the proxy's repetition gets the same one, and is no replay.
+        The same again for the same client within the grace time; see the module's text. None: the
+        session is over. Raises ReplayedError, when it is over from now on.
         """
-        moment, following = now(), _following(jti, request)
-        # The following one matches, too: the write may be repeated after its answer was lost.
-        match = {"id": session_id, "jti": {"$in": [jti, following]}, "ends_at": {"$gt": moment}}
+        moment = now()
+        opened = Opened(session_id, _following(jti), began, moment, self._end(began, moment))
+        if opened.ends_at <= moment:  # the setting was lowered since
+            return None
+        match = {"id": session_id, "jti": jti, "ends_at": {"$gt": moment}}
         condition = {"_id": user_id, "disabled": {"$ne": True}, "sessions": {"$elemMatch": match}}
-        fields = {
-            "jti": following,
-            "used_at": moment,
-            "ends_at": moment + self._lifetime,
-            "address": address,
-            "agent": agent,
-        }
-        setting = {f"sessions.$.{name}": value for name, value in fields.items()}
-        return following if self._update(condition, {"$set": setting}) else None
+        setting = {f"sessions.$.{name}": value for name, value in _used(opened, client).items()}
+        if self._update(condition, {"$set": setting}):
+            return opened
+        found = self._living(user_id, session_id, moment)
+        if found is None:
+            return None
+        if found["jti"] == opened.jti and self._is_told_again(found, client, moment):
+            return opened._replace(used_at=found["used_at"], ends_at=found["ends_at"])
+        self.end(user_id, session_id)
+        raise ReplayedError
+
+    def _living(self, user_id: ObjectId, session_id: str, moment: datetime) -> Document | None:
+        user = self.read(user_id, ("sessions", "disabled", "version"), LINEARIZABLE)
+        if not holds(user, session_id):
+            return None
+        found: Document = next(one for one in user["sessions"] if one["id"] == session_id)
+        return found if found["ends_at"] > moment else None
+
+    def _is_told_again(self, found: Document, client: Client, moment: datetime) -> bool:
+        if found["used_at"] == moment:  # our own write, sent again after its answer was lost
+            return True
+        if client.request is not None and client.request == found["request"]:
+            return True
+        same = (
+            block(found["address"]) == block(client.address)
+            and found["agent"] == client.agent
+            and found["by_cookie"] == client.by_cookie
+        )
+        return same and moment - found["used_at"] < self._grace
+
+    def _end(self, began: int, moment: datetime) -> datetime:
+        return min(moment + self._unused, datetime.fromtimestamp(began, UTC) + self._longest)
 
     def end(self, user_id: ObjectId, session_id: str) -> bool:
         """End one session. False: there was none."""
@@ -130,11 +179,19 @@ class Sessions:
         return result.matched_count == 1
 
 
-def _following(jti: str, request: str | None) -> str:
+def _used(opened: Opened, client: Client) -> Document:
+    """What a session says of its last use."""
+    return {
+        "jti": opened.jti,
+        "used_at": opened.used_at,
+        "ends_at": opened.ends_at,
+        **client._asdict(),
+    }
+
+
+def _following(jti: str) -> str:
     """The id of the token after `jti`. It is no secret that opens anything: tokens are signed."""
-    if request is None:
-        return token_hex(16)
-    return sha256(f"{request}\0{jti}".encode()).hexdigest()[:32]
+    return sha256(f"after {jti}".encode()).hexdigest()[:32]
 
 
 def holds(user: Document, session_id: str) -> bool:

@@ -1,36 +1,43 @@
 """Access and refresh tokens: issuer, audience, times, type and key all checked (RFC 8725).
 
-A token names the user and one of the user's sessions. When the session ends, so do its tokens.
-What the user may do is not in the token: it is read from the user's document, so a change of role
-counts at once. A refresh token is good once: its `jti` is the one that the session knows.
+A token names the user, one of the user's sessions, and when that was begun by a log-in. When the
+session ends, so do its tokens. What the user may do is not in the token: it is read from the user's
+document, so a change of role counts at once. A refresh token is good once: its `jti` is the one
+that the session knows. What a token says follows from its session alone, so that two answers to one
+refresh (sessions.py) bring the same tokens, letter by letter.
 """
 
 import hashlib
+import re
 import time
-from datetime import timedelta
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import suppress
 from secrets import token_urlsafe
 from typing import Any, NamedTuple
 
 from bson import ObjectId
 from bson.errors import InvalidId
 from flask import Flask, request
-from flask_jwt_extended import (
-    JWTManager,
-    create_access_token,
-    create_refresh_token,
-    verify_jwt_in_request,
-)
-from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
-from jwt.exceptions import ExpiredSignatureError, PyJWTError
+from flask_jwt_extended import JWTManager, create_access_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt.exceptions import DecodeError, ExpiredSignatureError, MissingRequiredClaimError, PyJWTError
 
 from api.auth import cookies
 from api.auth.keys import Keys
+from api.auth.sessions import Opened
 from api.settings import Settings
-from api.web.problems import unauthorized
+from api.web.problems import ProblemError, unauthorized
 
-SESSION, CSRF = "ses", "csrf"
-HEADERS, COOKIES = "headers", "cookies"
-# What the libraries raise for bad tokens and headers; RecursionError for deeply nested ones.
+ACCESS, REFRESH = "access", "refresh"  # types of tokens
+SESSION, CSRF, BEGAN = "ses", "csrf", "auth_time"  # claims; the last is OpenID Connect's
+REQUIRED = ("sub", "exp", "iat", "jti", "type", SESSION, BEGAN)
+
+# Three parts in base64url, which has no padding (RFC 7515 2): a token has one spelling.
+COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+").fullmatch
+BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE).fullmatch  # RFC 9110 11.1
+
+# What the libraries raise for bad tokens; RecursionError for deeply nested ones.
 MALFORMED = (
     JWTExtendedException,
     PyJWTError,
@@ -38,6 +45,7 @@ MALFORMED = (
     ValueError,
     LookupError,
     TypeError,
+    ArithmeticError,
     RecursionError,
 )
 MOST_KNOWN = 10_000  # verified tokens, some 300 bytes each
@@ -49,54 +57,88 @@ def install(app: Flask, settings: Settings) -> None:
     app.config.update(
         JWT_ALGORITHM=keys.signing.algorithm,
         JWT_DECODE_ALGORITHMS=keys.algorithms,
-        JWT_TOKEN_LOCATION=[HEADERS, COOKIES],
         JWT_ENCODE_ISSUER=settings.jwt_issuer,
         JWT_DECODE_ISSUER=settings.jwt_issuer,
         JWT_ENCODE_AUDIENCE=settings.jwt_audience,
         JWT_DECODE_AUDIENCE=settings.jwt_audience,
-        JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=access_seconds(settings)),
-        JWT_REFRESH_TOKEN_EXPIRES=timedelta(seconds=settings.refresh_token_lifetime),
+        JWT_DECODE_LEEWAY=settings.clock_leeway,
         **cookies.CONFIGURATION,
     )
     manager = JWTManager(app)
     manager.encode_key_loader(lambda _identity: keys.signing.signing)
     manager.additional_headers_loader(lambda _identity: {"kid": keys.signing.id})
-    manager.decode_key_loader(lambda header, _claims: keys.verifying(header))
 
-
-def access_seconds(settings: Settings) -> float:
-    """How long an access token is good: never longer than its session lasts unused."""
-    return min(settings.access_token_lifetime, settings.refresh_token_lifetime)
+    @manager.decode_key_loader
+    def verifying(header: dict[str, Any], claims: dict[str, Any]) -> Any:
+        # The library makes up what it does not find, so it is looked for here, in what is verified
+        # next under the key that this returns.
+        for name in REQUIRED:
+            if not claims.get(name):
+                raise MissingRequiredClaimError(name)
+        return keys.verifying(header)
 
 
 class Pair(NamedTuple):
-    """A session's tokens, and what must come with them when they are sent as cookies."""
+    """A session's tokens, how many seconds they are good, and what cookies must come with."""
 
     access: str
     refresh: str
+    lifetimes: tuple[int, int]
     access_csrf: str
     refresh_csrf: str
 
 
-def issue(user_id: ObjectId, session_id: str, jti: str, *, csrf: bool) -> Pair:
-    """An access token and the refresh token `jti`; `csrf`: as cookies."""
-    extra: list[dict[str, str]] = [{SESSION: session_id}, {SESSION: session_id, "jti": jti}]
-    if csrf:
-        for claims in extra:
-            claims[CSRF] = token_urlsafe(18)
-    access = create_access_token(str(user_id), additional_claims=extra[0])
-    refresh = create_refresh_token(str(user_id), additional_claims=extra[1])
-    return Pair(access, refresh, extra[0].get(CSRF, ""), extra[1].get(CSRF, ""))
+def new_csrf() -> str:
+    """What requests of a session in cookie mode repeat; it stays the same until the session ends,
+    so that a refresh in one tab leaves the other tabs' good.
+    """
+    return token_urlsafe(18)
+
+
+def access_csrf(refresh_csrf: str) -> str:
+    """The access token's, which follows from the refresh token's and does not tell it."""
+    digest = hashlib.sha256(f"access {refresh_csrf}".encode()).digest()
+    return urlsafe_b64encode(digest[:18]).decode()
+
+
+class Issuer:
+    """Makes tokens."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._access_seconds = int(settings.access_token_lifetime)
+
+    def pair(self, user_id: ObjectId, opened: Opened, csrf: str | None) -> Pair:
+        """An access token and the refresh token of the session's `jti`; `csrf`: as cookies.
+
+        Neither outlasts the session.
+        """
+        made, ends = int(opened.used_at.timestamp()), int(opened.ends_at.timestamp())
+        until = min(made + self._access_seconds, ends)
+        common = {"iat": made, "nbf": made, SESSION: opened.id, BEGAN: opened.began}
+        access = {**common, "type": ACCESS, "jti": f"{opened.jti}.{ACCESS}", "exp": until}
+        refresh = {**common, "type": REFRESH, "jti": opened.jti, "exp": ends}
+        csrfs = ("", "") if csrf is None else (access_csrf(csrf), csrf)
+        if csrf is not None:
+            access[CSRF], refresh[CSRF] = csrfs
+        return Pair(
+            *(
+                create_access_token(str(user_id), additional_claims=one)
+                for one in (access, refresh)
+            ),
+            (until - made, ends - made),
+            *csrfs,
+        )
 
 
 class Verified(NamedTuple):
-    """What a good token says."""
+    """What a good token says. Times in seconds since 1970."""
 
     user_id: ObjectId
     session: str
-    until: float  # seconds since 1970
+    until: float
     jti: str
     csrf: str | None
+    began: int  # when the log-in was that the session began with
 
 
 class Verifier:
@@ -113,17 +155,19 @@ class Verifier:
         """What the current request's token says. Raises ProblemError 401; 403 without CSRF."""
         header = request.headers.get("Authorization")
         if header is not None:
-            return self._remembered(header, HEADERS)
-        found = self._remembered("\0" + request.cookies.get(cookies.ACCESS, ""), COOKIES)
+            return self._remembered(header, bearer(header))
+        cookie = request.cookies.get(cookies.ACCESS)
+        with cookies.forgotten_if_refused(cookies.ACCESS):
+            found = self._remembered(f"\0{cookie}", cookie)
         cookies.check_csrf(found.csrf)
         return found
 
-    def _remembered(self, source: str, location: str) -> Verified:
+    def _remembered(self, source: str, text: str | None) -> Verified:
         digest = hashlib.sha256(source.encode()).digest()
         known = self._known.get(digest)
         if known is not None and time.time() < known.until:
             return known
-        found = verify(location)
+        found = verify(text, ACCESS)
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
         self._known[digest] = found
@@ -132,29 +176,69 @@ class Verifier:
 
 def verify_refresh() -> tuple[Verified, bool]:
     """What the request's refresh token says, and whether it came as a cookie. Raises as above."""
-    if "Authorization" in request.headers:
-        return verify(HEADERS, refresh=True), False
-    found = verify(COOKIES, refresh=True)
+    header = request.headers.get("Authorization")
+    if header is not None:
+        return verify(bearer(header), REFRESH), False
+    with cookies.forgotten_if_refused(cookies.ACCESS, cookies.REFRESH):
+        found = verify(request.cookies.get(cookies.REFRESH), REFRESH)
     cookies.check_csrf(found.csrf)
     return found, True
 
 
-def verify(location: str, *, refresh: bool = False) -> Verified:
-    """Check this request's token. Raises ProblemError 401."""
+def every_one() -> Iterator[Verified]:
+    """What each good token of the request says, of either type and wherever it is.
+
+    Raises ProblemError 403 when there are cookies alone, and no CSRF token with them.
+    """
+    named = _good(bearer(request.headers.get("Authorization", "")), ACCESS, REFRESH)
+    access = _good(request.cookies.get(cookies.ACCESS), ACCESS)
+    refresh = _good(request.cookies.get(cookies.REFRESH), REFRESH)
+    in_cookies = [found for found in (access, refresh) if found is not None]
+    if named is None and in_cookies:
+        expected = [found.csrf for found in in_cookies]
+        if refresh is not None and refresh.csrf is not None:
+            # A page whose access cookie has expired still sends the token that went with it.
+            expected.append(access_csrf(refresh.csrf))
+        cookies.check_csrf(*expected)
+    yield from (found for found in (named, access, refresh) if found is not None)
+
+
+def bearer(header: str) -> str | None:
+    """The token of `Authorization: Bearer …`, whatever the case of the scheme; None: none."""
+    found = BEARER(header)
+    return None if found is None else found[1]
+
+
+def verify(text: str | None, *types: str) -> Verified:
+    """Check a token, of one of these types. Raises ProblemError 401."""
+    if text is None:
+        raise unauthorized("Log in, and send the token as 'Authorization: Bearer …'.")
     try:
-        found = verify_jwt_in_request(refresh=refresh, locations=[location])
-        claims: dict[str, Any] = found[1] if found else {}
-        return Verified(
-            ObjectId(claims["sub"]),
-            str(claims[SESSION]),
-            float(claims["exp"]),
-            str(claims["jti"]),
-            claims.get(CSRF),
-        )
-    except NoAuthorizationError:
-        raise unauthorized("Log in, and send the token as 'Authorization: Bearer …'.") from None
+        return _claims(text, types)
     except ExpiredSignatureError:
         raise unauthorized("The token has expired. Log in again.") from None
     except MALFORMED:
         # One sentence for all of these: which check failed helps only those who forge tokens.
         raise unauthorized("The token is not valid. Log in again.") from None
+
+
+def _good(text: str | None, *types: str) -> Verified | None:
+    with suppress(ProblemError):
+        return verify(text, *types)
+    return None
+
+
+def _claims(text: str, types: tuple[str, ...]) -> Verified:
+    if not COMPACT(text):
+        raise DecodeError("not in compact form")
+    claims: dict[str, Any] = decode_token(text)
+    if claims["type"] not in types:
+        raise DecodeError("of another type")
+    return Verified(
+        ObjectId(claims["sub"]),
+        str(claims[SESSION]),
+        float(claims["exp"]),
+        claims["jti"],
+        claims.get(CSRF),
+        int(claims[BEGAN]),
+    )

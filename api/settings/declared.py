@@ -74,6 +74,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token_lifetime: Annotated[
         Seconds, positive("How long a session lasts without being used")
     ] = 14 * 86400
+    session_lifetime: Annotated[
+        Seconds, positive("How long a session lasts in all, however much it is used")
+    ] = 30 * 86400
+    refresh_grace: Annotated[
+        Seconds,
+        Meta(
+            ge=0,
+            le=60,
+            description="How long a client may be told again what its refresh token gave it",
+        ),
+    ] = 10
+    clock_leeway: Annotated[
+        Seconds,
+        Meta(ge=0, le=300, description="By how much clocks may differ when tokens are checked"),
+    ] = 30
     session_limit: Annotated[
         int, Meta(ge=1, le=100, description="Sessions of one user; the longest unused one ends")
     ] = 20

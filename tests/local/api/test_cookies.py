@@ -81,10 +81,91 @@ def test_refresh_by_cookie(browser: tuple[FlaskClient, Any], ada: dict[str, Any]
     assert after.value != before.value
     assert client.get(ME).json == ada["user"]
 
-    client.set_cookie(REFRESH_COOKIE, before.value, path=AUTH, secure=True)  # a replay
+    # Once the successor has been used, it is a replay; and no cookie is left.
+    assert client.post(REFRESH, headers=csrf(given["csrf_refresh_token"])).status_code == 200
+    client.set_cookie(REFRESH_COOKIE, before.value, path=AUTH, secure=True)
     replay = client.post(REFRESH, headers=csrf(given["csrf_refresh_token"]))
     assert replay.status_code == 401
+    assert left(client) == [None, None]
     assert client.get(ME).status_code == 401
+
+
+def left(client: FlaskClient) -> list[Any]:
+    """The cookies that a browser still has."""
+    return [client.get_cookie(ACCESS_COOKIE), client.get_cookie(REFRESH_COOKIE, path=AUTH)]
+
+
+def test_two_tabs(browser: tuple[FlaskClient, Any], app: Flask, ada: dict[str, Any]) -> None:
+    """They refresh at the same moment, then one after the other: nobody is logged out, and what
+    either keeps (its CSRF tokens) stays good.
+    """
+    client, given = browser
+    cookie = client.get_cookie(REFRESH_COOKIE, path=AUTH)
+    assert cookie is not None
+    slow = app.test_client()  # this tab's request left with the old cookie
+    slow.set_cookie(REFRESH_COOKIE, cookie.value, path=AUTH, secure=True)
+    answers = [
+        tab.post(REFRESH, headers=csrf(given["csrf_refresh_token"])) for tab in (client, slow)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json == answers[1].json
+    same = [[cookie.value for cookie in left(tab)] for tab in (client, slow)]
+    assert same[0] == same[1]
+    for _ in range(2):
+        assert client.post(REFRESH, headers=csrf(given["csrf_refresh_token"])).status_code == 200
+    changed = client.patch(ada["url"], json={"name": "B"}, headers=csrf(given["csrf_token"]))
+    assert changed.status_code == 200
+
+
+@pytest.mark.parametrize("kept", ["csrf_token", "csrf_refresh_token"])
+def test_log_out_when_only_the_refresh_cookie_is_left(
+    browser: tuple[FlaskClient, Any], app: Flask, kept: str
+) -> None:
+    """As after half an hour."""
+    client, given = browser
+    client.delete_cookie(ACCESS_COOKIE)
+    refresh = client.get_cookie(REFRESH_COOKIE, path=AUTH)
+    assert refresh is not None
+    for headers in ({}, csrf("x")):
+        assert client.post(f"{AUTH}/logout", headers=headers).status_code == 403
+    answer = client.post(f"{AUTH}/logout", headers=csrf(given[kept]))
+    assert answer.status_code == 204
+    assert len(answer.headers.getlist("Set-Cookie")) == 2
+    assert left(client) == [None, None]
+    thief = app.test_client()
+    thief.set_cookie(REFRESH_COOKIE, refresh.value, path=AUTH, secure=True)
+    again = thief.post(REFRESH, headers=csrf(given["csrf_refresh_token"]))
+    assert again.status_code == 401
+
+
+def test_log_out_of_a_session_that_has_ended(
+    browser: tuple[FlaskClient, Any], client: FlaskClient, ada: dict[str, Any]
+) -> None:
+    mine, given = browser
+    assert client.post(f"{AUTH}/logout-all", headers=ada["headers"]).status_code == 204
+    assert mine.post(f"{AUTH}/logout", headers=csrf(given["csrf_token"])).status_code == 204
+    assert left(mine) == [None, None]
+    mine.set_cookie(ACCESS_COOKIE, "nonsense", secure=True)
+    assert mine.post(f"{AUTH}/logout").status_code == 204
+    assert left(mine) == [None, None]
+
+
+def test_a_401_takes_back_what_is_good_for_nothing(
+    browser: tuple[FlaskClient, Any], client: FlaskClient, ada: dict[str, Any]
+) -> None:
+    mine, given = browser
+    mine.set_cookie(ACCESS_COOKIE, "expired", secure=True)
+    assert mine.get(ME).status_code == 401
+    gone, kept = left(mine)
+    assert gone is None
+    assert kept is not None  # it is good still
+    assert mine.post(REFRESH, headers=csrf(given["csrf_refresh_token"])).status_code == 200
+    assert client.post(f"{AUTH}/logout-all", headers=ada["headers"]).status_code == 204
+    assert mine.get(ada["url"]).status_code == 401
+    assert left(mine) == [None, None]
+    answer = client.get(ME, headers=ada["headers"])  # no cookies came, none are taken back
+    assert answer.status_code == 401
+    assert "Set-Cookie" not in answer.headers
 
 
 def test_cookies_in_each_others_place(app: Flask, browser: tuple[FlaskClient, Any]) -> None:

@@ -55,9 +55,29 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
         "local/api/test_sessions.py::test_a_replay_revokes_the_family",
         "local/api/test_cookies.py::test_refresh_by_cookie",
     ),
-    "N parallel refreshes with one token give exactly one success": (
-        "local/api/test_sessions.py::test_n_refreshes_at_once_give_one_success",
+    "N parallel refreshes with one token give exactly one successor, to one client": (
+        "local/api/test_sessions.py::test_n_refreshes_at_once_give_one_successor",
         "local/api/test_sessions.py::test_n_refreshes_at_once_over_processes",
+        "local/api/test_sessions.py::test_n_clients_at_once_have_one_success",
+        "local/api/test_sessions.py::test_told_again_for_some_seconds_only",
+        "local/api/test_sessions.py::test_another_client_is_told_nothing",
+        "local/api/test_sessions.py::test_no_token_is_kept",
+        "local/api/test_cookies.py::test_two_tabs",
+    ),
+    "type, jti and times are required; a token has one spelling; the scheme's case is free": (
+        "local/api/test_auth.py::test_bad_tokens",
+        "local/api/test_auth.py::test_a_token_has_one_spelling",
+        "local/api/test_auth.py::test_clocks_may_differ_a_little",
+        "local/api/test_auth.py::test_the_scheme_is_case_insensitive",
+    ),
+    "a session ends in any case": (
+        "local/api/test_sessions.py::test_a_session_has_an_end_whatever_its_use",
+    ),
+    "log-out takes whatever is left, and no dead cookie stays": (
+        "local/api/test_sessions.py::test_log_out_takes_whatever_is_left",
+        "local/api/test_cookies.py::test_log_out_when_only_the_refresh_cookie_is_left",
+        "local/api/test_cookies.py::test_log_out_of_a_session_that_has_ended",
+        "local/api/test_cookies.py::test_a_401_takes_back_what_is_good_for_nothing",
     ),
     "log-out ends the session; log-out everywhere, a new password and disabling end all": (
         "local/api/test_sessions.py::test_log_out_ends_this_session",

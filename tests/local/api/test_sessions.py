@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
+import jwt
 import msgspec
 import pytest
 import requests
@@ -16,6 +18,7 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from api.settings import Settings
 from api.store import Documents
+from api.store.shape import now
 
 AUTH = "/api/v1/auth"
 ME, LOGIN, REFRESH = f"{AUTH}/me", f"{AUTH}/login", f"{AUTH}/refresh"
@@ -82,27 +85,54 @@ def test_each_token_in_its_place(client: FlaskClient, ada: dict[str, Any]) -> No
     assert refresh(client, tokens).status_code == 200  # none of that counted as a use
 
 
-def test_n_refreshes_at_once_give_one_success(
+def at_once(clients: list[Any], send: Callable[[Any], Any]) -> list[Any]:
+    """What each client gets when all of them send at the same moment."""
+    barrier = threading.Barrier(len(clients))
+
+    def race(who: Any) -> Any:
+        barrier.wait()
+        return send(who)
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        return list(pool.map(race, clients))
+
+
+def test_n_refreshes_at_once_give_one_successor(
     client: FlaskClient, conf: Settings, ada: dict[str, Any]
 ) -> None:
-    """Threads over two apps, which share nothing but the database."""
+    """Threads over two apps, which share nothing but the database: one client with many tabs."""
     apps = [create_app(conf) for _ in range(2)]
     clients = [app.test_client() for app in apps for _ in range(AT_ONCE // 2)]
     try:
         for _ in range(3):
             tokens = log_in(client, ada)
-            barrier = threading.Barrier(AT_ONCE)
-
-            def race(who: FlaskClient, tokens: Any = tokens, barrier: Any = barrier) -> int:
-                barrier.wait()
-                return int(refresh(who, tokens).status_code)
-
-            with ThreadPoolExecutor(AT_ONCE) as pool:
-                statuses = sorted(pool.map(race, clients))
-            assert statuses == [200] + [401] * (AT_ONCE - 1)
+            answers = at_once(clients, lambda who, tokens=tokens: refresh(who, tokens))
+            assert [answer.status_code for answer in answers] == [200] * AT_ONCE
+            assert len({answer.text for answer in answers}) == 1
+            following = refresh(client, answers[0].json)
+            assert following.status_code == 200
+            assert refresh(client, tokens).status_code == 401  # the successor has been used
+            assert status(client, following.json) == 401
     finally:
         for app in apps:
             app.extensions["store"].close()
+
+
+def test_n_clients_at_once_have_one_success(
+    client: FlaskClient, app: Any, ada: dict[str, Any]
+) -> None:
+    """Others than the one that was first look like thieves, however near the moment."""
+    for _ in range(3):
+        tokens = log_in(client, ada)
+        answers = at_once(
+            [(app.test_client(), f"agent {number}") for number in range(AT_ONCE)],
+            lambda who, tokens=tokens: who[0].post(
+                REFRESH, headers={**bearer(tokens["refresh_token"]), "User-Agent": who[1]}
+            ),
+        )
+        statuses = sorted(answer.status_code for answer in answers)
+        assert statuses == [200] + [401] * (AT_ONCE - 1)
+        assert status(client, tokens) == 401
 
 
 def test_n_refreshes_at_once_over_processes(
@@ -110,16 +140,110 @@ def test_n_refreshes_at_once_over_processes(
 ) -> None:
     """The same before a real server of several workers."""
     tokens = log_in(client, ada)
-    barrier = threading.Barrier(AT_ONCE)
+    url, headers = f"{server.url}{REFRESH}", bearer(tokens["refresh_token"])
+    answers = at_once([None] * AT_ONCE, lambda _: requests.post(url, headers=headers, timeout=60))
+    assert [answer.status_code for answer in answers] == [200] * AT_ONCE
+    assert len({answer.text for answer in answers}) == 1
 
-    def race(_: int) -> int:
-        barrier.wait()
-        url, headers = f"{server.url}{REFRESH}", bearer(tokens["refresh_token"])
-        return requests.post(url, headers=headers, timeout=20).status_code
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        statuses = sorted(pool.map(race, range(AT_ONCE)))
-    assert statuses == [200] + [401] * (AT_ONCE - 1)
+def used_before(users: Documents, ada: dict[str, Any], seconds: float) -> None:
+    """As if all sessions had been used so long ago."""
+    mine = {"_id": ObjectId(ada["user"]["id"])}
+    long_ago = now() - timedelta(seconds=seconds)
+    users.collection.update_one(mine, {"$set": {"sessions.$[].used_at": long_ago}})
+
+
+def test_told_again_for_some_seconds_only(
+    client: FlaskClient, conf: Settings, users: Documents, ada: dict[str, Any]
+) -> None:
+    first = log_in(client, ada)
+    second = refresh(client, first)
+    assert refresh(client, first).json == second.json
+    used_before(users, ada, conf.refresh_grace + 1)
+    assert refresh(client, first).status_code == 401
+    assert status(client, second.json) == 401
+    assert refresh(client, second.json).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"headers": {"User-Agent": "Analytical Engine"}},
+        {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}},
+        {"by_cookie": True},
+    ],
+    ids=str,
+)
+def test_another_client_is_told_nothing(
+    client: FlaskClient, app: Any, ada: dict[str, Any], other: dict[str, Any]
+) -> None:
+    first = log_in(client, ada)
+    second = refresh(client, first).json
+    sender, headers = app.test_client(), bearer(first["refresh_token"])
+    if other.pop("by_cookie", False):
+        body = {"email": ada["user"]["email"], "password": ada["person"]["password"]}
+        given = client.post(LOGIN, json={**body, "mode": "cookie"})
+        stolen = client.get_cookie("__Secure-refresh_token", path=AUTH)
+        assert stolen is not None
+        csrf = {"X-CSRF-TOKEN": given.json["csrf_refresh_token"]}
+        assert client.post(REFRESH, headers=csrf).status_code == 200
+        headers = bearer(stolen.value)
+    else:
+        headers |= other.pop("headers", {})
+    answer = sender.post(REFRESH, headers=headers, **other)
+    assert answer.status_code == 401
+    assert (status(client, second) == 401) or client.get(ME).status_code == 401
+
+
+def test_without_grace_the_second_time_is_a_replay(conf: Settings, ada: dict[str, Any]) -> None:
+    app = create_app(msgspec.structs.replace(conf, refresh_grace=0))
+    try:
+        client = app.test_client()
+        first = log_in(client, ada)
+        assert refresh(client, first).status_code == 200
+        assert refresh(client, first).status_code == 401
+        assert status(client, first) == 401
+    finally:
+        app.extensions["store"].close()
+
+
+def test_no_token_is_kept(client: FlaskClient, users: Documents, ada: dict[str, Any]) -> None:
+    """Whoever reads the database finds nothing to log in with."""
+    tokens = log_in(client, ada)
+    refresh(client, tokens)
+    again = refresh(client, tokens).json
+    stored = str(users.collection.find_one({"_id": ObjectId(ada["user"]["id"])}))
+    for token in (tokens["refresh_token"], again["refresh_token"], again["access_token"]):
+        assert all(part not in stored for part in token.split("."))
+
+
+def claims(token: str) -> dict[str, Any]:
+    found: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    return found
+
+
+def test_a_session_has_an_end_whatever_its_use(conf: Settings, ada: dict[str, Any]) -> None:
+    """No token outlasts it, and no refresh prolongs it."""
+    app = create_app(msgspec.structs.replace(conf, session_lifetime=600))
+    over = create_app(msgspec.structs.replace(conf, session_lifetime=0.001))
+    try:
+        client = app.test_client()
+        first = log_in(client, ada)
+        began = claims(first["access_token"])["auth_time"]
+        second = refresh(client, first).json
+        for tokens in (first, second):
+            for token in (tokens["access_token"], tokens["refresh_token"]):
+                assert claims(token)["exp"] <= began + 600
+                assert claims(token)["auth_time"] == began
+            assert tokens["expires_in"] <= 600
+        shown = client.get(f"{AUTH}/sessions", headers=bearer(second["access_token"])).json
+        current = next(item for item in shown["items"] if item["current"])
+        ends = datetime.fromisoformat(current["ends_at"].replace("Z", "+00:00"))
+        assert ends.timestamp() == began + 600
+        assert refresh(over.test_client(), second).status_code == 401
+    finally:
+        for one in (app, over):
+            one.extensions["store"].close()
 
 
 def test_log_out_ends_this_session(client: FlaskClient, ada: dict[str, Any]) -> None:
@@ -129,7 +253,18 @@ def test_log_out_ends_this_session(client: FlaskClient, ada: dict[str, Any]) -> 
     assert status(client, mine) == 401
     assert refresh(client, mine).status_code == 401
     assert status(client, other) == 200
-    assert client.post(f"{AUTH}/logout", headers=headers).status_code == 401
+    assert client.post(f"{AUTH}/logout", headers=headers).status_code == 204
+
+
+def test_log_out_takes_whatever_is_left(client: FlaskClient, ada: dict[str, Any]) -> None:
+    mine, other = log_in(client, ada), log_in(client, ada)
+    assert client.post(f"{AUTH}/logout", headers=bearer(mine["refresh_token"])).status_code == 204
+    assert status(client, mine) == 401
+    for headers in ({}, bearer("x"), bearer(mine["refresh_token"]), {"Authorization": "Basic x"}):
+        answer = client.post(f"{AUTH}/logout", headers=headers)
+        assert (answer.status_code, answer.data) == (204, b""), headers
+        assert "Set-Cookie" not in answer.headers
+    assert status(client, other) == 200
 
 
 def change_password(client: FlaskClient, ada: dict[str, Any], headers: dict[str, str]) -> int:
