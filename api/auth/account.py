@@ -101,7 +101,7 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
     def change_password(body: Fields) -> Response:
         """Change the password; every session of the user ends, this one too."""
         who = principal().id
-        version = credentials.confirm(who, body["current_password"], events.PASSWORD)
+        version = credentials.confirm(principal(), body["current_password"], events.PASSWORD)
         with unless_moved():
             users.change(who, USERS.prepare({"password": body["new_password"]}), version)
         record(events.PASSWORD, "password")
@@ -118,7 +118,7 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
     def change_email(body: Fields) -> Response:
         """Change the e-mail address, which no other user may have."""
         who = principal().id
-        version = credentials.confirm(who, body["current_password"], events.EMAIL)
+        version = credentials.confirm(principal(), body["current_password"], events.EMAIL)
         with unless_moved():
             changed = users.change(who, {"email": body["email"]}, version)
         record(events.EMAIL, "email")

@@ -2,6 +2,7 @@
 
 from bson import ObjectId
 from flask import Blueprint, Response, request
+from msgspec import UNSET, UnsetType
 
 from api.auth import account, cookies, events, tokens
 from api.auth.credentials import Credentials
@@ -36,12 +37,15 @@ class Entrance:
         self._sessions = Sessions(store, settings)
         self._credentials = Credentials(store, settings, self._sessions, trail)
 
-    def log_in(self, field: str, value: str, password: str, mode: str) -> Response:
+    def log_in(self, field: str, value: str, body: Fields) -> Response:
         """Tokens for a new session."""
-        by_cookie = mode == "cookie"
-        user_id, opened = self._credentials.log_in(field, value, password, sender(by_cookie))
+        by_cookie = body["mode"] == "cookie"
+        user_id, opened = self._credentials.log_in(
+            field, value, body["password"], sender(by_cookie), tokens.proofs(body["device_token"])
+        )
         csrf = tokens.new_csrf() if by_cookie else None
-        return self._answer(self._issuer.pair(user_id, opened, csrf), by_cookie)
+        device = self._issuer.device(user_id, opened)
+        return self._answer(self._issuer.pair(user_id, opened, csrf), by_cookie, device)
 
     def refresh(self) -> Response:
         """New tokens for the request's refresh token, which is thereby used up."""
@@ -60,18 +64,26 @@ class Entrance:
             raise unauthorized("The refresh token is no longer valid. Log in again.")
         return self._answer(self._issuer.pair(user_id, opened, given.csrf), by_cookie)
 
-    def _answer(self, pair: tokens.Pair, by_cookie: bool) -> Response:
+    def _answer(
+        self, pair: tokens.Pair, by_cookie: bool, device: str | UnsetType = UNSET
+    ) -> Response:
         """The tokens. `access_token` comes first: the README cuts it out of the text."""
         seconds = pair.lifetimes[0]
         if not by_cookie:
             return bodies.reply(
-                Tokens(access_token=pair.access, refresh_token=pair.refresh, expires_in=seconds)
+                Tokens(
+                    access_token=pair.access,
+                    refresh_token=pair.refresh,
+                    expires_in=seconds,
+                    device_token=device,
+                )
             )
         shown = Tokens(
             token_type="Cookie",  # noqa: S106 - no password
             expires_in=seconds,
             csrf_token=pair.access_csrf,
             csrf_refresh_token=pair.refresh_csrf,
+            device_token=device,
         )
         return cookies.give(bodies.reply(shown), pair.access, pair.refresh, pair.lifetimes)
 
@@ -124,7 +136,7 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
 
         With mode `cookie` they come as cookies, for browsers; the body then has the CSRF tokens.
         """
-        return entrance.log_in(*one_name(body), body["password"], body["mode"])
+        return entrance.log_in(*one_name(body), body)
 
     @auth.post("/refresh")
     @operation(answers={200: Answer(shape=Tokens)}, headers=COOKIE_HEADER, problems=(401, 403))

@@ -38,6 +38,7 @@ from api.store.shape import LIVE, now
 from api.web.client_address import block
 
 MAJORITY, LINEARIZABLE = "majority", "linearizable"
+MOST_ADDRESSES = 10  # from which a user logged in lately, whatever became of those sessions
 
 
 class ReplayedError(Exception):
@@ -85,8 +86,9 @@ class Sessions:
     def begin(self, user: Document, client: Client, rehash: str | None = None) -> Opened | None:
         """A new session of the user whose password was just verified; replaces its hash, too.
 
-        In the same write the expired sessions go, and above the limit the longest unused. None:
-        the user was disabled, deleted or given another password meanwhile.
+        In the same write the expired sessions go, and above the limit the longest unused; and the
+        address becomes a known one. None: the user was disabled, deleted or given another password
+        meanwhile.
         """
         moment = now()
         began = int(moment.timestamp())
@@ -102,7 +104,18 @@ class Sessions:
         old = {"$filter": {"input": {"$ifNull": ["$sessions", []]}, "cond": kept}}
         every = {"$concatArrays": [old, [{"$literal": session}]]}
         by_use = {"$sortArray": {"input": every, "sortBy": {"used_at": 1}}}
-        setting: Document = {"sessions": {"$slice": [by_use, -self._limit]}}
+        address = {"$literal": block(client.address)}
+        others = {
+            "$filter": {
+                "input": {"$ifNull": ["$known_addresses", []]},
+                "cond": {"$ne": ["$$this", address]},
+            }
+        }
+        addresses = {"$concatArrays": [others, [address]]}
+        setting: Document = {
+            "sessions": {"$slice": [by_use, -self._limit]},
+            "known_addresses": {"$slice": [addresses, -MOST_ADDRESSES]},
+        }
         if rehash is not None:
             setting["password_hash"] = {"$literal": rehash}
         same = {"password_hash": user["password_hash"], "disabled": {"$ne": True}}
@@ -199,3 +212,10 @@ def holds(user: Document, session_id: str) -> bool:
     if not user or user.get("disabled"):
         return False
     return any(session["id"] == session_id for session in user.get("sessions", ()))
+
+
+def is_known(user: Document, address: str) -> bool:
+    """Whether the user logged in from this address before, or refreshed a session that lives."""
+    sessions = user.get("sessions", ())
+    known = {*user.get("known_addresses", ()), *(block(one["address"]) for one in sessions)}
+    return block(address) in known

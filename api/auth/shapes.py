@@ -1,9 +1,9 @@
 """Bodies that the routes of `auth` take and answer with."""
 
 from datetime import datetime
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.resources.users import Email, NationalId, Password
 
@@ -26,6 +26,17 @@ class LogIn(Struct, kw_only=True, forbid_unknown_fields=True):
     national_id: NationalId | None = None
     password: Password
     mode: Literal["bearer", "cookie"] = "bearer"
+    device_token: (
+        Annotated[
+            str,
+            Meta(
+                max_length=2000,
+                description="What an earlier log-in on this device gave: the right password then "
+                "passes, also while strangers try to guess it",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class PasswordChange(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -51,6 +62,8 @@ class Tokens(Struct, kw_only=True):
     expires_in: int  # seconds, of the access token
     csrf_token: str | UnsetType = UNSET  # with requests that change anything
     csrf_refresh_token: str | UnsetType = UNSET  # with /auth/refresh
+    # Of a log-in: to be kept on the device, and sent with its later log-ins. It opens nothing.
+    device_token: str | UnsetType = UNSET
 
 
 class Session(Struct, kw_only=True):

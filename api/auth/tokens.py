@@ -5,6 +5,9 @@ session ends, so do its tokens. What the user may do is not in the token: it is 
 document, so a change of role counts at once. A refresh token is good once: its `jti` is the one
 that the session knows. What a token says follows from its session alone, so that two answers to one
 refresh (sessions.py) bring the same tokens, letter by letter.
+
+A device token opens nothing: it proves to a later log-in that there was an earlier one
+(credentials.py).
 """
 
 import hashlib
@@ -29,7 +32,7 @@ from api.auth.sessions import Opened
 from api.settings import Settings
 from api.web.problems import ProblemError, unauthorized
 
-ACCESS, REFRESH = "access", "refresh"  # types of tokens
+ACCESS, REFRESH, DEVICE = "access", "refresh", "device"  # types of tokens
 SESSION, CSRF, BEGAN = "ses", "csrf", "auth_time"  # claims; the last is OpenID Connect's
 REQUIRED = ("sub", "exp", "iat", "jti", "type", SESSION, BEGAN)
 
@@ -106,6 +109,7 @@ class Issuer:
 
     def __init__(self, settings: Settings) -> None:
         self._access_seconds = int(settings.access_token_lifetime)
+        self._device_seconds = int(settings.device_token_lifetime)
 
     def pair(self, user_id: ObjectId, opened: Opened, csrf: str | None) -> Pair:
         """An access token and the refresh token of the session's `jti`; `csrf`: as cookies.
@@ -114,20 +118,34 @@ class Issuer:
         """
         made, ends = int(opened.used_at.timestamp()), int(opened.ends_at.timestamp())
         until = min(made + self._access_seconds, ends)
-        common = {"iat": made, "nbf": made, SESSION: opened.id, BEGAN: opened.began}
+        common: dict[str, Any] = {"iat": made, "nbf": made, SESSION: opened.id, BEGAN: opened.began}
         access = {**common, "type": ACCESS, "jti": f"{opened.jti}.{ACCESS}", "exp": until}
         refresh = {**common, "type": REFRESH, "jti": opened.jti, "exp": ends}
-        csrfs = ("", "") if csrf is None else (access_csrf(csrf), csrf)
         if csrf is not None:
-            access[CSRF], refresh[CSRF] = csrfs
+            access[CSRF], refresh[CSRF] = access_csrf(csrf), csrf
         return Pair(
-            *(
-                create_access_token(str(user_id), additional_claims=one)
-                for one in (access, refresh)
-            ),
+            _encoded(user_id, access),
+            _encoded(user_id, refresh),
             (until - made, ends - made),
-            *csrfs,
+            access.get(CSRF, ""),
+            refresh.get(CSRF, ""),
         )
+
+    def device(self, user_id: ObjectId, opened: Opened) -> str:
+        """Proves that the user has logged in where this is kept."""
+        claims = {
+            "type": DEVICE,
+            "jti": f"{opened.id}.{DEVICE}",
+            "exp": opened.began + self._device_seconds,
+            SESSION: opened.id,
+            BEGAN: opened.began,
+        }
+        return _encoded(user_id, claims)
+
+
+def _encoded(user_id: ObjectId, claims: dict[str, Any]) -> str:
+    made: str = create_access_token(str(user_id), additional_claims=claims)
+    return made
 
 
 class Verified(NamedTuple):
@@ -201,6 +219,13 @@ def every_one() -> Iterator[Verified]:
             expected.append(access_csrf(refresh.csrf))
         cookies.check_csrf(*expected)
     yield from (found for found in (named, access, refresh) if found is not None)
+
+
+def proofs(device: str | None) -> list[Verified]:
+    """Earlier log-ins that this request proves: by a device token; by being logged in already."""
+    header = bearer(request.headers.get("Authorization", ""))
+    found = (_good(device, DEVICE), _good(header, ACCESS, REFRESH))
+    return [one for one in found if one is not None]
 
 
 def bearer(header: str) -> str | None:

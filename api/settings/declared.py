@@ -89,6 +89,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Seconds,
         Meta(ge=0, le=300, description="By how much clocks may differ when tokens are checked"),
     ] = 30
+    device_token_lifetime: Annotated[
+        Seconds, positive("How long a log-in proves that a device is no stranger's")
+    ] = 180 * 86400
     session_limit: Annotated[
         int, Meta(ge=1, le=100, description="Sessions of one user; the longest unused one ends")
     ] = 20
@@ -102,7 +105,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1
 
     # Against abuse
-    login_rate_account: Annotated[str, rate("Log-ins tried for one account")] = "10/minute"
+    login_rate_account: Annotated[
+        str,
+        rate("Log-ins tried for one account from one address, or with one device's token"),
+    ] = "10/minute"
+    login_rate_strangers: Annotated[
+        str, rate("Log-ins tried for one account from all addresses it was never used from")
+    ] = "30/minute"
     login_rate_address: Annotated[str, rate("Log-ins tried from one address")] = "100/minute"
     register_rate_address: Annotated[str, rate("Sign-ups and leads sent from one address")] = (
         "60/minute"

@@ -56,6 +56,7 @@ def environment(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory)
         # One address makes all the requests of the tests.
         "SHARDSTACK_LOGIN_RATE_ACCOUNT": "1000000/minute",
         "SHARDSTACK_LOGIN_RATE_ADDRESS": "1000000/minute",
+        "SHARDSTACK_LOGIN_RATE_STRANGERS": "1000000/minute",
         "SHARDSTACK_REGISTER_RATE_ADDRESS": "1000000/minute",
     }
 

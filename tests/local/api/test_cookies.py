@@ -30,7 +30,8 @@ def csrf(token: str) -> dict[str, str]:
 def test_cookies_are_secure_httponly_strict(client: FlaskClient, ada: dict[str, Any]) -> None:
     body = {"email": ada["user"]["email"], "password": ada["person"]["password"]}
     answer = client.post(LOGIN, json={**body, "mode": "cookie"})
-    assert set(answer.json) == {"token_type", "expires_in", "csrf_token", "csrf_refresh_token"}
+    csrfs = {"csrf_token", "csrf_refresh_token"}
+    assert set(answer.json) == {"token_type", "expires_in", "device_token", *csrfs}
     cookies = answer.headers.getlist("Set-Cookie")
     assert [cookie.partition("=")[0] for cookie in cookies] == [ACCESS_COOKIE, REFRESH_COOKIE]
     for cookie, path in zip(cookies, ("/", AUTH), strict=True):

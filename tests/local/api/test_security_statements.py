@@ -119,6 +119,14 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
         "local/api/test_throttling.py::test_over_the_workers_of_a_server",
         "local/api/test_throttling.py::test_the_present_password_is_no_way_around",
     ),
+    "strangers lock nobody out: known addresses, devices and sessions are counted apart": (
+        "local/api/test_throttling.py::test_one_stranger_locks_nobody_out",
+        "local/api/test_throttling.py::test_a_known_address_passes",
+        "local/api/test_throttling.py::test_a_known_device_passes",
+        "local/api/test_throttling.py::test_at_the_owner_s_own_address",
+        "local/api/test_throttling.py::test_who_is_logged_in_can_log_in_again",
+        "local/api/test_throttling.py::test_strangers_do_not_keep_the_owner_from_a_new_password",
+    ),
     "the client's address comes from a trusted proxy only": (
         "unit/api/test_client_address.py::test_only_a_trusted_peer_is_believed",
         "local/api/test_throttling.py::test_an_untrusted_peer_cannot_choose_its_address",
@@ -267,6 +275,7 @@ class Life:
         """An answer that must hold secrets: it is not kept, they are."""
         given: dict[str, Any] = self.client.post(path, **more).json
         self.secrets |= {given["access_token"], given["refresh_token"]}
+        self.secrets |= {given.get("device_token", given["access_token"])}
         return given
 
     def log_in(self, **more: Any) -> dict[str, Any]:

@@ -47,7 +47,8 @@ def refresh(client: FlaskClient, tokens: dict[str, Any]) -> Any:
 
 def test_login_answers_with_both_tokens(client: FlaskClient, ada: dict[str, Any]) -> None:
     tokens = log_in(client, ada)
-    assert list(tokens) == ["access_token", "refresh_token", "token_type", "expires_in"]
+    names = ["access_token", "refresh_token", "token_type", "expires_in", "device_token"]
+    assert list(tokens) == names
     assert tokens["token_type"] == "Bearer"
     assert tokens["expires_in"] == 1800
 

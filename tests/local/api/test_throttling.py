@@ -22,6 +22,7 @@ from api.store import Store
 AUTH = "/api/v1/auth"
 LOGIN, SIGNUP = f"{AUTH}/login", f"{AUTH}/signup"
 LIMIT = 4
+STRANGERS = 3 * LIMIT
 WRONG = "not-her-password"
 
 
@@ -35,7 +36,10 @@ def strict(conf: Settings, store: Store) -> Iterator[tuple[Flask, Flask]]:
     """Two apps with low limits by account, behind a proxy that tests play."""
     assert store
     low = msgspec.structs.replace(
-        conf, login_rate_account=f"{LIMIT}/minute", trusted_proxies="127.0.0.1/32"
+        conf,
+        login_rate_account=f"{LIMIT}/minute",
+        login_rate_strangers=f"{STRANGERS}/minute",
+        trusted_proxies="127.0.0.1/32",
     )
     apps = create_app(low), create_app(low)
     yield apps
@@ -58,8 +62,16 @@ def by_address(conf: Settings, store: Store) -> Iterator[Flask]:
     app.extensions["store"].close()
 
 
-def attempt(client: FlaskClient, email: str, password: str = WRONG, **headers: str) -> Any:
-    return client.post(LOGIN, json={"email": email, "password": password}, headers=headers)
+def attempt(
+    client: FlaskClient, email: str, password: str = WRONG, *, device: Any = None, **headers: str
+) -> Any:
+    body = {"email": email, "password": password, "device_token": device}
+    return client.post(LOGIN, json=body, headers=headers)
+
+
+def stranger() -> dict[str, str]:
+    """Headers of a request from where nobody was before."""
+    return {"X-Forwarded-For": address()}
 
 
 def throttled(answer: Any) -> bool:
@@ -75,15 +87,124 @@ def throttled(answer: Any) -> bool:
 def test_by_account_from_many_addresses(
     strict: tuple[Flask, Flask], ada: dict[str, Any], known: bool
 ) -> None:
-    """Known or not: the same. And then the right password does not get in, either."""
+    """Known or not: the same. Then the right password gets no stranger in, either."""
     client = strict[0].test_client()
     email = ada["user"]["email"] if known else f"nobody.{secrets.token_hex(6)}@example.com"
-    statuses = [
-        attempt(client, email, **{"X-Forwarded-For": address()}).status_code
-        for _ in range(LIMIT + 2)
-    ]
-    assert statuses == [401] * LIMIT + [429] * 2
-    assert throttled(attempt(client, email, ada["person"]["password"]))
+    statuses = [attempt(client, email, **stranger()).status_code for _ in range(STRANGERS + 2)]
+    assert statuses == [401] * STRANGERS + [429] * 2
+    assert throttled(attempt(client, email, ada["person"]["password"], **stranger()))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_by_account_from_one_address(
+    strict: tuple[Flask, Flask], ada: dict[str, Any], known: bool
+) -> None:
+    client, mallory = strict[0].test_client(), stranger()
+    email = ada["user"]["email"] if known else f"nobody.{secrets.token_hex(6)}@example.com"
+    statuses = [attempt(client, email, **mallory).status_code for _ in range(LIMIT + 7)]
+    assert statuses == [401] * LIMIT + [429] * 7
+
+
+def test_one_stranger_locks_nobody_out(strict: tuple[Flask, Flask], ada: dict[str, Any]) -> None:
+    """However long it goes on: the owner gets in from home, and from anywhere else."""
+    client, mallory = strict[0].test_client(), stranger()
+    email, password = ada["user"]["email"], ada["person"]["password"]
+    for _ in range(2 * STRANGERS):
+        attempt(client, email, **mallory)
+    assert throttled(attempt(client, email, **mallory))
+    assert attempt(client, email, password).status_code == 200
+    assert attempt(client, email, password, **stranger()).status_code == 200
+
+
+def hammered(client: FlaskClient, user: dict[str, Any]) -> tuple[str, str]:
+    """An account that so many strangers try at, that none of them is answered; how to log in."""
+    email = user["user"]["email"]
+    for _ in range(STRANGERS):
+        assert attempt(client, email, **stranger()).status_code == 401
+    assert throttled(attempt(client, email, user["person"]["password"], **stranger()))
+    return email, user["person"]["password"]
+
+
+def test_a_known_address_passes(strict: tuple[Flask, Flask], ada: dict[str, Any]) -> None:
+    """With the right password; with a wrong one it is told what strangers are told."""
+    client = strict[0].test_client()
+    email, password = hammered(client, ada)
+    assert throttled(attempt(client, email))
+    for _ in range(LIMIT + 1):
+        assert attempt(client, email, password).status_code == 200
+
+
+def test_an_address_stays_known_when_its_sessions_are_over(
+    strict: tuple[Flask, Flask], ada: dict[str, Any]
+) -> None:
+    client, home = strict[0].test_client(), stranger()
+    email, password = ada["user"]["email"], ada["person"]["password"]
+    tokens = attempt(client, email, password, **home).json
+    own = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert client.post(f"{AUTH}/logout-all", headers=own).status_code == 204
+    hammered(client, ada)
+    neighbour = {"X-Forwarded-For": home["X-Forwarded-For"].removesuffix("1") + "2"}
+    assert attempt(client, email, password, **neighbour).status_code == 200  # of the same /64
+
+
+def test_a_known_device_passes(strict: tuple[Flask, Flask], ada: dict[str, Any], bob: Any) -> None:
+    """From wherever; its own wrong tries count, and nobody else's device helps."""
+    client = strict[0].test_client()
+    device = attempt(client, ada["user"]["email"], ada["person"]["password"]).json["device_token"]
+    other = attempt(client, bob["user"]["email"], bob["person"]["password"]).json["device_token"]
+    email, password = hammered(client, ada)
+    for _ in range(LIMIT + 1):
+        got = attempt(client, email, password, device=device, **stranger())
+        assert got.status_code == 200
+    for wrong in (other, device + "x", "nonsense", ada["headers"]["Authorization"].split()[1]):
+        assert throttled(attempt(client, email, password, device=wrong, **stranger()))
+    for _ in range(LIMIT):
+        assert attempt(client, email, device=device, **stranger()).status_code == 401
+    assert throttled(attempt(client, email, password, device=device, **stranger()))
+    assert attempt(client, email, password).status_code == 200  # from home
+
+
+def test_a_device_token_opens_nothing(client: FlaskClient, ada: dict[str, Any]) -> None:
+    device = attempt(client, ada["user"]["email"], ada["person"]["password"]).json["device_token"]
+    headers = {"Authorization": f"Bearer {device}"}
+    assert client.get(f"{AUTH}/me", headers=headers).status_code == 401
+    assert client.post(f"{AUTH}/refresh", headers=headers).status_code == 401
+    assert attempt(client, ada["user"]["email"], device=device).status_code == 401
+
+
+def test_who_is_logged_in_can_log_in_again(
+    strict: tuple[Flask, Flask], ada: dict[str, Any]
+) -> None:
+    """On the way, and without a device token."""
+    client = strict[0].test_client()
+    email, password = hammered(client, ada)
+    moving = {**ada["headers"], **stranger()}
+    assert attempt(client, email, password, **moving).status_code == 200
+
+
+def test_at_the_owner_s_own_address(strict: tuple[Flask, Flask], ada: dict[str, Any]) -> None:
+    """A stranger behind the same router as the owner: the device token tells them apart."""
+    client = strict[0].test_client()
+    email, password = ada["user"]["email"], ada["person"]["password"]
+    device = attempt(client, email, password).json["device_token"]
+    for _ in range(LIMIT):
+        assert attempt(client, email).status_code == 401
+    assert throttled(attempt(client, email, password))
+    assert attempt(client, email, password, device=device).status_code == 200
+
+
+def test_neighbours_of_a_known_address(
+    by_address: Flask, ada: dict[str, Any], bob: dict[str, Any]
+) -> None:
+    """They use up what their address has; who was there before gets in all the same."""
+    client, home = by_address.test_client(), stranger()
+    email, password = ada["user"]["email"], ada["person"]["password"]
+    assert attempt(client, email, password, **home).status_code == 200
+    for _ in range(LIMIT):
+        attempt(client, f"nobody.{secrets.token_hex(6)}@example.com", **home)
+    assert throttled(attempt(client, email, **home))
+    assert throttled(attempt(client, bob["user"]["email"], bob["person"]["password"], **home))
+    assert attempt(client, email, password, **home).status_code == 200
 
 
 def test_refusals_are_recorded_once_in_a_span(
@@ -164,19 +285,41 @@ def test_sign_ups_by_address(by_address: Flask, another: Any) -> None:
     assert throttled(client.post(SIGNUP, json=another(), headers=mine))
 
 
+def guess(client: FlaskClient, path: str, **headers: str) -> Any:
+    """Try to change something with a wrong password."""
+    change = {"password": {"new_password": "mallorys-own"}, "email": {"email": "m@x.example"}}
+    body = {**change[path], "current_password": WRONG}
+    return client.post(f"{AUTH}/{path}", json=body, headers=headers)
+
+
 def test_the_present_password_is_no_way_around(
     strict: tuple[Flask, Flask], ada: dict[str, Any]
 ) -> None:
-    """Guessing at /auth/password and /auth/email counts as guessing at log-in does."""
+    """Guessing at /auth/password and /auth/email is counted, too: of a session. The owner, who has
+    others, can go on.
+    """
     client = strict[0].test_client()
     for path in ("password", "email") * (LIMIT // 2):
-        change = {"password": {"new_password": "mallorys-own"}, "email": {"email": "m@x.example"}}
-        body = {**change[path], "current_password": WRONG}
-        answer = client.post(f"{AUTH}/{path}", json=body, headers=ada["headers"])
-        assert answer.status_code == 403
-    body = {"new_password": "mallorys-own", "current_password": WRONG}
-    assert throttled(client.post(f"{AUTH}/password", json=body, headers=ada["headers"]))
-    assert throttled(attempt(client, ada["user"]["email"]))
+        assert guess(client, path, **ada["headers"]).status_code == 403
+    for path in ("password", "email"):
+        assert throttled(guess(client, path, **ada["headers"]))
+    opened = attempt(client, ada["user"]["email"], ada["person"]["password"])
+    assert opened.status_code == 200
+    own = {"Authorization": f"Bearer {opened.json['access_token']}"}
+    body = {"new_password": "another-good-one", "current_password": ada["person"]["password"]}
+    assert client.post(f"{AUTH}/password", json=body, headers=own).status_code == 204
+
+
+def test_strangers_do_not_keep_the_owner_from_a_new_password(
+    strict: tuple[Flask, Flask], ada: dict[str, Any]
+) -> None:
+    client = strict[0].test_client()
+    hammered(client, ada)
+    for _ in range(LIMIT + 1):
+        attempt(client, ada["user"]["email"])  # from the owner's own address, too
+    body = {"new_password": "another-good-one", "current_password": ada["person"]["password"]}
+    answer = client.post(f"{AUTH}/password", json=body, headers=ada["headers"])
+    assert answer.status_code == 204
 
 
 def test_counters_tell_nothing_and_go(
