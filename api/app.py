@@ -8,6 +8,7 @@ from api import docs, openapi, resources
 from api.auth import gate, routes, tokens
 from api.crud import fields
 from api.crud.audit import Trail
+from api.crud.enumeration import Counted
 from api.crud.routes import blueprint
 from api.settings import Settings
 from api.settings.networks import networks
@@ -39,6 +40,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     app.url_map.merge_slashes = False  # no redirects: an address is right or it is not
     store = Store(settings.store_options())
     draining = Draining() if draining is None else draining
+    store.watch = Counted(store, settings)
     app.extensions["store"] = store
     trail = Trail(store, settings.audit_retention)
 

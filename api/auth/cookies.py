@@ -7,8 +7,6 @@ claim in the header X-CSRF-TOKEN; log-in and refresh tell it in their answers' b
 A cookie that is good for nothing any more is taken back with the answer that says so.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hmac import compare_digest
 
 from flask import Response, after_this_request, request
@@ -57,18 +55,8 @@ def remove(response: Response) -> Response:
 
 def forget(*names: str) -> None:
     """Make a browser that came with cookies, and with no other token, forget these."""
-    if "Authorization" not in request.headers and sent():
+    if names and "Authorization" not in request.headers and sent():
         after_this_request(lambda response: _unset(response, *names))
-
-
-@contextmanager
-def forgotten_if_refused(*names: str) -> Iterator[None]:
-    """Around the check of a token that may be in a cookie: if it is refused, forget these."""
-    try:
-        yield
-    except ProblemError:
-        forget(*names)
-        raise
 
 
 def _unset(response: Response, *names: str) -> Response:

@@ -92,6 +92,8 @@ class Credentials:
             opened = self._sessions.begin(user, client, renewed)
             if opened is not None:
                 self._senders.clear(sender)
+                if proof is None:
+                    self._strangers.give_back(account)  # it was no guess
                 self._trail.record(events.LOGIN, actor=user["_id"], target=user["_id"])
                 return user["_id"], opened
             seen = self._sessions.read(user_id, FIELDS, MAJORITY)

@@ -79,7 +79,7 @@ class Gate:
             self._admins.pop(cached, None)
             return None
         role = Role(document["role"])
-        found = Principal(token.user_id, role, token.session, USERS.name, document)
+        found = Principal(token.user_id, role, token.session, USERS.name, document, token.began)
         if found.is_admin and self._cache_seconds:
             if len(self._admins) >= MOST_CACHED:
                 self._admins.clear()

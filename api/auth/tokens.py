@@ -15,7 +15,7 @@ import re
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from secrets import token_urlsafe
 from typing import Any, NamedTuple
 
@@ -33,6 +33,7 @@ from api.settings import Settings
 from api.web.problems import ProblemError, unauthorized
 
 ACCESS, REFRESH, DEVICE = "access", "refresh", "device"  # types of tokens
+IN_COOKIES = {cookies.ACCESS: ACCESS, cookies.REFRESH: REFRESH}
 SESSION, CSRF, BEGAN = "ses", "csrf", "auth_time"  # claims; the last is OpenID Connect's
 REQUIRED = ("sub", "exp", "iat", "jti", "type", SESSION, BEGAN)
 
@@ -173,23 +174,30 @@ class Verifier:
         """What the current request's token says. Raises ProblemError 401; 403 without CSRF."""
         header = request.headers.get("Authorization")
         if header is not None:
-            return self._remembered(header, bearer(header))
+            return self._remembered(header) or self._checked(header, bearer(header))
         cookie = request.cookies.get(cookies.ACCESS)
-        with cookies.forgotten_if_refused(cookies.ACCESS):
-            found = self._remembered(f"\0{cookie}", cookie)
+        source = f"\0{cookie}"
+        found = self._remembered(source)
+        if found is None:
+            with _taking_back():
+                found = self._checked(source, cookie)
         cookies.check_csrf(found.csrf)
         return found
 
-    def _remembered(self, source: str, text: str | None) -> Verified:
-        digest = hashlib.sha256(source.encode()).digest()
-        known = self._known.get(digest)
-        if known is not None and time.time() < known.until:
-            return known
+    def _remembered(self, source: str) -> Verified | None:
+        known = self._known.get(_digest(source))
+        return known if known is not None and time.time() < known.until else None
+
+    def _checked(self, source: str, text: str | None) -> Verified:
         found = verify(text, ACCESS)
         if len(self._known) >= MOST_KNOWN:
             self._known.clear()
-        self._known[digest] = found
+        self._known[_digest(source)] = found
         return found
+
+
+def _digest(source: str) -> bytes:
+    return hashlib.sha256(source.encode()).digest()
 
 
 def verify_refresh() -> tuple[Verified, bool]:
@@ -197,7 +205,7 @@ def verify_refresh() -> tuple[Verified, bool]:
     header = request.headers.get("Authorization")
     if header is not None:
         return verify(bearer(header), REFRESH), False
-    with cookies.forgotten_if_refused(cookies.ACCESS, cookies.REFRESH):
+    with _taking_back():
         found = verify(request.cookies.get(cookies.REFRESH), REFRESH)
     cookies.check_csrf(found.csrf)
     return found, True
@@ -245,6 +253,23 @@ def verify(text: str | None, *types: str) -> Verified:
     except MALFORMED:
         # One sentence for all of these: which check failed helps only those who forge tokens.
         raise unauthorized("The token is not valid. Log in again.") from None
+
+
+@contextmanager
+def _taking_back() -> Iterator[None]:
+    """Around the check of a cookie's token: if it is refused, the browser forgets each cookie whose
+    token is good for nothing. The other one may be good still.
+    """
+    try:
+        yield
+    except ProblemError:
+        dead = (name for name, kind in IN_COOKIES.items() if _is_dead(name, kind))
+        cookies.forget(*dead)
+        raise
+
+
+def _is_dead(name: str, kind: str) -> bool:
+    return name in request.cookies and _good(request.cookies[name], kind) is None
 
 
 def _good(text: str | None, *types: str) -> Verified | None:

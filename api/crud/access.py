@@ -1,5 +1,6 @@
 """Who may do what: roles, the principal of a request, and the rules a resource declares."""
 
+import time
 from enum import Enum, StrEnum, auto
 from typing import Any
 
@@ -47,6 +48,7 @@ class Principal(msgspec.Struct, frozen=True):
     session: str
     collection: str
     document: dict[str, Any]
+    logged_in_at: float = 0  # seconds since 1970
 
     @property
     def is_admin(self) -> bool:
@@ -78,3 +80,19 @@ def admit(rule: Who) -> None:
     """
     if rule is Who.ADMIN and not principal().is_admin:
         raise ProblemError(403, "Only administrators may do this.", kind="forbidden")
+
+
+def want_fresh_log_in(within: float) -> None:
+    """Raise 401 unless the principal logged in within so many seconds: a token may be stolen.
+
+    The challenge is that of RFC 9470: who gets it logs in again, and repeats the request with the
+    new token. A refreshed token is as old as the log-in that its session began with.
+    """
+    if time.time() - principal().logged_in_at <= within:
+        return
+    detail = f"For this, log in again: it takes a log-in within the last {within:.0f} s."
+    challenge = (
+        'Bearer realm="shardstack", error="insufficient_user_authentication", '
+        f'error_description="{detail}", max_age="{within:.0f}"'
+    )
+    raise ProblemError(401, detail, kind="fresh-login", headers={"WWW-Authenticate": challenge})

@@ -68,6 +68,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     prepare     from valid fields to stored fields (a password becomes its hash)
     defaults    stored fields of a new document that no body can set
     shard_key   how documents are spread; with a unique field it must be the hashed `_id`
+    guarded     fields of one's own account that only a fresh log-in may change; with any, only
+                a fresh log-in may delete it
     owner       the field with the id of the user who owns a document, the shard key's first;
                 `_id` where documents are the users; None where administrators own all
     members     the field with the ids of further users who may read a document
@@ -91,6 +93,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     prepare: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
     defaults: Callable[[], dict[str, Any]] = dict
     shard_key: Mapping[str, str | int] = msgspec.field(default_factory=lambda: {"_id": "hashed"})
+    guarded: tuple[str, ...] = ()
     owner: str | None = None
     members: str | None = None
     filters: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)

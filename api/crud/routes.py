@@ -39,6 +39,13 @@ CHANGE_HEADERS = {
 FILE_HEADERS = {"ETag": "Digest of its content", "Content-Disposition": "attachment; its name"}
 
 
+GUARDED = """
+
+With one's own account, {fields} need a log-in that is not long ago. Otherwise the answer is 401 of
+type `urn:shardstack:problem:fresh-login`, with the challenge of RFC 9470 whose `max_age` says how
+many seconds: log in again, and repeat the request with the new token."""
+
+
 class Route(NamedTuple):
     """One route of a resource; `rule`: whom it admits."""
 
@@ -72,7 +79,7 @@ def declared(resource: Resource, views: Views) -> Iterator[Route]:
     """The routes there are: what nobody may do, and what nothing is declared for, has none."""
     for route in (*_collection(resource, views), *_single(resource, views)):
         if route.rule is not Who.NOBODY:
-            yield route._replace(view=_named(route.view, resource.name))
+            yield _guarded(resource, route._replace(view=_named(route.view, resource.name)))
 
 
 def _collection(resource: Resource, views: Views) -> Iterator[Route]:
@@ -93,7 +100,7 @@ def _collection(resource: Resource, views: Views) -> Iterator[Route]:
             headers=REQUEST_HEADERS,
             guard=partial(admit, access.create),
             answers={201: Answer(shape=resource.read, headers=ANSWER_HEADERS)},
-            problems=(403, 409, 410),
+            problems=(403, 409, 410, *throttled(resource)),
         )
         yield Route("create", "", "POST", access.create, created(views.create))
 
@@ -104,7 +111,7 @@ def _single(resource: Resource, views: Views) -> Iterator[Route]:
     same = Answer(description="The document is at this version still", headers=TAG)
     got = operation(headers=CONDITIONS, answers={**shown, 304: same}, problems=(404, 412))
     yield Route("get", ONE, "GET", access.get, got(views.get))
-    writing = (403, 404, 409, 412)
+    writing = (403, 404, 409, 412, *throttled(resource))
     replaced = operation(
         body=_distinct(views.replacements.values()),
         rules=resource.rules,
@@ -126,6 +133,11 @@ def _single(resource: Resource, views: Views) -> Iterator[Route]:
     gone = {204: Answer(description="It is deleted")}
     deleted = operation(headers=CHANGE_HEADERS, answers=gone, problems=(403, 404, 409, 412))
     yield Route("delete", ONE, "DELETE", access.delete, deleted(views.delete))
+
+
+def throttled(resource: Resource) -> tuple[int, ...]:
+    """429 where there are unique values: tries to take them are counted (enumeration.py)."""
+    return (429,) if resource.unique else ()
 
 
 def attached(
@@ -189,3 +201,16 @@ def _named(view: View, name: str) -> View:
     named = {key: text.replace("{name}", name) for key, text in texts.items()}
     view.operation = msgspec.structs.replace(found, **named)  # type: ignore[attr-defined]
     return view
+
+
+def _guarded(resource: Resource, route: Route) -> Route:
+    """The route, which says what of it needs a fresh log-in."""
+    found = of(route.view)
+    if found is None or not resource.guarded or route.name not in ("replace", "change", "delete"):
+        return route
+    names = [f"`{name}`" for name in resource.guarded]
+    fields = "deletion" if route.name == "delete" else "changes of " + ", ".join(names)
+    more = GUARDED.replace("{fields}", fields)
+    said = msgspec.structs.replace(found, details=found.details + more)
+    route.view.operation = said  # type: ignore[attr-defined]
+    return route

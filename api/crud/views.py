@@ -9,7 +9,7 @@ from bson import ObjectId
 from flask import Response
 
 from api.crud import lists, repetition, shapes, transitions
-from api.crud.access import principal
+from api.crud.access import principal, want_fresh_log_in
 from api.crud.audit import Trail
 from api.crud.constraints import check_change
 from api.crud.creation import Creation
@@ -47,6 +47,7 @@ class Views:
         self._resource = resource
         self._documents = resource.documents(store)
         self._trail = trail
+        self._fresh_login = settings.fresh_login
         self.lists = Lists(resource, settings)
         self._reach = Reach(resource, self._documents)
         self.creation = Creation(resource, store, settings, trail)
@@ -121,6 +122,7 @@ class Views:
     def _delete(self, document_id: str, mark: Mark) -> None:
         rule = self._resource.access.delete
         target = self._reach.target(document_id, rule)
+        self._guard(target)
         with self._recorded("delete", target.id):
             if not self._documents.delete(target.id, expected(), where=target.where, mark=mark):
                 raise self._reach.refused(document_id, rule)
@@ -161,6 +163,7 @@ class Views:
         self, document_id: str, target: Target, given: Document, mark: Mark, *, whole: bool
     ) -> Document:
         """`whole`: what is given replaces the document, so states in it may be the present ones."""
+        self._guard(target, given)
         changes, stated = self._resource.stored(given), self._resource.transitions
         versions = expected()
         kept: Document = {}
@@ -191,6 +194,16 @@ class Views:
         shown = self._show(found)
         shown.headers[REPLAYED] = "true"
         return shown
+
+    def _guard(self, target: Target, given: Document | None = None) -> None:
+        """Want a fresh log-in from whoever changes a guarded field of its own account (to what it
+        is not already), or, without `given`, deletes it.
+        """
+        mine, guarded = principal().own(self._resource.name, target.id), self._resource.guarded
+        if mine is None or not guarded:
+            return
+        if given is None or any(given[f] != mine.get(f) for f in guarded if f in given):
+            want_fresh_log_in(self._fresh_login)
 
     def _refused(
         self, document_id: str, target: Target, versions: Versions, changes: Document

@@ -49,7 +49,7 @@ SECURITY_SCHEMES: Json = {
 
 MEANINGS = {
     400: "The body or a header is malformed",
-    401: "No token, or one that is not valid",
+    401: "No token, or one that is not valid; or a fresh log-in is needed (RFC 9470)",
     403: "Not allowed",
     404: "There is no such document, or none you may know of",
     408: "The body did not arrive in time",
@@ -77,6 +77,9 @@ def response(status: int) -> Json:
     }
     if status == 414:  # the server's own; the application never sees such a request
         made["content"] = {"text/html": {"schema": {"type": "string"}}}
+    if status == 401:
+        challenge = {"description": "Why, and what to do", "schema": {"type": "string"}}
+        made["headers"] = {"WWW-Authenticate": challenge}
     if status in (429, 503):
         seconds = {"description": "Seconds to wait", "schema": {"type": "string"}}
         made["headers"] = {"Retry-After": seconds}

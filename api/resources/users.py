@@ -156,6 +156,7 @@ USERS = Resource(
         bulk=Who.ADMIN,
     ),
     owner="_id",
+    guarded=("national_id", "email", "password"),
     filters={
         "name": TEXT,
         "email": ("eq", "prefix"),

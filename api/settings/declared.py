@@ -85,6 +85,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             description="How long a client may be told again what its refresh token gave it",
         ),
     ] = 10
+    fresh_login: Annotated[
+        Seconds,
+        positive(
+            "How long after a log-in one's own national id can be changed, or account deleted"
+        ),
+    ] = 300
     clock_leeway: Annotated[
         Seconds,
         Meta(ge=0, le=300, description="By how much clocks may differ when tokens are checked"),
@@ -116,6 +122,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     register_rate_address: Annotated[str, rate("Sign-ups and leads sent from one address")] = (
         "60/minute"
     )
+    unique_rate_account: Annotated[
+        str,
+        rate("Tries of one account at unique values, which tell whether somebody has them"),
+    ] = "10/hour"
+    unique_rate_address: Annotated[
+        str, rate("The same of one address, refused sign-ups and leads included")
+    ] = "60/hour"
     trusted_proxies: Annotated[
         str,
         text(

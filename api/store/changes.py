@@ -58,6 +58,8 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
             if changes[field] is None or not claims.holds(before, field, changes[field])
         }
         wanted = claims.of(moving, document_id, before["version"] + 1)
+        if wanted:
+            documents.watch.changing()
         after = _claim_and_apply(documents, before, wanted, changes, where, mark=mark)
         if after is not None:
             old = {field: before.get(field) for field in moving}

@@ -1,6 +1,7 @@
 """What a claim on a unique value is. What claims mean, and how they are made, is in claims.py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import Any, NamedTuple
@@ -32,6 +33,20 @@ class Claim(NamedTuple):
     value: str  # folded by the field's key
     owner: ObjectId
     version: int
+
+
+class Watch:
+    """Is told of each try to take a unique value, before it is made: whoever tries learns whether
+    another document has the value. May raise to prevent it. This one lets everybody.
+    """
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Around the creation of one document with unique values."""
+        yield
+
+    def changing(self) -> None:
+        """Before one document's unique values are changed to others."""
 
 
 class Verdict(Enum):

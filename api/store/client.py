@@ -14,6 +14,8 @@ from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
+from api.store.claim import Watch
+
 Raw = dict[str, Any]
 
 DEFAULT_DATABASE = "shardstack"
@@ -50,6 +52,7 @@ class Store:
 
     def __init__(self, options: StoreOptions) -> None:
         self.options = options
+        self.watch = Watch()  # over who tries to take unique values
         self._lock = threading.Lock()
         self._pid = 0
         self._database: Database[Raw] | None = None

@@ -11,7 +11,7 @@ from pymongo.errors import DuplicateKeyError
 from api.store import marks
 from api.store.bulk import BulkReport, create_many
 from api.store.changes import Check, change_from_read
-from api.store.claim import Unique
+from api.store.claim import Unique, Watch
 from api.store.claims import COLLECTION, MAJORITY, Claims
 from api.store.client import Store
 from api.store.deadline import attempt, pause
@@ -38,6 +38,11 @@ class Documents:
     def collection(self) -> Collection[Document]:
         """The collection itself; this process's connection to it."""
         return self._store.collection(self.name)
+
+    @property
+    def watch(self) -> Watch:
+        """Who is told of tries to take unique values."""
+        return self._store.watch
 
     @property
     def claims(self) -> Claims:
@@ -98,6 +103,12 @@ class Documents:
         With `document_id`, which must have been made for this one call, under this `_id` and no
         other; raises `OvertakenError` where a tombstone has its place.
         """
+        if not any(fields.get(unique.field) is not None for unique in self._uniques):
+            return self._create(fields, document_id)
+        with self.watch.creating():
+            return self._create(fields, document_id)
+
+    def _create(self, fields: Mapping[str, Any], document_id: ObjectId | None) -> Document:
         claims = self.claims
         turn = 0
         while True:

@@ -11,6 +11,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from limits import RateLimitItem, parse
@@ -21,7 +22,7 @@ from pymongo.write_concern import WriteConcern
 from api.store import observe
 from api.store.client import Store
 from api.store.deadline import attempt
-from api.store.errors import ThrottledError
+from api.store.errors import ThrottledError, UnavailableError
 
 COLLECTION = "throttle"
 ENDS = "expireAt"  # of a counter, as the library names it; with a TTL index
@@ -68,14 +69,27 @@ class Throttle:
             left = min(span, max(1, math.ceil(ends - time.time())))
             raise ThrottledError(left, first=count == self._rate.amount + 1)
 
+    def give_back(self, who: str) -> None:
+        """Take back one hit, which turned out not to count. Does not wait for a majority."""
+        condition = {"_id": self._key(who), "count": {"$gt": 0}}
+        # Repeated it might take back twice: rather not at all.
+        with suppress(UnavailableError):
+            attempt(
+                lambda: self._counters.update_one(condition, {"$inc": {"count": -1}}),
+                idempotent=False,
+            )
+
     def clear(self, who: str) -> None:
         """Forget what was counted of `who`.
 
         Does not wait for a majority: if a failover brings the counter back, that is strict, too.
         """
         key = self._key(who)
-        counters = self._storage.counters.with_options(write_concern=WriteConcern(w=1))
-        attempt(lambda: counters.delete_one({"_id": key}), idempotent=True)
+        attempt(lambda: self._counters.delete_one({"_id": key}), idempotent=True)
+
+    @property
+    def _counters(self) -> Any:
+        return self._storage.counters.with_options(write_concern=WriteConcern(w=1))
 
     def _key(self, who: str) -> str:
         """Hashed: counters tell nobody's address or name, and are all of one size."""

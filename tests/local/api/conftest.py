@@ -58,6 +58,8 @@ def environment(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory)
         "SHARDSTACK_LOGIN_RATE_ADDRESS": "1000000/minute",
         "SHARDSTACK_LOGIN_RATE_STRANGERS": "1000000/minute",
         "SHARDSTACK_REGISTER_RATE_ADDRESS": "1000000/minute",
+        "SHARDSTACK_UNIQUE_RATE_ACCOUNT": "1000000/minute",
+        "SHARDSTACK_UNIQUE_RATE_ADDRESS": "1000000/minute",
     }
 
 

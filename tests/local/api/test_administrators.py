@@ -113,8 +113,9 @@ def test_the_life_of_an_account_is_recorded(
     client.delete(f"{AUTH}/sessions/{other}", headers=headers)
     client.post(f"{AUTH}/logout", headers=headers)
     again = log_in(client, person["email"]).json
-    for _ in range(2):
-        client.post(f"{AUTH}/refresh", headers=bearer(again["refresh_token"]))
+    for agent in ("hers", "a thief's"):
+        named = {**bearer(again["refresh_token"]), "User-Agent": agent}
+        client.post(f"{AUTH}/refresh", headers=named)
     headers = bearer(log_in(client, person["email"]).json["access_token"])
     new = {"email": f"new.{person['email']}", "current_password": person["password"]}
     client.post(f"{AUTH}/email", json=new, headers=headers)

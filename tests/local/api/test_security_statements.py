@@ -127,6 +127,16 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
         "local/api/test_throttling.py::test_who_is_logged_in_can_log_in_again",
         "local/api/test_throttling.py::test_strangers_do_not_keep_the_owner_from_a_new_password",
     ),
+    "whether a unique value is taken cannot be tried out: 429, by account and by address": (
+        "local/api/test_enumeration.py::test_national_ids_by_account",
+        "local/api/test_enumeration.py::test_accounts_from_one_address",
+        "local/api/test_enumeration.py::test_n_tries_at_once",
+        "local/api/test_enumeration.py::test_whatever_is_unique_is_watched",
+    ),
+    "national id and account change hands only after a fresh log-in": (
+        "local/api/test_account.py::test_what_matters_wants_a_fresh_log_in",
+        "local/api/test_account.py::test_an_administrator_s_own_account_too",
+    ),
     "the client's address comes from a trusted proxy only": (
         "unit/api/test_client_address.py::test_only_a_trusted_peer_is_believed",
         "local/api/test_throttling.py::test_an_untrusted_peer_cannot_choose_its_address",
@@ -301,7 +311,8 @@ class Life:
         self.send("GET", f"{AUTH}/{again['access_token']}")
         self.send("GET", f"{AUTH}/me", headers=bearer(again["access_token"] + "x"))
         self.send("GET", f"{AUTH}/me", headers=bearer(again["refresh_token"]))
-        self.send("POST", f"{AUTH}/refresh", headers=bearer(given["refresh_token"]))
+        stolen = {**bearer(given["refresh_token"]), "User-Agent": "a thief's"}
+        self.send("POST", f"{AUTH}/refresh", headers=stolen)
         own = bearer(self.log_in()["access_token"])
         change = {"current_password": "not-her-password", "new_password": "another-good-one"}
         self.send("POST", f"{AUTH}/password", json=change, headers=own)
