@@ -232,7 +232,8 @@ def every_one() -> Iterator[Verified]:
 def proofs(device: str | None) -> list[Verified]:
     """Earlier log-ins that this request proves: by a device token; by being logged in already."""
     header = bearer(request.headers.get("Authorization", ""))
-    found = (_good(device, DEVICE), _good(header, ACCESS, REFRESH))
+    in_cookies = (_good(request.cookies.get(name), kind) for name, kind in IN_COOKIES.items())
+    found = (_good(device, DEVICE), _good(header, ACCESS, REFRESH), *in_cookies)
     return [one for one in found if one is not None]
 
 

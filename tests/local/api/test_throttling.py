@@ -16,8 +16,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.app import create_app
+from api.auth.sessions import MOST_ADDRESSES
 from api.settings import Settings
 from api.store import Store
+from api.web.client_address import block
 
 AUTH = "/api/v1/auth"
 LOGIN, SIGNUP = f"{AUTH}/login", f"{AUTH}/signup"
@@ -180,6 +182,9 @@ def test_who_is_logged_in_can_log_in_again(
     email, password = hammered(client, ada)
     moving = {**ada["headers"], **stranger()}
     assert attempt(client, email, password, **moving).status_code == 200
+    body = {"email": email, "password": password, "mode": "cookie"}
+    assert client.post(LOGIN, json=body).status_code == 200  # at home
+    assert attempt(client, email, password, **stranger()).status_code == 200
 
 
 def test_at_the_owner_s_own_address(strict: tuple[Flask, Flask], ada: dict[str, Any]) -> None:
@@ -191,6 +196,21 @@ def test_at_the_owner_s_own_address(strict: tuple[Flask, Flask], ada: dict[str, 
         assert attempt(client, email).status_code == 401
     assert throttled(attempt(client, email, password))
     assert attempt(client, email, password, device=device).status_code == 200
+
+
+def test_the_last_addresses_are_known(
+    strict: tuple[Flask, Flask], store: Store, ada: dict[str, Any]
+) -> None:
+    """So many and no more, each once."""
+    client = strict[0].test_client()
+    email, password = ada["user"]["email"], ada["person"]["password"]
+    homes = [stranger() for _ in range(MOST_ADDRESSES + 1)]
+    for home in (*homes, homes[-1]):
+        assert attempt(client, email, password, **home).status_code == 200
+    stored = store.collection("users").find_one({"_id": ObjectId(ada["user"]["id"])})
+    assert stored is not None
+    expected = [block(home["X-Forwarded-For"]) for home in homes[1:]]
+    assert stored["known_addresses"] == expected
 
 
 def test_neighbours_of_a_known_address(
