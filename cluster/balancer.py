@@ -186,9 +186,7 @@ class _Hold:
                 self.report("balancer: on again")
             _insist(lambda: self.holds.delete_one(self.mine), RELEASE_PATIENCE)
         except ClusterError as error:
-            self.report(
-                f"balancer: not put back ({error}). The next `dump`, or `dump --unlock`, does it."
-            )
+            self.report(f"balancer: not put back ({error}). Run `up`, which does it.")
 
     def _beat(self) -> None:
         while not self._end.wait(BEAT_SECONDS):

@@ -6,6 +6,7 @@ ClusterError            the base; its text is the whole line, without "error:"
 ├── NodeError           a process did not start, or died
 ├── KeyFileError        a member does not accept the cluster's key
 ├── MismatchError       the servers are set up otherwise than the description says
+├── LockedError         somebody keeps a primary from taking writes
 └── DeadlineError       something did not happen in time; names each member and its state
 """
 
@@ -38,6 +39,10 @@ class KeyFileError(ClusterError):
 
 class MismatchError(ClusterError):
     """What the servers say of themselves is not what the description says."""
+
+
+class LockedError(ClusterError):
+    """Somebody keeps a primary from taking writes: an operator, or another tool."""
 
 
 class DeadlineError(ClusterError):

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import bson
+from bson import Timestamp
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.errors import OperationFailure
 
-from cluster.backup.manifest import Entry
+from cluster.backup.manifest import Contents, Entry
 from cluster.connect import Client
 from cluster.errors import ClusterError
 
@@ -31,18 +32,55 @@ def databases(client: Client) -> list[str]:
     return sorted(set(client.list_database_names()) - OWN_DATABASES)
 
 
-def entries(client: Client) -> list[Entry]:
-    """Every collection and view with its options, indexes and shard key.
+def contents(client: Client) -> Contents:
+    """Every collection and view with its options, indexes and shard key, and the zones; now.
 
     Raises ClusterError for what cannot be dumped: a time series.
     """
+    return Contents(
+        Timestamp(0, 0),
+        str(client.admin.command("buildInfo")["version"]),
+        _primaries(client),
+        _zones(client),
+        entries(client),
+    )
+
+
+def exact(found: Contents) -> bytes:
+    """The same for two that do not differ, down to the order of the fields of a key."""
+    return bson.encode(dataclasses.asdict(found))
+
+
+def entries(client: Client) -> list[Entry]:
+    """Every collection and view, sorted by namespace; raises ClusterError as `contents`."""
     sharded = {doc["_id"]: doc for doc in _config(client, "collections").find()}
+    homes = {doc["_id"]: doc for doc in _config(client, "databases").find()}
     found = []
     for database in databases(client):
         for entry in _listed(client, database):
-            entry.sharding = _sharding(client, entry, sharded.get(entry.namespace))
+            known = sharded.get(entry.namespace)
+            entry.sharding = _sharding(client, entry, known)
+            entry.version = _version(known, homes.get(database))
             found.append(entry)
     return found
+
+
+def is_unchanged(client: Client, entry: Entry) -> bool:
+    """Whether under its name there still is the collection that it was, in the same place."""
+    known = _config(client, "collections").find_one({"_id": entry.namespace})
+    home = _config(client, "databases").find_one({"_id": entry.database})
+    listed = client[entry.database].list_collections(filter={"name": entry.name})
+    uuids = [_uuid(document) for document in listed]
+    return uuids == [entry.uuid] and _version(known, home) == entry.version
+
+
+def _version(known: dict[str, Any] | None, home: dict[str, Any] | None) -> dict[str, Any]:
+    of_collection = [(known or {}).get(name) for name in ("uuid", "timestamp", "lastmodEpoch")]
+    return {"collection": of_collection, "database": (home or {}).get("version")}
+
+
+def _uuid(listed: Mapping[str, Any]) -> str:
+    return bytes(listed["info"].get("uuid", b"")).hex()
 
 
 def _listed(client: Client, database: str) -> Iterator[Entry]:
@@ -54,9 +92,8 @@ def _listed(client: Client, database: str) -> Iterator[Entry]:
             raise ClusterError(
                 f"{database}.{name} is a {kind}, which cannot be dumped here. Move it elsewhere."
             )
-        uuid = document["info"].get("uuid", b"").hex()
         indexes = _indexes(client, database, name) if kind == "collection" else []
-        yield Entry(database, name, kind, document["options"], indexes, uuid)
+        yield Entry(database, name, kind, document["options"], indexes, _uuid(document))
 
 
 def _is_users(name: str) -> bool:
@@ -85,35 +122,16 @@ def _sharding(client: Client, entry: Entry, known: dict[str, Any] | None) -> dic
     }
 
 
-def primaries(client: Client) -> dict[str, str]:
+def _primaries(client: Client) -> dict[str, str]:
     """The primary shard of each of the application's databases."""
     wanted = databases(client)
     found = _config(client, "databases").find({"_id": {"$in": wanted}})
     return {doc["_id"]: doc["primary"] for doc in found}
 
 
-def zones(client: Client) -> dict[str, list[str]]:
+def _zones(client: Client) -> dict[str, list[str]]:
     """The zones that each shard belongs to."""
     return {doc["_id"]: doc["tags"] for doc in _config(client, "shards").find() if doc.get("tags")}
-
-
-def fingerprint(client: Client) -> str:
-    """Differs when a database, a collection, a shard key, a zone or a chunk's place does."""
-    chunks = _config(client, "chunks").aggregate(
-        [{"$group": {"_id": "$uuid", "count": {"$sum": 1}, "last": {"$max": "$lastmod"}}}]
-    )
-    listed = {
-        "chunks": sorted(chunks, key=lambda document: bytes(document["_id"])),
-        "shards": _all(client, "shards"),
-        "databases": _all(client, "databases"),
-        "collections": _all(client, "collections"),
-        "tags": _all(client, "tags"),
-    }
-    return hashlib.sha256(bson.encode(listed)).hexdigest()
-
-
-def _all(client: Client, name: str) -> list[dict[str, Any]]:
-    return list(_config(client, name).find().sort("_id", 1))
 
 
 def _config(client: Client, name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from cluster.place import place
 from cluster.terminal import Stopwatch, complain, state_option
 
 DIFFERENT = 3
-LONGEST_FENCE = 600.0
 
 
 def _silent(_: str) -> None:
@@ -34,38 +34,19 @@ folder_argument = click.argument(
 
 @click.command(epilog="Example: python -m cluster dump backups/monday")
 @state_option
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--longest-fence",
-    type=click.FloatRange(1),
-    default=LONGEST_FENCE,
-    show_default=True,
-    metavar="SECONDS",
-    help="Give up when writers have waited so long.",
-)
-@click.option("--unlock", is_flag=True, help="Undo what a killed dump left; DIR is not needed.")
+@folder_argument
 @json_option
-def dump(
-    state: str, folder: Path | None, longest_fence: float, unlock: bool, as_json: bool
-) -> None:
+def dump(state: str, folder: Path, as_json: bool) -> None:
     """Write a backup of the whole cluster, as it is at one moment, to the new folder DIR.
 
-    Writers wait while it is read; readers do not. The balancer is off meanwhile and afterwards as
-    it was. It may be interrupted at any moment, and then leaves nothing behind.
+    Nobody waits for it: readers and writers go on. It may be interrupted at any moment, and then
+    leaves nothing behind.
     """
     from cluster.backup import dump as work  # noqa: PLC0415 - takes 0.2 s that --help needs not
 
-    report, phase = tell = _tell(as_json)
-    if unlock == (folder is not None):
-        raise click.UsageError("Give either DIR or --unlock.")
-    access = place(state).access()
-    if folder is None:
-        lifted = work.unlock(access, report)
-        phase("writes go on")
-        if as_json:
-            click.echo(json.dumps({"unlocked": lifted}))
-        return
-    done = work.dump(access, folder, longest_fence, tell)
+    _, phase = tell = _tell(as_json)
+    os.nice(10)  # whoever uses the cluster goes first, where they share a machine
+    done = work.dump(place(state).access(), folder, tell)
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(done), "folder": str(done.folder)}))
     else:

@@ -1,7 +1,8 @@
-"""Documents copied by the driver, byte for byte, where the official tools are not at hand.
+"""Documents copied by the driver, byte for byte.
 
 They are read through a router, which passes over what a moved chunk left behind (orphans) and
-knows where everything is; straight from the members it would be quicker, but ours to get right.
+knows where everything is, and was; straight from the members it would be quicker, but ours to get
+right. They are written by the driver where mongorestore is not at hand.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import cast
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from pymongo.errors import BulkWriteError, PyMongoError
+from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from cluster.backup.documents import Digest, read, split
@@ -27,11 +29,17 @@ RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument
 BATCH_DOCUMENTS, BATCH_BYTES = 1000, 8_000_000
 
 
-def copy_out(client: Client, folder: Path, entry: Entry, stop: Stop) -> None:
-    """Writes one collection's file, in the order the cluster gives (for a capped one, its own)."""
+def copy_out(client: Client, folder: Path, entry: Entry, concern: ReadConcern, stop: Stop) -> None:
+    """Writes one collection's file, in the order the cluster gives (for a capped one, its own).
+
+    A file that is there is replaced. Raises PyMongoError.
+    """
     digest = Digest()
-    batches = client[entry.database][entry.name].find_raw_batches({}, batch_size=10_000)
-    with os.fdopen(create(documents_file(folder, entry)), "wb") as file, batches:
+    path = documents_file(folder, entry)
+    path.unlink(missing_ok=True)
+    collection = client[entry.database].get_collection(entry.name, read_concern=concern)
+    batches = collection.find_raw_batches({}, batch_size=10_000)
+    with os.fdopen(create(path), "wb") as file, batches:
         for batch in batches:
             stop()
             raw = cast("bytes", batch)

@@ -2,67 +2,71 @@
 
 from __future__ import annotations
 
-import datetime
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.read_concern import ReadConcern
 
 from cluster.access import Access
-from cluster.backup import catalogue, locks, tools
+from cluster.backup import catalogue
 from cluster.backup.copying import copy_out
-from cluster.backup.documents import digest_of
-from cluster.backup.fence import BrokenFenceError, Fence, fence
 from cluster.backup.folder import new_backup
-from cluster.backup.manifest import (
-    Contents,
-    Entry,
-    documents_file,
-    write_manifest,
-    write_metadata,
-)
+from cluster.backup.history import History, history
+from cluster.backup.manifest import Contents, Entry, write_manifest, write_metadata
+from cluster.backup.moment import At, next_moment
 from cluster.backup.parallel import Stop, each
-from cluster.balancer import assert_free, balancer_off, put_back
-from cluster.connect import Client, short
+from cluster.connect import Client, Connections, short
 from cluster.errors import ClusterError
-from cluster.layout import Node
+from cluster.waiting import Waiter
+from cluster.writable import assert_writable
 
 Report = Callable[[str], None]
 Tell = tuple[Report, Report]  # of a change, and of a stretch that is done
 
-PURPOSE = "a dump"
 SILENCE_MS = 60_000  # no batch takes so long to read
-TRIES = 3  # an election voids a dump; three in a row are no accident
+TRIES = 3  # moments; what voids one is rare
+READS = 5  # of one collection at one moment: an election breaks a read off
+PATIENCE = 60.0  # seconds for the cluster to answer again
+SETTLED = 30.0  # seconds in which no collection is made or dropped for a moment
+CAPPED_AT_A_TIME = (8, 0)
+# SnapshotTooOld, SnapshotUnavailable, StaleChunkHistory; ShardNotFound: it was removed since.
+PAST = {239, 246, 250, 70}
+
+
+class VoidError(ClusterError):
+    """The moment cannot be read any more: what was read of it is of no use."""
 
 
 @dataclass(frozen=True)
 class Dumped:
-    """What a dump came to; `fence_seconds` is how long writers waited, `tries` how often."""
+    """What a dump came to; `moment` is ISO 8601, `tries` how many moments it took."""
 
     folder: Path
     collections: int
     documents: int
     size: int
-    fence_seconds: float
+    moment: str
     tries: int
 
 
-def dump(access: Access, place: Path, longest: float, tell: Tell) -> Dumped:
-    """Writes the backup `place`; writers wait at most `longest` seconds.
+def dump(access: Access, place: Path, tell: Tell) -> Dumped:
+    """Writes the backup `place`. Nobody waits for it, and it changes nothing in the cluster.
 
-    Raises ClusterError, and then leaves nothing at the place; the balancer is as it was, and
-    writes go on.
+    Raises ClusterError, and then leaves nothing at the place.
     """
-    report, phase = tell
     try:
-        with new_backup(place) as folder, client_of(access, "admin") as client:
-            lift_left_behind(access, client, report)
-            with balancer_off(client, report, PURPOSE):
-                phase("no chunk moves")
-                return _Dump(access, client, longest, tell).run(folder, place)
+        with (
+            new_backup(place) as folder,
+            client_of(access, "backup", SILENCE_MS) as client,
+            access.connections() as connections,
+        ):
+            # Behind a lock a shard's clock stands still, and so would a read at a later time.
+            assert_writable(connections, access.layout.shards)
+            return _Dump(access, client, connections, tell).run(folder, place)
     except PyMongoError as error:
         raise ClusterError(f"the cluster does not answer: {short(error)}. See `status`.") from None
 
@@ -78,148 +82,134 @@ def client_of(access: Access, user: str, silence_ms: int | None = None) -> Clien
 
 
 class _Dump:
-    def __init__(self, access: Access, client: Client, longest: float, tell: Tell) -> None:
+    def __init__(
+        self, access: Access, client: Client, connections: Connections, tell: Tell
+    ) -> None:
         self.access = access
         self.client = client
-        self.longest = longest
+        self.connections = connections
         self.report, self.phase = tell
-        self.tool = tools.found("mongodump")
 
     def run(self, folder: Path, place: Path) -> Dumped:
-        """Tries until the fence held; leaves the backup in `folder`, which becomes `place`."""
-        catalogue.entries(self.client)  # what cannot be dumped is refused before anybody waits
-        for tries in range(1, TRIES + 1):
-            part = folder / f"try-{tries}"
-            try:
-                contents, seconds = self._try(part)
-            except BrokenFenceError as error:
-                self.report(f"void: {error}")
-                if tries == TRIES:
-                    raise ClusterError(
-                        f"no dump came about in {TRIES} tries; the last one: {error} See `status`."
-                    ) from None
-                continue
-            self._finish(part, contents)
-            _settle(part, folder)
-            entries = contents.entries
-            return Dumped(
-                place,
-                len(entries),
-                sum(entry.documents for entry in entries),
-                sum(entry.size for entry in entries),
-                seconds,
-                tries,
-            )
-        raise AssertionError
+        """Tries until a moment could be read; leaves the backup in `folder`, to be `place`."""
+        with history(self.connections, self.access.layout, self.report) as kept:
+            for tries in range(1, TRIES + 1):
+                part = folder / f"try-{tries}"
+                part.mkdir(mode=0o700)
+                try:
+                    contents = self._try(part, kept)
+                except VoidError as error:
+                    self.report(f"void: {error}")
+                    shutil.rmtree(part)
+                    if tries == TRIES:
+                        raise ClusterError(
+                            f"no dump came about in {TRIES} tries; the last one: {error}"
+                        ) from None
+                    continue
+                break
+        _settle(part, folder)
+        entries = contents.entries
+        documents, size = sum(e.documents for e in entries), sum(e.size for e in entries)
+        return Dumped(place, len(entries), documents, size, contents.taken, tries)
 
-    def _try(self, folder: Path) -> tuple[Contents, float]:
-        folder.mkdir(mode=0o700)
-        self._wake()
-        with fence(self.access, self.client, self.longest) as standing:
-            self.phase("writes wait")
-            before = catalogue.fingerprint(self.client)
-            taken = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
-            contents = Contents(
-                taken,
-                str(self.client.admin.command("buildInfo")["version"]),
-                catalogue.primaries(self.client),
-                catalogue.zones(self.client),
-                catalogue.entries(self.client),
-            )
-            self._copy(folder, contents.entries, standing)
-            standing.prove()
-            if catalogue.fingerprint(self.client) != before:
-                raise BrokenFenceError("a chunk was moved or a collection changed meanwhile.")
-            standing.prove()
-        self.phase(f"writes go on; they waited {standing.seconds:.2f} s")
-        return contents, standing.seconds
+    def _try(self, folder: Path, kept: History) -> Contents:
+        contents = self._agree(folder)
+        self.phase(f"the moment is {contents.taken}")
+        left = [e for e in contents.entries if e.has_documents and not e.digest]
 
-    def _wake(self) -> None:
-        """Has every shard look up what it owns.
+        def copy(entry: Entry, stop: Stop) -> None:
+            self._copy(folder, entry, At(contents.moment), stop)
+            self.report(f"{entry.namespace}: {entry.documents} documents")
 
-        After a restart it does so at the first read, and writes it down; behind the fence that
-        read would wait for ever.
-        """
-        for entry in catalogue.entries(self.client):
-            if entry.has_documents:
-                self.client[entry.database][entry.name].find_one()
-
-    def _copy(self, folder: Path, entries: list[Entry], standing: Fence) -> None:
-        if self.tool:
-            names = sorted({entry.database for entry in entries})
-            tools.dump(self.tool, self.access.uri("backup"), folder, names, standing.prove)
-            return
-        with client_of(self.access, "backup", SILENCE_MS) as client:
-
-            def copy(entry: Entry, stop: Stop) -> None:
-                copy_out(client, folder, entry, stop)
-                self.report(f"{entry.namespace}: {entry.documents} documents")
-
-            try:
-                each([e for e in entries if e.has_documents], copy, standing.prove)
-            except PyMongoError as error:
-                # A primary that was lost while it was read; else the next try shows it again.
-                raise BrokenFenceError(f"reading failed: {short(error)}.") from None
-
-    def _finish(self, part: Path, contents: Contents) -> None:
-        """What needs no fence: metadata, digests, the manifest."""
+        each(left, copy, kept.look)
         for entry in contents.entries:
-            if not self.tool:
-                write_metadata(part, entry)
-            elif entry.has_documents:
-                entry.hold(digest_of(documents_file(part, entry)))
-        write_manifest(part, contents)
+            write_metadata(folder, entry)
+        write_manifest(folder, contents)
+        return contents
+
+    # ---- the moment ---------------------------------------------------------------------------
+
+    def _agree(self, folder: Path) -> Contents:
+        """A moment, and what no member remembers of it: the collections that there were.
+
+        These are read before and after it. Where they are the same, they were so at the moment.
+        """
+        before = self._now(folder)
+
+        def agreed() -> Contents | None:
+            nonlocal before
+            moment = next_moment(self.access)
+            after = self._now(folder)
+            same = catalogue.exact(before) == catalogue.exact(after)
+            before = after
+            if same:
+                after.moment = moment
+            return after if same else None
+
+        return Waiter(SETTLED).until(
+            agreed,
+            lambda: (
+                f"for {SETTLED:.0f} s a collection was made, dropped or changed every second (or "
+                "documents in a capped one). Run it again when that has ended."
+            ),
+        )
+
+    def _now(self, folder: Path) -> Contents:
+        """Collections, options, indexes; of capped ones also the documents, before MongoDB 8.0."""
+        contents = catalogue.contents(self.client)
+        if _version(contents.server) < CAPPED_AT_A_TIME:
+            for entry in contents.entries:
+                if entry.is_capped:
+                    copy_out(self.client, folder, entry, ReadConcern("majority"), Stop())
+        return contents
+
+    # ---- its documents ------------------------------------------------------------------------
+
+    def _copy(self, folder: Path, entry: Entry, at: ReadConcern, stop: Stop) -> None:
+        """One collection; from its beginning again when the reading breaks off."""
+        last = ""
+        for _ in range(READS):
+            try:
+                copy_out(self.client, folder, entry, at, stop)
+            except PyMongoError as error:
+                last = short(error)
+                if isinstance(error, OperationFailure) and error.code in PAST:
+                    raise VoidError(
+                        f"{entry.namespace} cannot be read at the moment any more: {last}."
+                    ) from None
+            else:
+                last = ""
+            if not self._is_unchanged(entry, stop):
+                raise VoidError(f"{entry.namespace} was dropped, renamed or moved meanwhile.")
+            if not last:
+                return
+        raise ClusterError(f"{entry.namespace} cannot be read: {last}. See `status`.")
+
+    def _is_unchanged(self, entry: Entry, stop: Stop) -> bool:
+        """Asked until the cluster answers. Of one that was dropped, a read shows nothing."""
+        last = ""
+
+        def ask() -> bool | None:
+            nonlocal last
+            stop()
+            try:
+                return catalogue.is_unchanged(self.client, entry)
+            except PyMongoError as error:
+                last = short(error)
+                return None
+
+        return Waiter(PATIENCE).until(
+            ask, lambda: f"the cluster does not answer: {last}. See `status`.", every=0.5
+        )
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2])
 
 
 def _settle(part: Path, folder: Path) -> None:
-    """Makes the try that came about the backup, and deletes the others."""
-    for path in folder.iterdir():
-        if path != part:
-            shutil.rmtree(path)
+    """Makes the try that came about the backup."""
     part = part.rename(folder / ".whole")  # since a database may be called try-1
     for path in part.iterdir():
         path.rename(folder / path.name)
     part.rmdir()
-
-
-def lift_left_behind(access: Access, client: Client, report: Report) -> None:
-    """Unlocks members that a dump left locked which died together with its warden.
-
-    Raises ClusterError when somebody holds a lock who is alive, or who is not one of ours.
-    """
-    with access.connections() as connections:
-        members = _members(access)
-        held = locks.locked(connections, members)
-        if not held:
-            return
-        names = ", ".join(node.name for node in held)
-        if not assert_free(client):
-            raise ClusterError(
-                f"{names}: locked against writes (fsync), and not by a dump from here. Whoever "
-                "did it shall unlock it, or `dump --unlock`."
-            )
-        locks.lift(connections, held)
-        report(f"unlocked {names}, which a dump left behind that died")
-
-
-def unlock(access: Access, report: Report) -> list[str]:
-    """Undoes what a dump left behind that died; the names of the members that were locked.
-
-    Raises ClusterError when one is under way.
-    """
-    with client_of(access, "admin") as client, access.connections() as connections:
-        try:
-            assert_free(client)
-            lifted = [node.name for node in locks.lift(connections, _members(access))]
-            if lifted:
-                report(f"unlocked {', '.join(lifted)}")
-            put_back(client, report)
-        except PyMongoError as error:
-            raise ClusterError(
-                f"the cluster does not answer: {short(error)}. See `status`."
-            ) from None
-    return lifted
-
-
-def _members(access: Access) -> list[Node]:
-    return [node for s in access.layout.sets for node in s.members]

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from bson import json_util
+from bson import Timestamp, json_util
 
 from cluster.backup.documents import DamageError, Digest, digest_of, unreadable
 from cluster.backup.folder import create
 
 MANIFEST = "cluster.json"
-FORMAT = 1
+FORMAT = 2
 CANONICAL = json_util.CANONICAL_JSON_OPTIONS
 RELAXED = json_util.RELAXED_JSON_OPTIONS
 
@@ -32,7 +32,8 @@ class Entry:
     """One collection or view: what mongodump keeps of it, how it is sharded, what it holds.
 
     `sharding` is None or {key, unique, hashed, zones: [{zone, min, max}]}. `documents`, `size` in
-    bytes and `digest` say what its file holds.
+    bytes and `digest` say what its file holds. `version` is of the cluster, not of the backup: it
+    changes when the collection is sharded otherwise, or its database gets another primary shard.
     """
 
     database: str
@@ -45,11 +46,17 @@ class Entry:
     documents: int = 0
     size: int = 0
     digest: str = ""
+    version: dict[str, Any] = field(default_factory=dict)
 
     @property
     def namespace(self) -> str:
         """database.collection"""
         return f"{self.database}.{self.name}"
+
+    @property
+    def is_capped(self) -> bool:
+        """Whether its order matters, and old documents make room for new ones."""
+        return bool(self.options.get("capped"))
 
     @property
     def has_documents(self) -> bool:
@@ -63,13 +70,21 @@ class Entry:
 
 @dataclass
 class Contents:
-    """All that a backup says of a cluster. `primaries` is by database, `zones` by shard."""
+    """All that a backup says of a cluster. `primaries` is by database, `zones` by shard.
 
-    taken: str
+    `moment` is the cluster time whose documents it holds; `taken` is the same for people.
+    """
+
+    moment: Timestamp
     server: str
     primaries: dict[str, str]
     zones: dict[str, list[str]]
     entries: list[Entry]
+
+    @property
+    def taken(self) -> str:
+        """ISO 8601, in UTC, to the second."""
+        return self.moment.as_datetime().isoformat()
 
 
 # ---- where things are --------------------------------------------------------------------------
@@ -119,6 +134,7 @@ def write_manifest(folder: Path, contents: Contents) -> None:
     values = {
         "format": FORMAT,
         "taken": contents.taken,
+        "moment": contents.moment,
         "server": contents.server,
         "primaries": contents.primaries,
         "zones": contents.zones,
@@ -163,7 +179,7 @@ def open_backup(folder: Path) -> Contents:
     if check != hashlib.sha256(text.encode()).hexdigest() or values["format"] != FORMAT:
         raise _damaged(manifest)
     return Contents(
-        values["taken"],
+        values["moment"],
         values["server"],
         values["primaries"],
         values["zones"],

@@ -19,12 +19,13 @@ from cluster.access import Access
 from cluster.backup import catalogue, rebuild, tools
 from cluster.backup.compare import differing_descriptions, differing_documents
 from cluster.backup.copying import copy_in
-from cluster.backup.dump import Tell, client_of, lift_left_behind
+from cluster.backup.dump import Tell, client_of
 from cluster.backup.manifest import Contents, Entry, open_backup
 from cluster.backup.parallel import Stop, each
 from cluster.balancer import balancer_off
 from cluster.connect import Client, short
 from cluster.errors import ClusterError
+from cluster.writable import assert_writable
 
 Report = Callable[[str], None]
 
@@ -60,8 +61,8 @@ def restore(access: Access, folder: Path, tell: Tell, *, compare: bool = True) -
     contents = open_backup(folder)
     phase(f"the backup of {contents.taken} is whole")
     try:
-        with client_of(access, "admin") as client:
-            lift_left_behind(access, client, report)
+        with client_of(access, "admin") as client, access.connections() as connections:
+            assert_writable(connections, access.layout.sets)
             _refuse_unless_empty(client)
             with balancer_off(client, report, PURPOSE):
                 phase("no chunk moves")
@@ -149,7 +150,7 @@ class _Restore:
         tool = tools.found("mongorestore")
         if tool:
             uri = self.access.uri("admin")
-            tools.restore(tool, uri, self.folder, self.filled, lambda: None)
+            tools.restore(tool, uri, self.folder, self.filled)
             return
 
         def fill(entry: Entry, stop: Stop) -> None:

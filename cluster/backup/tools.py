@@ -1,4 +1,6 @@
-"""mongodump and mongorestore, MongoDB's own, when they are on PATH.
+"""mongorestore, MongoDB's own, when it is on PATH.
+
+Its counterpart mongodump is of no use here: it cannot read at a cluster time.
 
 The connection string goes in a file that only this user can read, never in an argument: arguments
 are for everybody to see in `ps`.
@@ -11,7 +13,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cluster.backup.manifest import Entry
@@ -19,21 +21,13 @@ from cluster.errors import ClusterError
 
 STOP_SECONDS = 10.0
 
-Look = Callable[[], None]
-
 
 def found(name: str) -> str | None:
-    """The path of mongodump or mongorestore; None when it is not on PATH."""
+    """The path of a program; None when it is not on PATH."""
     return shutil.which(name)
 
 
-def dump(tool: str, uri: str, folder: Path, databases: Sequence[str], look: Look) -> None:
-    """Dumps whole databases into the folder; `look` is called meanwhile and may raise."""
-    for database in databases:
-        _run([tool, f"--db={database}", f"--out={folder}"], uri, look)
-
-
-def restore(tool: str, uri: str, folder: Path, entries: Sequence[Entry], look: Look) -> None:
+def restore(tool: str, uri: str, folder: Path, entries: Sequence[Entry]) -> None:
     """Fills collections that are there already, indexes and all; capped ones in their order."""
     flags = ["--noIndexRestore", "--noOptionsRestore", "--bypassDocumentValidation"]
     flags += ['--writeConcern={"w":"majority"}', f"--dir={folder}"]
@@ -43,14 +37,14 @@ def restore(tool: str, uri: str, folder: Path, entries: Sequence[Entry], look: L
         names = [f"--nsInclude={_pattern(entry.namespace)}" for entry in wanted]
         order = ["--maintainInsertionOrder"] if in_order else []
         if names:
-            _run([tool, *flags, *order, *names], uri, look)
+            _run([tool, *flags, *order, *names], uri)
 
 
 def _pattern(namespace: str) -> str:
     return namespace.replace("\\", "\\\\").replace("*", "\\*")
 
 
-def _run(command: list[str], uri: str, look: Look) -> None:
+def _run(command: list[str], uri: str) -> None:
     with _configuration(uri) as file, tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             [command[0], f"--config={file}", *command[1:]],
@@ -60,10 +54,7 @@ def _run(command: list[str], uri: str, look: Look) -> None:
             umask=0o077,
         )
         try:
-            while process.poll() is None:
-                look()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(0.5)
+            process.wait()
         finally:
             _stop(process)
         if process.returncode != 0:

@@ -11,7 +11,7 @@ from pymongo import MongoClient
 from cluster.local.cluster import LocalCluster
 from tests.local.cluster.small import client_of
 
-TWO_SHARDS = {"shards": 2, "members": 1, "config_servers": 1, "routers": 1}
+TWO_SHARDS = {"shards": 2, "members": 1, "config_servers": 1, "routers": 2}
 OWN = {"admin", "config", "local", "cluster"}
 
 

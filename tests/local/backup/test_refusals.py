@@ -155,13 +155,6 @@ def test_a_folder_that_exists_is_not_written_to(source: LocalCluster, backup: Pa
     assert "exists already" in error_of(run(source, "dump", str(backup)))
 
 
-@pytest.mark.parametrize("arguments", [[], ["--unlock", "somewhere"]])
-def test_either_a_folder_or_unlock(source: LocalCluster, arguments: list[str]) -> None:
-    done = run(source, "dump", *arguments)
-    assert done.returncode == 2
-    assert "Give either DIR or --unlock." in done.stderr
-
-
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
 @pytest.mark.parametrize("moment", ["no chunk moves", "made", "documents", "restored"])
 def test_an_interrupted_restore_begins_anew(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import stat
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_for_scripts(
     dumped = json.loads(run(source, "dump", "--json", str(place)).stdout)
     assert dumped["folder"] == str(place)
     assert (dumped["collections"], dumped["documents"], dumped["tries"]) == (1, 3, 1)
-    assert dumped["fence_seconds"] > 0
+    assert datetime.datetime.fromisoformat(dumped["moment"]).tzinfo is not None
     restored = json.loads(run(target, "restore", "--json", str(place)).stdout)
     assert restored == {
         "collections": 1, "documents": 3, "size": 42, "compared": True, "differences": [],

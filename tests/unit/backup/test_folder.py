@@ -23,6 +23,7 @@ from cluster.backup.manifest import (
 )
 from cluster.errors import ClusterError
 
+MOMENT = bson.Timestamp(1795672475, 0)
 OPTIONS: dict[str, Any] = {
     "validator": {"a": {"$regex": "^x", "$options": "i"}, "b": {"$type": "date"}},
     "size": bson.Int64(4096),
@@ -46,7 +47,7 @@ def written(folder: Path) -> Entry:
     entry.hold(digest_of(documents_file(folder, entry)))
     write_metadata(folder, entry)
     write_manifest(
-        folder, Contents("now", "8.0.4", {"shop": "shard-1"}, {"shard-1": ["z"]}, [entry])
+        folder, Contents(MOMENT, "8.0.4", {"shop": "shard-1"}, {"shard-1": ["z"]}, [entry])
     )
     return entry
 
@@ -95,7 +96,7 @@ def test_two_dumps_do_not_write_to_one_place(tmp_path: Path) -> None:
             new_backup(tmp_path / "backup"),
         ):
             pass
-    assert open_backup(tmp_path / "backup").taken == "now"
+    assert open_backup(tmp_path / "backup").taken == "2026-11-26T05:54:35+00:00"
 
 
 def test_a_place_that_is_taken_is_left_alone(tmp_path: Path) -> None:
