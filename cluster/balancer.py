@@ -3,23 +3,27 @@
 What "as it was" means must outlive whoever switched it off: after SIGKILL nobody puts it back. So
 before it is switched off, one document says what it was, and who has it::
 
-    cluster.holds  {_id: "balancer", was: "full", owner, purpose, place, pid, started, beat}
+    cluster.holds  {_id: "balancer", was: "full", owner, purpose, place, pid, started, beat, at}
 
 It is in the database `cluster`, because that can be read wherever the next command runs (a state
 folder cannot), by whoever may switch the balancer; and not in `config`, which is the servers' own.
 The document is also the lock: one such command runs at a time. A holder that died is known by its
 process, if it ran here, else by its `beat` standing still; whoever comes next takes over what it
-remembered. No clocks are compared.
+remembered: the next such command, or `up`, which puts the balancer back. No clocks are compared,
+but for `status`, which has no time to wait for a beat: it asks the server how long ago the last one
+was, by the server's own clock.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import os
 import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +41,7 @@ T = TypeVar("T")
 Report = Callable[[str], None]
 
 HOLD = "balancer"
+BEAT = {"$inc": {"beat": 1}, "$currentDate": {"at": True}}
 BEAT_SECONDS = 2.0
 DEAD_SECONDS = 20.0  # without a beat; an election takes less
 PATIENCE = 150.0  # seconds for a migration in flight to end, or a router to answer
@@ -61,33 +66,38 @@ def balancer_off(client: Client, report: Report, purpose: str = "maintenance") -
             hold.release()
 
 
-def put_back(client: Client, report: Report) -> bool:
-    """Puts back what a dead holder left behind; False when there is none.
+@dataclass(frozen=True)
+class Holder:
+    """Who has the balancer switched off; `died` when it is so no more."""
 
-    Raises ClusterError when the holder lives.
-    """
-    hold = _Hold(client, report, "put the balancer back")
-    if hold.holds.find_one({"_id": HOLD}) is None:
+    purpose: str
+    pid: int
+    died: bool
+
+
+def read_holder(client: Client) -> Holder | None:
+    """The holder, asked of a member of the shard that the document is on. Raises PyMongoError."""
+    silent = {"$dateDiff": {"startDate": "$at", "endDate": "$$NOW", "unit": "second"}}
+    stages: list[dict[str, Any]] = [{"$match": {"_id": HOLD}}, {"$addFields": {"silent": silent}}]
+    for found in client["cluster"]["holds"].aggregate(stages):
+        died = (found["silent"] or 0) > DEAD_SECONDS
+        if found["place"] == _place() and found["started"] is not None:
+            died = _started(found["pid"]) != found["started"]
+        return Holder(found["purpose"], found["pid"], died)
+    return None
+
+
+def put_back(client: Client, report: Report) -> bool:
+    """Puts back what a dead holder left behind; False when there is none, or it lives."""
+    hold = _Hold(client, report, "putting the balancer back")
+    found = _insist(lambda: hold.holds.find_one({"_id": HOLD}))
+    if found is None or not hold.is_dead(found):
         return False
     try:
         hold.take()
     finally:
         with shielded():
             hold.release()
-    return True
-
-
-def assert_free(client: Client) -> bool:
-    """Whether a holder died and left the balancer off; False when there is no holder.
-
-    It only reads, so it may be asked while writes are held back. Raises ClusterError when the
-    holder lives.
-    """
-    hold = _Hold(client, lambda _: None, "")
-    found = _insist(lambda: hold.holds.find_one({"_id": HOLD}))
-    if found is None:
-        return False
-    hold.assert_dead(found)
     return True
 
 
@@ -106,6 +116,7 @@ class _Hold:
             "place": _place(),
             "pid": os.getpid(),
             "started": _started(os.getpid()),
+            "at": datetime.datetime.now(datetime.UTC),
         }
         self.mine = {"_id": HOLD, "owner": self.me["owner"]}
         self.was = "full"
@@ -130,7 +141,11 @@ class _Hold:
             if found is None:
                 _insist(lambda: self.holds.insert_one({"_id": HOLD, "was": self.was, **self.me}))
             return
-        self.assert_dead(found)
+        if not self.is_dead(found):
+            raise ClusterError(
+                f"{found['purpose']} (process {found['pid']}) has the balancer switched off. "
+                "Run this again when it has ended."
+            )
         if self.was == "off":  # by the dead one, who knew what it had been
             self.was = found["was"]
         seen = {key: found.get(key) for key in ("_id", "owner", "beat")}
@@ -141,15 +156,8 @@ class _Hold:
             raise ClusterError("another command took the balancer this moment. Run this again.")
         self.report(f"balancer: {found['purpose']} died (process {found['pid']}); going on from it")
 
-    def assert_dead(self, found: dict[str, Any]) -> None:
-        """ClusterError when the process lives that wrote this document."""
-        if not self._is_dead(found):
-            raise ClusterError(
-                f"{found['purpose']} (process {found['pid']}) has the balancer switched off. "
-                "Run this again when it has ended."
-            )
-
-    def _is_dead(self, found: dict[str, Any]) -> bool:
+    def is_dead(self, found: dict[str, Any]) -> bool:
+        """Whether the process is no more that wrote this document."""
         if found["place"] == self.me["place"] and found["started"] is not None:
             return bool(_started(found["pid"]) != found["started"])
         beat = found.get("beat")
@@ -191,7 +199,7 @@ class _Hold:
     def _beat(self) -> None:
         while not self._end.wait(BEAT_SECONDS):
             with contextlib.suppress(PyMongoError):
-                self.holds.update_one(self.mine, {"$inc": {"beat": 1}})
+                self.holds.update_one(self.mine, BEAT)
 
     def _status(self) -> dict[str, Any]:
         return _insist(lambda: self.client.admin.command("balancerStatus"))

@@ -19,6 +19,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from cluster import balancer, history
 from cluster.access import Access
 from cluster.connect import Connections, listens, short
 from cluster.errors import ClusterError, MismatchError
@@ -26,6 +27,7 @@ from cluster.layout import USERS, Node, ReplicaSet
 from cluster.replica_set import SetMaker, is_transient, refusal
 from cluster.users import UserMaker
 from cluster.waiting import Cancelled, Waiter
+from cluster.writable import assert_writable
 
 Report = Callable[[str], None]
 
@@ -44,7 +46,7 @@ def bootstrap(  # noqa: PLR0913 - one thing to work on, five that most callers l
     `report` is told of each change, `phase` of each stretch that is done. `leaving` names shards
     that are being removed and must not be added again. `watch` is called while waiting and may
     raise. Raises ClusterError: DeadlineError after `seconds` without progress in one step,
-    KeyFileError, MismatchError, or what `watch` raised.
+    KeyFileError, MismatchError, LockedError, or what `watch` raised.
     """
     waiter = Waiter(seconds, watch)
     with access.connections() as connections:
@@ -98,7 +100,9 @@ class _Work:
             for shard in self.layout.shards
             if shard.name not in leaving
         ]
-        _finish([*made.values(), admin])
+        _finish([*made.values()])
+        assert_writable(self.connections, self.layout.sets)
+        _finish([admin])
         phase("every set has a primary")
         _finish(routers)
         phase("routers serve")
@@ -108,6 +112,15 @@ class _Work:
         phase("a majority write through each router acknowledged")
         _finish([pool.submit(maker.settle) for maker in self.makers.values()])
         phase("every member in sync")
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Puts back what commands have switched for a time that then died."""
+        client = self.connections.user(
+            self.layout.routers[0], "admin", self.access.passwords["admin"]
+        )
+        balancer.put_back(client, self.report)
+        history.put_back(self.connections, self.layout, self.report)
 
     @staticmethod
     def _after(first: Future[Any], then: Callable[..., Any], *arguments: object) -> Any:

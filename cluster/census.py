@@ -31,6 +31,7 @@ class Catalogue:
     chunks: dict[tuple[str, str], int]  # (shard, namespace): count
     sharded: frozenset[str]
     balancer: str
+    homes: dict[str, str]  # database: its primary shard
 
 
 def state_of(connections: Connections, node: Node) -> str:
@@ -41,14 +42,14 @@ def state_of(connections: Connections, node: Node) -> str:
         return "refuses the key file"
 
 
-def _ask(connections: Connections, replica_set: ReplicaSet, ask: Callable[[Client], T]) -> T | None:
+def ask(connections: Connections, replica_set: ReplicaSet, what: Callable[[Client], T]) -> T | None:
     """The answer of the first member that can give one, the primary before the others."""
     members = [(node, state_of(connections, node)) for node in replica_set.members]
     for wanted in ("PRIMARY", "SECONDARY"):
         for node, state in members:
             if state == wanted:
                 try:
-                    return ask(connections.member(node))
+                    return what(connections.member(node))
                 except PyMongoError:
                     continue
     return None
@@ -57,7 +58,7 @@ def _ask(connections: Connections, replica_set: ReplicaSet, ask: Callable[[Clien
 def read_catalogue(connections: Connections, layout: Layout) -> Catalogue | None:
     """The catalogue, None when no config server can be read."""
 
-    def ask(client: Client) -> Catalogue:
+    def catalogue(client: Client) -> Catalogue:
         config = client.get_database("config", read_preference=SecondaryPreferred())
         names = {c["uuid"]: c["_id"] for c in config["collections"].find({}, {"uuid": 1})}
         counts = config["chunks"].aggregate(
@@ -75,23 +76,24 @@ def read_catalogue(connections: Connections, layout: Layout) -> Catalogue | None
             },
             frozenset(names.values()),
             "off" if off else "on",
+            {d["_id"]: d["primary"] for d in config["databases"].find()},
         )
 
-    return _ask(connections, layout.config, ask)
+    return ask(connections, layout.config, catalogue)
 
 
 def count_documents(connections: Connections, shard: ReplicaSet) -> dict[str, int] | None:
     """Documents by namespace, counted from metadata on one member: quick, with orphans."""
 
-    def ask(client: Client) -> dict[str, int]:
-        counts = {}
+    def counts(client: Client) -> dict[str, int]:
+        found = {}
         for database in client.list_database_names():
             if database in INTERNAL:
                 continue
             for entry in client[database].list_collections(filter={"type": "collection"}):
                 if not entry["name"].startswith("system."):
                     answer = client[database].command("count", entry["name"])
-                    counts[f"{database}.{entry['name']}"] = int(answer["n"])
-        return counts
+                    found[f"{database}.{entry['name']}"] = int(answer["n"])
+        return found
 
-    return _ask(connections, shard, ask)
+    return ask(connections, shard, counts)

@@ -6,6 +6,7 @@ Nothing here fails because something is down: what cannot be asked is reported a
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,10 +15,12 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from cluster.access import Access
-from cluster.census import Catalogue, count_documents, read_catalogue, state_of
+from cluster.balancer import Holder, read_holder
+from cluster.census import Catalogue, ask, count_documents, read_catalogue, state_of
 from cluster.connect import Client, Connections, listens, short
 from cluster.exposure import Exposure, exposure, notes, problems
 from cluster.layout import Layout, Node, ReplicaSet
+from cluster.writable import hindrance
 
 TIMEOUT = 2.5  # seconds for each answer
 
@@ -25,13 +28,14 @@ TIMEOUT = 2.5  # seconds for each answer
 @dataclass
 class MemberStatus:
     """One mongod. `lag_seconds` is how far it is behind the primary, None when nobody knows;
-    `exposure` None when it cannot be asked; `pid` and `rss_mib` are filled in by whoever runs the
-    process."""
+    `hindrance` says what keeps it from taking writes, None when nothing does; `exposure` None when
+    it cannot be asked; `pid` and `rss_mib` are filled in by whoever runs the process."""
 
     name: str
     address: str
     state: str
     lag_seconds: float | None = None
+    hindrance: str | None = None
     exposure: Exposure | None = None
     pid: int | None = None
     rss_mib: int | None = None
@@ -86,7 +90,8 @@ class RouterStatus:
 
 @dataclass
 class ClusterStatus:
-    """The whole; `balancer` is on, off or unknown, `balancing` whether it moves something.
+    """The whole; `balancer` is on, off or unknown, `balancing` whether it moves something,
+    `balancer_holder` the command that has it switched off.
 
     `notes` are what one should know of a cluster that is well.
     """
@@ -99,6 +104,7 @@ class ClusterStatus:
     routers: list[RouterStatus] = field(default_factory=list)
     balancer: str = "unknown"
     balancing: bool | None = None
+    balancer_holder: Holder | None = None
 
 
 def inspect(access: Access, user: str = "monitor") -> ClusterStatus:
@@ -119,6 +125,7 @@ def inspect(access: Access, user: str = "monitor") -> ClusterStatus:
         if known:
             found.balancer = known.balancer
             found.balancing = _balancing(connections, layout, user, password)
+        found.balancer_holder = _holder(connections, layout, known)
         found.shards = [_shard(s.name, known, counts[s.name].result()) for s in layout.shards]
     shown = _exposures(found)
     found.problems = [*_problems(layout, found, known), *problems(shown)]
@@ -145,7 +152,10 @@ def _set(connections: Connections, replica_set: ReplicaSet) -> SetStatus:
 def _member(connections: Connections, node: Node) -> MemberStatus:
     member = MemberStatus(node.name, node.address, state_of(connections, node))
     if member.state in ("PRIMARY", "SECONDARY"):
-        member.exposure = _exposure(connections.member(node))
+        client = connections.member(node)
+        member.exposure = _exposure(client)
+        with contextlib.suppress(PyMongoError):
+            member.hindrance = hindrance(client)
     return member
 
 
@@ -212,6 +222,14 @@ def _balancing(connections: Connections, layout: Layout, user: str, password: st
     return None
 
 
+def _holder(connections: Connections, layout: Layout, known: Catalogue | None) -> Holder | None:
+    home = known.homes.get("cluster") if known else None
+    for shard in layout.shards:
+        if shard.name == home:
+            return ask(connections, shard, read_holder)
+    return None
+
+
 # ---- data --------------------------------------------------------------------------------------
 
 
@@ -244,16 +262,24 @@ def _exposures(found: ClusterStatus) -> dict[str, Exposure]:
     return {server.name: server.exposure for server in servers if server.exposure}
 
 
+def _set_problems(replica_set: SetStatus) -> Iterator[str]:
+    if replica_set.primary is None:
+        yield f"{replica_set.name} has no primary: it takes no writes"
+    for member in replica_set.members:
+        if member.state not in ("PRIMARY", "SECONDARY"):
+            yield f"{member.name}: {member.state}"
+        if member.hindrance:
+            yield f"{member.name} is {member.hindrance}"
+
+
 def _problems(layout: Layout, found: ClusterStatus, known: Catalogue | None) -> Iterator[str]:
     for replica_set in found.sets:
-        if replica_set.primary is None:
-            yield f"{replica_set.name} has no primary: it takes no writes"
-        for member in replica_set.members:
-            if member.state not in ("PRIMARY", "SECONDARY"):
-                yield f"{member.name}: {member.state}"
+        yield from _set_problems(replica_set)
     for router in found.routers:
         if router.kind is None:
             yield f"{router.name} does not serve: {router.error}"
+    if found.balancer_holder and found.balancer_holder.died:
+        yield f"{found.balancer_holder.purpose} died and left the balancer off: run `up`"
     if known is None:
         yield "the config servers cannot be read: nothing is known about the shards"
         return

@@ -19,7 +19,8 @@ def show(found: ClusterStatus) -> None:
     for table in (_members(found), _shards(found), _routers(found)):
         console.print(table)
     moving = ", moving a chunk" if found.balancing else ""
-    console.print(f" balancer {found.balancer}{moving}")
+    holder = f" for {found.balancer_holder.purpose}" if found.balancer_holder else ""
+    console.print(f" balancer {found.balancer}{holder}{moving}")
     if found.healthy:
         console.print(" [green]all is well[/green]")
     for note in found.notes:

@@ -15,12 +15,12 @@ from cluster.access import Access
 from cluster.backup import catalogue
 from cluster.backup.copying import copy_out
 from cluster.backup.folder import new_backup
-from cluster.backup.history import History, history
 from cluster.backup.manifest import Contents, Entry, write_manifest, write_metadata
 from cluster.backup.moment import At, next_moment
 from cluster.backup.parallel import Stop, each
 from cluster.connect import Client, Connections, short
 from cluster.errors import ClusterError
+from cluster.history import History, history
 from cluster.waiting import Waiter
 from cluster.writable import assert_writable
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cluster.bootstrap import bootstrap
-from cluster.errors import KeyFileError, NodeError, StateError
+from cluster.errors import KeyFileError, LockedError, NodeError, StateError
 from cluster.local import ports
 from cluster.local.binaries import BinaryError, find_mongod, find_mongos
 from cluster.local.launcher import Launcher, Program, is_alive
@@ -27,7 +27,8 @@ LOOK_SECONDS = 0.2
 def bring_up(state: State, record: Record, report: Report, phase: Report) -> None:
     """Starts what is missing and makes it the cluster of `record`; the caller holds the lock.
 
-    When it fails or is interrupted, what it started is stopped again. Raises ClusterError.
+    When it fails or is interrupted, what it started is stopped again, unless somebody merely keeps
+    a primary from taking writes. Raises ClusterError.
     """
     launcher = Launcher()
     wanted = prepare(state, record, report)
@@ -63,6 +64,8 @@ def bring_up(state: State, record: Record, report: Report, phase: Report) -> Non
             launcher.start(program)
         leaving = frozenset(record.leaving)
         bootstrap(state.access(record), report, phase, leaving=leaving, watch=watch)
+    except LockedError:
+        raise  # what was started here is well, and serves those who read
     except BaseException:
         # Whatever of these runs was started here, even if the interruption came so soon after
         # the start that nobody noted its process id.

@@ -10,7 +10,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from cluster.backup.history import DEFAULT, PARAMETER
+from cluster.history import DEFAULT, PARAMETER
 from cluster.layout import Node
 from cluster.local.cluster import LocalCluster
 from cluster.writable import LOCKS

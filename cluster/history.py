@@ -33,8 +33,8 @@ class History:
 
     def __init__(self, connections: Connections, layout: Layout) -> None:
         self._members = [(connections, node) for shard in layout.shards for node in shard.members]
-        self._began = time.monotonic()
-        self._looked = self._began
+        self.began = time.monotonic()
+        self._looked = self.began
 
     def look(self) -> None:
         """Raises it where it is short. A member that cannot be asked keeps what it keeps."""
@@ -42,7 +42,7 @@ class History:
         if now - self._looked < EVERY:
             return
         self._looked = now
-        needed = int(now - self._began) + AHEAD
+        needed = int(now - self.began) + AHEAD
         for connections, node in self._members:
             with contextlib.suppress(PyMongoError):
                 client = connections.member(node)
