@@ -114,6 +114,30 @@ class Stack:
         self.run("up", "--detach", "--wait", *services, timeout=timeout)
         return time.monotonic() - began
 
+    def start_change(self, **settings: str) -> subprocess.Popen[str]:
+        """What `make compose-up` runs, after these settings have changed; for good."""
+        self.settings.update(settings)
+        return subprocess.Popen(
+            [str(ROOT / "deploy/compose/up"), *self.files[1:]],
+            env={**_plain_environment(), **self.settings, "COMPOSE_PROJECT_NAME": self.project},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+        )
+
+    def change(self, timeout: float = 800, **settings: str) -> None:
+        """Change settings, and have the stack follow them, one container at a time."""
+        change = self.start_change(**settings)
+        try:
+            said, _ = change.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            change.terminate()
+            raise
+        if change.returncode:
+            raise ComposeError(f"{settings}: {change.returncode}:\n{said}\n{self.tails()}")
+
     def down(self, *, volumes: bool = False) -> float:
         """Take it down; the seconds it took."""
         began = time.monotonic()
@@ -205,9 +229,11 @@ class Stack:
 
 
 @contextlib.contextmanager
-def fresh(project: str, files: Iterable[str] = ()) -> Iterator[Stack]:
+def fresh(
+    project: str, files: Iterable[str] = (), settings: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
     """A stack without containers or data, which leaves none behind."""
-    made = Stack(project, files)
+    made = Stack(project, files, settings)
     made.down(volumes=True)  # of a run that was killed
     try:
         yield made

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cluster.drill.http import ApiTarget
-from cluster.drill.report import summarise
-from cluster.drill.workload import Load, Workload
-from tests.compose.people import PASSWORD, sign_up, signs_in
+from tests.compose.people import sign_up, signs_in
 from tests.compose.stack import MEMBERS, ROUTERS, Stack, docker, fresh, until
-
-CALM = 20
-"""Acknowledged writes before something is done, and again afterwards."""
 
 
 @pytest.fixture(scope="module")
@@ -28,35 +20,6 @@ def stack() -> Iterator[Stack]:
         yield made
 
 
-@pytest.fixture(scope="module")
-def ca(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of the authority that signed the stack's certificate."""
-    return stack.ca(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def consumers(stack: Stack, ca: Path) -> Iterator[None]:
-    """Consumers who create, read and change while the test runs, and see no error."""
-    people = [sign_up(stack, ca)["email"] for _ in range(4)]
-    accounts = {secrets.token_hex(3): (email, PASSWORD) for email in people}
-    target = ApiTarget(stack.url, accounts, ca)
-    with (
-        contextlib.closing(target),
-        Workload(target, Load(clients=8, keys=8)) as workload,
-    ):
-        for group in accounts:
-            workload.wait_for_writes(CALM, group, 30)
-        yield
-        for group in accounts:
-            workload.wait_for_writes(CALM, group, 30)
-        report = summarise(workload.finish())
-    slowest = max(exchange.took for exchange in target.exchanges)
-    print(f"\nlongest request {slowest:.1f} s\n{report.text()}")  # noqa: T201 - shown by -s
-    assert report.errors == {}
-    assert report.violations == []
-    assert max(exchange.status for exchange in target.exchanges) < 500
-
-
 def starts(stack: Stack) -> dict[str, str]:
     """When each server was started."""
     return {n: stack.inspect(n)["State"]["StartedAt"] for n in (*MEMBERS, *ROUTERS)}
@@ -65,12 +28,13 @@ def starts(stack: Stack) -> dict[str, str]:
 @pytest.mark.usefixtures("consumers")
 def test_a_shard_is_added_and_removed(stack: Stack) -> None:
     new = ["shard-4-1", "shard-4-2", "shard-4-3"]
-    stack.run("--profile", "shard-4", "up", "--detach", "--no-deps", *new)
-    assert "shard-4 is part of the cluster." in stack.ops("add-shard", "shard-4")
+    before = starts(stack)
+    stack.change(SHARDSTACK_SHARDS="4")
+    assert starts(stack) == before
     stack.wait_healthy(new)
     assert [s["name"] for s in stack.status()["shards"]][-1] == "shard-4"
 
-    stack.up()  # which knows nothing of it, and leaves it in
+    stack.change(SHARDSTACK_SHARDS="3")  # its members run on, and it stays in
     assert [s["name"] for s in stack.status()["shards"]][-1] == "shard-4"
 
     assert "shard-4 is removed" in stack.ops("remove-shard", "shard-4")
