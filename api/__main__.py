@@ -145,7 +145,7 @@ def sample_data(state: str, count: int) -> None:
 
     with store_of(state) as store, progress_bar("sample users") as progress:
         report = samples.load(store, count, progress(count))
-    click.echo(f"sample users: {report.created} created, {report.existing} existed")
+    click.echo(f"sample users: {report.created} created, {len(report.existing)} existed")
     if report.refused:
         first = report.refused[0]
         click.echo(

@@ -9,9 +9,7 @@ Of an attachment `resume` a document holds
 A file does not change: it comes with its document, and goes with it.
 """
 
-import posixpath
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any
@@ -23,11 +21,14 @@ from msgspec import Meta
 
 from api.store import DuplicateError, Store, Unique
 from api.store.files import Files, Owner, Upload
+from api.web import text as texts
+from api.web.filetypes import FileType
 from api.web.problems import in_body, invalid
 from api.web.streams import arriving
-from api.web.uploads import FileHead, Form, Signature, receive
+from api.web.uploads import FileHead, Form, receive
 
-LONGEST_NAME = 200
+LONGEST_NAME = 1024  # bytes, as it is sent; file systems take 255 to 765
+CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]").sub
 
 
 class FileInfo(msgspec.Struct, kw_only=True):
@@ -43,11 +44,11 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 
     field   its name: the part of the form, the field that is shown (a `FileInfo`), and the last
             part of the address it is fetched from
-    types   the media types it may be of, and how their first bytes look
+    types   the media types it may be of, and how they look
     """
 
     field: str
-    types: Mapping[str, Signature]
+    types: Mapping[str, FileType]
 
     @property
     def file_field(self) -> str:
@@ -120,12 +121,15 @@ class Attached:
             raise
 
     def _name(self, given: str) -> str:
-        """The name without folders, in one printable line."""
-        base = posixpath.basename(unicodedata.normalize("NFC", given).replace("\\", "/")).strip()
-        if not base.isprintable() or not base or len(base) > LONGEST_NAME:
-            detail = f"Give the file a printable name of at most {LONGEST_NAME} characters."
-            raise invalid(in_body(self._attachment.field, detail))
-        return base
+        """The name as it is shown. What it is called here if nothing is left: by its field."""
+        field = self._attachment.field
+        if len(given.encode(errors="replace")) > LONGEST_NAME:
+            detail = f"Give the file a name of at most {LONGEST_NAME} bytes."
+            raise invalid(in_body(field, detail))
+        try:
+            return shown_name(given) or field
+        except ValueError as error:
+            raise invalid(in_body(field, f"The file's name: {error}")) from None
 
     @contextmanager
     def going(self, file_id: ObjectId | None) -> Iterator[None]:
@@ -168,6 +172,16 @@ class Arrived:
         field = self._attachment.file_field
         self._upload.assign(Owner(self._collection, field, document_id))
         return {field: self._upload.id}
+
+
+def shown_name(given: str) -> str:
+    """A file name without folders, in one line that can be shown. Empty: nothing is left of it.
+
+    Raises ValueError with a sentence.
+    """
+    base = CONTROLS("", re.split(r"[/\\]", given)[-1])
+    clean = " ".join(texts.visible(base).split())
+    return clean if clean.strip(". ") else ""
 
 
 def disposition(name: str) -> str:

@@ -7,7 +7,7 @@ from api.crud.access import Who, admit
 from api.crud.audit import Trail
 from api.crud.declaration import Resource
 from api.crud.exports import Export
-from api.crud.imports import Import, RefusedLine
+from api.crud.imports import Import, ImportQuery, RefusedLine
 from api.crud.lists import Lists
 from api.settings import Settings
 from api.store import Store
@@ -35,8 +35,10 @@ def views(
     yield "export", "GET", exported(export.run)
     if resource.create is None or resource.attachment is not None:
         return
+    importing = Import(resource, store, settings, trail)
     imported = operation(
-        body=(resource.create,),
+        body=(importing.shape,),
+        query=ImportQuery,
         rules=resource.rules,
         media=ndjson.MEDIA,
         guard=partial(admit, rule),
@@ -45,4 +47,4 @@ def views(
         deadline=settings.bulk_deadline,
         body_limit=settings.import_limit,
     )
-    yield "import", "POST", imported(Import(resource, store, settings, trail).run)
+    yield "import", "POST", imported(importing.run)

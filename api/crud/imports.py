@@ -4,6 +4,11 @@ The body is read as a stream. The report waits in a spool until the body has bee
 are half-duplex, they send all before they read anything, and would block for ever against a server
 that blocks on sending them its answer.
 
+What an export has written can be imported. Of its fields those are taken that a body can create, or
+an administrator can change; the others (`version`, the dates) are known and left out. Ids are kept
+where the request asks for it, `?ids=keep`, so that what refers to a document still does. A document
+that has the id already stays as it is, and its line is refused.
+
 Each line stands alone: one that is refused does not keep the others from being created. What was
 created stays, whatever happens afterwards; and an import that is repeated refuses those lines whose
 unique values are taken, by itself included.
@@ -11,14 +16,16 @@ unique values are taken, by itself included.
 
 from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
-from typing import IO, NamedTuple
+from typing import IO, Annotated, Any, Literal, NamedTuple
 
 import msgspec
+from bson import ObjectId
 from flask import Response, request
+from msgspec import UNSET, Meta, UnsetType
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.crud import values
-from api.crud.access import principal
+from api.crud.access import Role, principal
 from api.crud.audit import Trail
 from api.crud.constraints import check
 from api.crud.declaration import Resource
@@ -35,6 +42,15 @@ BATCH_BYTES = 1024 * 1024  # of lines; together with BATCH it bounds what is hel
 SPOOL = 1024 * 1024
 
 UNKNOWN = FieldError("The database did not answer in time. Whether it was created is not known.")
+
+
+Ids = Annotated[Literal["new", "keep"], Meta(description="keep: the lines' own ids, not new ones")]
+
+
+class ImportQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """How to import."""
+
+    ids: Ids = "new"
 
 
 class RefusedLine(msgspec.Struct, kw_only=True):
@@ -57,6 +73,45 @@ class Read(NamedTuple):
 
     numbers: list[int]
     items: list[Document]
+    ids: list[ObjectId]
+
+
+def line_shape(resource: Resource) -> type[msgspec.Struct]:
+    """A line: what creates a document, what an administrator can change, and what is shown."""
+    assert resource.create is not None  # noqa: S101 - else there is no import
+    made = {field.name: field for field in msgspec.structs.fields(resource.create)}
+    kinds = values.hints(resource.create)
+    known: list[Any] = [
+        (name, kinds[name])
+        if field.required
+        else (name, kinds[name], field.default)
+        if field.default is not msgspec.NODEFAULT
+        else (name, kinds[name], msgspec.field(default_factory=field.default_factory))
+        for name, field in made.items()
+    ]
+    known += [
+        (name, kind | UnsetType, UNSET)
+        for name, kind in {
+            **values.hints(resource.read),
+            **_changed(resource),
+            "id": values.Id,
+        }.items()
+        if name not in made
+    ]
+    name = f"{resource.read.__name__}Line"
+    return msgspec.defstruct(name, known, kw_only=True, forbid_unknown_fields=True)
+
+
+def _changed(resource: Resource) -> dict[str, Any]:
+    """The fields of a document that an administrator can change and everybody sees."""
+    change, shown = resource.change.get(Role.ADMIN), values.hints(resource.read)
+    kinds = {} if change is None else values.hints(change)
+    states = {one.field for one in resource.transitions}
+    return {
+        name: values.without_unset(kind)
+        for name, kind in kinds.items()
+        if name in shown and name not in states
+    }
 
 
 class Import:
@@ -65,39 +120,46 @@ class Import:
     def __init__(self, resource: Resource, store: Store, settings: Settings, trail: Trail) -> None:
         assert resource.create is not None  # noqa: S101 - else there is no such route
         self._resource = resource
-        self._shape = resource.create
+        self.shape = line_shape(resource)
+        self._taken = {*resource.create.__struct_fields__, *_changed(resource)}
         self._documents = resource.documents(store)
         self._settings = settings
         self._trail = trail
-        bodies.prepare(resource.create)
+        bodies.prepare(self.shape)
 
-    def run(self) -> Response:
+    def run(self, query: ImportQuery) -> Response:
         """Create many of {name}, one JSON object per line.
+
+        A line may be one of an export: what cannot be set is left out of it.
 
         The answer has a line for each input line that was refused, and a last one that sums up.
         A line that is refused keeps no other from being created; what is created stays.
         """
-        if request.mimetype != ndjson.MEDIA:
+        if request.mimetype not in ndjson.NAMES:
             raise ProblemError(415, f"Send the body as {ndjson.MEDIA}.")
         report = _Report()
-        with self._trail.recorded(f"{self._resource.name}.import", actor=principal().id):
-            cut = self._read(report)
+        try:
+            with self._trail.recorded(f"{self._resource.name}.import", actor=principal().id):
+                cut = self._read(report, keep=query.ids == "keep")
+        except Exception:
+            report.close()
+            raise
         if cut is not None:
             report.close()
             detail = f"{cut.detail} {report.created} were created before."
             raise ProblemError(cut.status, detail, kind=cut.kind, headers=cut.headers)
         return report.answer()
 
-    def _read(self, report: "_Report") -> ProblemError | None:
+    def _read(self, report: "_Report", *, keep: bool) -> ProblemError | None:
         """Import the body; the problem that ended it too early, if one did."""
         lines = ndjson.lines(self._pieces(), self._settings.body_limit)
         try:
             for batch in create_streamed(
                 self._documents.create_many,
-                ((read.numbers, read.items) for read in self._batches(lines, report)),
+                self._batches(lines, report, keep=keep),
                 self._settings.request_deadline,
             ):
-                report.add(batch.tag, batch.report)
+                report.add(batch.numbers, batch.report)
         except ProblemError as cut:
             return cut
         return None
@@ -110,33 +172,41 @@ class Import:
             detail = f"The body is larger than {self._settings.import_limit} bytes."
             raise ProblemError(413, detail) from None
 
-    def _batches(self, lines: Iterator[Line], report: "_Report") -> Iterator[Read]:
-        batch, size = Read([], []), 0
+    def _batches(self, lines: Iterator[Line], report: "_Report", *, keep: bool) -> Iterator[Read]:
+        batch, size = Read([], [], []), 0
         for line in lines:
             try:
-                batch.items.append(self._item(line))
+                item, given_id = self._item(line, keep=keep)
             except ProblemError as error:
                 report.refuse(line.number, error.status, error.errors or _whole(error))
                 continue
+            batch.items.append(item)
             batch.numbers.append(line.number)
+            if given_id is not None:
+                batch.ids.append(given_id)
             size += len(line.text or b"")
             if len(batch.items) == BATCH or size > BATCH_BYTES:
                 yield batch
-                batch, size = Read([], []), 0
+                batch, size = Read([], [], []), 0
         if batch.items:
             yield batch
 
-    def _item(self, line: Line) -> Document:
-        """What is stored for a line. Raises ProblemError."""
+    def _item(self, line: Line, *, keep: bool) -> tuple[Document, ObjectId | None]:
+        """What is stored for a line, and under which id if not a new one. Raises ProblemError."""
         if line.text is None:
             raise ProblemError(413, f"The line is longer than {self._settings.body_limit} bytes.")
         resource = self._resource
-        fields = bodies.decode(line.text, self._shape, resource.rules)
-        if resource.owner not in (None, "_id") and fields.get(resource.owner) is None:
+        fields = bodies.decode(line.text, self.shape, resource.rules)
+        given_id = fields.get("id") if keep else None
+        if keep and given_id is None:
+            raise invalid(in_body("id", "This field is required: ids are to be kept."))
+        taken = {name: value for name, value in fields.items() if name in self._taken}
+        if resource.owner not in (None, "_id") and taken.get(resource.owner) is None:
             raise invalid(in_body(str(resource.owner), "Name the user it belongs to."))
-        given = values.stored(fields, resource.conversions)
+        given = values.stored(taken, resource.conversions)
         check(resource.constraints, given)
-        return {**resource.prepare(given), **resource.defaults()}
+        stored = {**resource.defaults(), **resource.prepare(given)}
+        return stored, None if given_id is None else ObjectId(given_id)
 
 
 class _Report:
@@ -158,8 +228,11 @@ class _Report:
                 self.refuse(number, 503, (UNKNOWN,))
             return
         self.created += found.created
+        for index in found.existing:
+            self.refuse(numbers[index], 409, (in_body("id", "It exists, and stays as it is."),))
         for refused in found.refused:
-            taken = in_body(refused.field, "Another one has this value already.")
+            detail = "Another one has this value already."
+            taken = in_body("id" if refused.field == "_id" else refused.field, detail)
             self.refuse(numbers[refused.index], 409, (taken,))
 
     def answer(self) -> Response:

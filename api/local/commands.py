@@ -56,7 +56,7 @@ def _tell(outcome: "Outcome", admin_file: Path, state: str) -> None:
     report = outcome.samples
     click.echo(f"\nThe API is up after {outcome.seconds:.1f} s, behind a {outcome.router}.")
     if report is not None:
-        click.echo(f"  samples  {report.created} users created, {report.existing} existed")
+        click.echo(f"  samples  {report.created} users created, {len(report.existing)} existed")
         if report.refused:
             click.echo(f"           {len(report.refused)} refused: their e-mail or id is taken")
     click.echo(f"  url      {outcome.url}")

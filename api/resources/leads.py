@@ -19,10 +19,7 @@ from api.crud.transitions import Transition
 from api.crud.values import Id, Time
 from api.store import Unique
 from api.store.shape import now
-
-ZIP = b"PK\x03\x04"
-ODT = b"mimetypeapplication/vnd.oasis.opendocument.text"  # the first entry, stored (ODF 1.2, 3.3)
-OPC = (b"[Content_Types].xml", b"_rels/", b"docProps/", b"word/", b"customXml/")  # of DOCX
+from api.web.filetypes import DOCUMENTS
 
 
 class State(StrEnum):
@@ -62,34 +59,12 @@ class Lead(Struct, kw_only=True):
     updated_at: Time
 
 
-def is_pdf(head: bytes) -> bool:
-    """PDF (ISO 32000, 7.5.2)."""
-    return head.startswith(b"%PDF-")
-
-
-def is_docx(head: bytes) -> bool:
-    """A zip whose first entry is one of an Office document."""
-    return head.startswith(ZIP) and head[30:].startswith(OPC)
-
-
-def is_odt(head: bytes) -> bool:
-    """A zip that begins by saying so."""
-    return head.startswith(ZIP) and head[30:].startswith(ODT)
-
-
 def stamps(_state: str) -> dict[str, Any]:
     """Who got in touch, and when."""
     return {"reached_out_at": now(), "reached_out_by": principal().id}
 
 
-RESUME = Attachment(
-    field="resume",
-    types={
-        "application/pdf": is_pdf,
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document": is_docx,
-        "application/vnd.oasis.opendocument.text": is_odt,
-    },
-)
+RESUME = Attachment(field="resume", types=DOCUMENTS)
 
 LEADS = Resource(
     name="leads",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 from bson import ObjectId
@@ -34,10 +34,13 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 class BulkReport(msgspec.Struct):
-    """What became of the input, line by line; created + existing + refused = lines."""
+    """What became of the input: how many were created, and which lines not, by their index.
+
+    `existing`: there is a document with this id already.
+    """
 
     created: int = 0
-    existing: int = 0
+    existing: list[int] = msgspec.field(default_factory=list)
     refused: list[Refused] = msgspec.field(default_factory=list)
 
 
@@ -62,10 +65,26 @@ def create_many(
     return report
 
 
-class Batch(NamedTuple):
-    """What became of a batch; `tag` is what it came with. No report: nobody knows."""
+class Input(Protocol):
+    """A batch that is to be created: with `ids`, if there are any, under these."""
 
-    tag: Any
+    @property
+    def numbers(self) -> list[int]:
+        """The lines it was read from."""
+
+    @property
+    def items(self) -> Sequence[Mapping[str, Any]]:
+        """The documents."""
+
+    @property
+    def ids(self) -> Sequence[ObjectId]:
+        """Their ids; empty: new ones."""
+
+
+class Batch(NamedTuple):
+    """What became of the batch from these lines. No report: nobody knows."""
+
+    numbers: list[int]
     report: BulkReport | None
 
 
@@ -73,41 +92,42 @@ AT_ONCE = 2  # batches under way: one has its claims taken while another's docum
 
 
 def create_streamed(
-    create: Callable[[Sequence[Mapping[str, Any]]], BulkReport],
-    batches: Iterable[tuple[Any, Sequence[Mapping[str, Any]]]],
+    create: Callable[[Sequence[Mapping[str, Any]], Sequence[ObjectId] | None], BulkReport],
+    batches: Iterable[Input],
     seconds: float,
 ) -> Iterator[Batch]:
-    """Create (tag, items) after (tag, items) with `create`, each within `seconds`; in order.
+    """Create batch after batch with `create`, each within `seconds`; in order.
 
     A few are under way while the next one is awaited. Where two batches hold one value, either may
     get it. After one of unknown outcome no more are begun, but all are asked for.
     """
-    under_way: deque[tuple[Any, Future[BulkReport]]] = deque()
+    under_way: deque[tuple[list[int], Future[BulkReport]]] = deque()
     lost = False
 
-    def bounded(items: Sequence[Mapping[str, Any]]) -> BulkReport:
+    def bounded(batch: Input) -> BulkReport:
         with deadline(seconds):
-            return create(items)
+            return create(batch.items, batch.ids or None)
 
     def oldest() -> Batch:
         nonlocal lost
-        tag, result = under_way.popleft()
+        numbers, result = under_way.popleft()
         try:
-            return Batch(tag, result.result())
+            return Batch(numbers, result.result())
         except UnavailableError:
             lost = True
-            return Batch(tag, None)
+            return Batch(numbers, None)
 
     with ThreadPoolExecutor(AT_ONCE, "bulk") as pool:
         try:
-            for tag, items in batches:
+            for batch in batches:
                 if len(under_way) == AT_ONCE:
                     yield oldest()
                 if lost:
                     yield from (oldest() for _ in range(len(under_way)))
-                    yield Batch(tag, None)
+                    yield Batch(batch.numbers, None)
                 else:
-                    under_way.append((tag, pool.submit(copy_context().run, bounded, items)))
+                    result = pool.submit(copy_context().run, bounded, batch)
+                    under_way.append((batch.numbers, result))
         except Exception:  # no more input: what was begun is told of first
             while under_way:
                 yield oldest()
@@ -135,7 +155,7 @@ class _Batch:
             for index, item in enumerate(items)
         }
         if ids is not None:
-            self._report.existing += self._drop_live(documents)
+            self._exist(self._drop_live(documents))
         self._claim(documents, own_ids=ids is None)
         try:
             clashes = insert_all(self._owners, documents.values())
@@ -150,22 +170,27 @@ class _Batch:
         left = {index: documents[index] for index in (list(documents)[n] for n in clashes)}
         found = self._drop_live(left)
         if ids is None:  # our own, applied although the answer was lost
-            self._report.created += found
+            self._report.created += len(found)
         else:
-            self._report.existing += found
+            self._exist(found)
         for index in left:  # fenced by a tombstone after an earlier load had died
             self._refuse(index, "_id")
 
-    def _drop_live(self, documents: dict[int, Document]) -> int:
-        """Leave out the documents that exist already; how many."""
+    def _drop_live(self, documents: dict[int, Document]) -> list[int]:
+        """Leave out the documents that exist already; which."""
         if not documents:
-            return 0
-        wanted = {document["_id"]: index for index, document in documents.items()}
-        query = {"_id": {"$in": list(wanted)}, "version": LIVE}
+            return []
+        ids = [document["_id"] for document in documents.values()]
+        query = {"_id": {"$in": ids}, "version": LIVE}
         found = attempt(lambda: list(self._owners.find(query, {"_id": 1})), idempotent=True)
-        for document in found:
-            del documents[wanted[document["_id"]]]
-        return len(found)
+        living = {document["_id"] for document in found}
+        gone = [index for index, document in documents.items() if document["_id"] in living]
+        for index in gone:
+            del documents[index]
+        return gone
+
+    def _exist(self, indexes: list[int]) -> None:
+        self._report.existing += [self._offset + index for index in indexes]
 
     def _claim(self, documents: dict[int, Document], *, own_ids: bool) -> None:
         """Claim for all at once, settle the collisions singly, drop what is refused."""

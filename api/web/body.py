@@ -51,7 +51,9 @@ def read(shape: type[S], rules: Rules, media: tuple[str, ...] = (JSON,)) -> dict
     Raises ProblemError: 415, 400 for what is not JSON, 422 with every field that is wrong.
     """
     if request.mimetype not in media:
-        raise ProblemError(415, f"Send the body as {' or '.join(media)}.")
+        # A PATCH is told what it could be (RFC 5789, 3.1).
+        headers = {"Accept-Patch": ", ".join(media)} if request.method == "PATCH" else {}
+        raise ProblemError(415, f"Send the body as {' or '.join(media)}.", headers=headers)
     body = request.get_data(cache=False)
     if len(body) >= (request.max_content_length or len(body) + 1) and not request.content_length:
         raise RequestEntityTooLarge  # sent in chunks, of which Werkzeug gives us the first ones

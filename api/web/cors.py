@@ -11,9 +11,11 @@ ALLOWED_HEADERS = ", ".join(
     ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match",
      "X-CSRF-TOKEN", "X-Request-Id")
 )  # fmt: skip
+# Besides those that every page may read (Fetch Standard 2.2.2: Content-Type, Content-Length, …).
 EXPOSED_HEADERS = ", ".join(
-    ("ETag", "Link", "Location", "Retry-After", "X-Request-Id", "Idempotent-Replayed")
-)
+    ("Accept-Patch", "Allow", "Content-Disposition", "ETag", "Idempotent-Replayed", "Link",
+     "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id")
+)  # fmt: skip
 SECONDS = "600"  # that a browser may remember a preflight
 
 

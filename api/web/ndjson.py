@@ -6,6 +6,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 MEDIA = "application/x-ndjson"
+NAMES = frozenset(
+    {MEDIA, "application/ndjson", "application/jsonl", "application/jsonlines"}
+)  # of the same: none is registered
+BOM = b"\xef\xbb\xbf"  # which some editors write at the beginning of a file
 
 
 class Line(NamedTuple):
@@ -23,6 +27,8 @@ def lines(pieces: Iterable[bytes], longest: int) -> Iterator[Line]:
         *whole, rest = piece.split(b"\n")
         for text in whole:
             held += text
+            if number == 1 and held.startswith(BOM):
+                del held[: len(BOM)]
             if skipping or len(held) > longest:
                 yield Line(number, None)
             elif held.strip():
@@ -33,6 +39,8 @@ def lines(pieces: Iterable[bytes], longest: int) -> Iterator[Line]:
         if len(held) > longest:
             held.clear()
             skipping = True
+    if number == 1 and held.startswith(BOM):
+        del held[: len(BOM)]
     if skipping:
         yield Line(number, None)
     elif held.strip():

@@ -1,7 +1,7 @@
 """Forms with one file (multipart/form-data, RFC 7578), read as a stream: no file in memory.
 
 Fields are small and kept; the file's bytes go to a sink as they arrive, once its first bytes have
-shown that it is what its Content-Type says. Everything is refused as early as it can be known.
+shown that it may be what its Content-Type says. Everything is refused as early as it can be known.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,15 +9,16 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 from flask import request
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
 
-from api.web.multipart import MultipartError, Part, decode
+from api.web.filetypes import HEAD, TAIL, FileType
 from api.web.problems import ProblemError, in_body, invalid
 
 MEDIA = "multipart/form-data"
-HEAD = 512  # bytes that signatures are looked for in
-
-Signature = Callable[[bytes], bool]  # given the first bytes of a file
+MOST_PARTS = 100
+LONGEST_HEADER = 8 * 1024  # bytes of one header of a part
 
 
 class Form(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,14 +26,14 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
     fields      names of the text fields; each at most once
     file        name of the file, which must be there
-    types       media types the file may be of, and how their bytes begin
+    types       media types the file may be of, and how they look
     file_limit  bytes
     field_limit bytes of all fields together
     """
 
     fields: tuple[str, ...]
     file: str
-    types: Mapping[str, Signature]
+    types: Mapping[str, FileType]
     file_limit: int
     field_limit: int = 16 * 1024
 
@@ -65,18 +66,28 @@ def receive(form: Form, pieces: Iterable[bytes], begin: Callable[[FileHead], Sin
     and 422 naming the part.
     """
     try:
-        return _Reading(form, begin).run(decode(_boundary(), pieces))
+        return _Reading(form, begin).run(_events(_boundary(), pieces))
     except MultipartError as error:
         raise _malformed(str(error)) from None
 
 
-def _boundary() -> bytes:
+def _events(
+    boundary: str, pieces: Iterable[bytes]
+) -> Iterator[MultipartSegment | bytes | bytearray | None]:
+    """Each part's head, then its data in pieces, then None."""
+    limits = {"max_segment_count": MOST_PARTS, "max_header_size": LONGEST_HEADER}
+    with PushMultipartParser(boundary, **limits) as parser:
+        for piece in pieces:
+            yield from parser.parse(piece)
+
+
+def _boundary() -> str:
     if request.mimetype != MEDIA:
         raise ProblemError(415, f"Send the body as {MEDIA}.")
     boundary = request.mimetype_params.get("boundary", "")
     if not 1 <= len(boundary) <= 70 or not boundary.isascii():
         raise _malformed("its Content-Type names no boundary")
-    return boundary.encode()
+    return boundary
 
 
 def _malformed(why: str) -> ProblemError:
@@ -92,30 +103,30 @@ class _Reading:
         self._file: FileHead | None = None
         self._name = ""  # of the part being read
         self._in_file = False
-        self._head = bytearray()
+        self._head, self._tail = bytearray(), bytearray()
         self._sink: Sink | None = None
         self._size = 0
 
-    def run(self, body: Iterator[Part | bytes]) -> Received:
+    def run(self, body: Iterator[MultipartSegment | bytes | bytearray | None]) -> Received:
         for item in body:
-            if isinstance(item, Part):
+            if item is None:
                 self._close()
+            elif isinstance(item, MultipartSegment):
                 self._open(item)
             elif self._in_file:
                 self._take_file(item)
             else:
                 self._take_field(item)
-        self._close()
         if self._file is None:
-            raise invalid(in_body(self._form.file, "Send a file with this name."))
+            raise invalid(in_body(self._form.file, "Choose a file."))
         return Received({name: _text(name, raw) for name, raw in self._fields.items()}, self._file)
 
-    def _open(self, part: Part) -> None:
-        name, form = part.name, self._form
+    def _open(self, part: MultipartSegment) -> None:
+        name, form, filename = part.name or "", self._form, _filename(part)
         if name in self._fields or (name == form.file and self._file is not None):
             raise invalid(in_body(name, "Give it once."))
-        self._name, self._in_file = name, part.filename is not None
-        if part.filename is None:
+        self._name, self._in_file = name, filename is not None
+        if filename is None:
             if name == form.file:
                 raise invalid(in_body(name, "Send it as a file, with a filename."))
             if name not in form.fields:
@@ -126,12 +137,18 @@ class _Reading:
                 known = name in form.fields
                 detail = "Send it as text." if known else "This file is not known here."
                 raise invalid(in_body(name, detail))
-            self._file = FileHead(part.filename, self._declared(part.media))
+            if not filename:  # what browsers send for a field that was left empty
+                raise invalid(in_body(name, "Choose a file."))
+            self._file = FileHead(filename, self._declared(part.content_type or ""))
 
     def _close(self) -> None:
-        """A part ends: a file shorter than what signatures need is judged now."""
-        if self._in_file and self._sink is None:
-            self._recognise()
+        """A part ends: a file that was too short to be judged is judged now, and its end."""
+        if self._in_file:
+            if self._sink is None:
+                self._recognise()
+            ends = self._type().ends
+            if ends is not None and not ends(bytes(self._tail)):
+                raise self._other_content()
         self._in_file = False
 
     def _declared(self, media: str) -> str:
@@ -143,20 +160,23 @@ class _Reading:
             )
         return media
 
-    def _take_field(self, data: bytes) -> None:
+    def _take_field(self, data: bytes | bytearray) -> None:
         self._held += len(data)
         if self._held > self._form.field_limit:
             raise RequestEntityTooLarge
         self._fields[self._name] += data
 
-    def _take_file(self, data: bytes) -> None:
+    def _take_file(self, data: bytes | bytearray) -> None:
         self._size += len(data)
         if self._size > self._form.file_limit:
             detail = f"Send a file of at most {self._form.file_limit} bytes."
             error = in_body(self._form.file, detail)
             raise ProblemError(413, "The file is too large.", kind="file-size", errors=(error,))
+        if self._type().ends is not None:
+            self._tail += data
+            del self._tail[:-TAIL]
         if self._sink is not None:
-            self._sink.write(data)
+            self._sink.write(bytes(data))
             return
         self._head += data
         if len(self._head) >= HEAD:
@@ -164,14 +184,28 @@ class _Reading:
 
     def _recognise(self) -> None:
         """Judge the file by its first bytes, and begin to write it."""
+        if not self._type().begins(bytes(self._head[:HEAD])):
+            raise self._other_content()
         assert self._file is not None  # noqa: S101 - set when the part began
-        if not self._form.types[self._file.media](bytes(self._head[:HEAD])):
-            detail = f"The file's content is not {self._file.media}."
-            if not self._head:
-                detail = "The file is empty."
-            raise invalid(in_body(self._form.file, detail))
         self._sink = self._begin(self._file)
         self._sink.write(bytes(self._head))
+
+    def _type(self) -> FileType:
+        assert self._file is not None  # noqa: S101 - the same
+        return self._form.types[self._file.media]
+
+    def _other_content(self) -> ProblemError:
+        assert self._file is not None  # noqa: S101 - the same
+        detail = f"The file's content is not {self._file.media}."
+        return invalid(in_body(self._form.file, detail if self._head else "The file is empty."))
+
+
+def _filename(part: MultipartSegment) -> str | None:
+    """The part's file name; also in the form `filename*=`, which some libraries send (RFC 5987)."""
+    found: str | None = part.filename
+    if found is None:
+        found = parse_options_header(part.header("Content-Disposition"))[1].get("filename")
+    return found
 
 
 def _text(name: str, raw: bytearray) -> str:

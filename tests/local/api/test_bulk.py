@@ -51,7 +51,7 @@ def test_each_line_stands_alone(
         b"no json\n",
         b"\n",
         person(email="nobody", name=" "),
-        person(role="admin"),
+        person(role="owner"),
         [1],
         {**person(), "email": good["email"].upper()},
         b'{"x":"' + b"y" * 70_000 + b'"}\n',
@@ -203,3 +203,87 @@ def test_a_client_that_goes_away(
     assert summary["created"] + summary["refused"] == len(people)
     assert len(refused) >= BATCH
     assert all(users.find_unique("email", one["email"]) for one in people[:3])
+
+
+@pytest.mark.parametrize("media", [NDJSON, "application/ndjson", "Application/JSONL"])
+def test_usual_names_and_a_mark_at_the_beginning(
+    client: FlaskClient, admin: dict[str, str], media: str
+) -> None:
+    data = b"\xef\xbb\xbf" + encoded(person())
+    answer = client.post(IMPORT, data=data, headers=admin, content_type=media)
+    assert decoded(answer) == [{"created": 1, "refused": 0}]
+    refused = client.post(IMPORT, data=data, headers=admin, content_type="application/json")
+    assert refused.status_code == 415
+
+
+def exported(client: FlaskClient, admin: dict[str, str], url: str, filters: str) -> list[Any]:
+    return decoded(client.get(f"{url}/export?{filters}", headers=admin))
+
+
+def without(document: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in document.items() if name not in names}
+
+
+@pytest.mark.parametrize("ids", ["keep", "new"])
+def test_a_round_trip(client: FlaskClient, admin: dict[str, str], ids: str) -> None:
+    """What was exported is imported where it is missing, and refused where it is."""
+    mark = f"Trip {secrets.token_hex(6)}"
+    send(client, admin, *(person(name=f"{mark} {n}", phone=None) for n in range(3)))
+    before = exported(client, admin, "/api/v1/users", f"name[prefix]={mark}")
+    first, second = before[0], before[1]
+    client.patch(f"/api/v1/users/{first['id']}", json={"disabled": True}, headers=admin)
+    client.patch(f"/api/v1/users/{second['id']}", json={"role": "admin"}, headers=admin)
+    before = exported(client, admin, "/api/v1/users", f"name[prefix]={mark}")
+    lines = encoded(*before)
+
+    def imported() -> list[Any]:
+        url = f"{IMPORT}?ids={ids}"
+        return decoded(client.post(url, data=lines, headers=admin, content_type=NDJSON))
+
+    *refused, summary = imported()  # into a filled one
+    assert summary == {"created": 0, "refused": 3}
+    pointer = "#/id" if ids == "keep" else "#/email"
+    assert [(r["line"], r["status"], r["errors"][0]["pointer"]) for r in refused] == [
+        (n, 409, pointer) for n in (1, 2, 3)
+    ]
+    for one in before[:2]:
+        client.delete(f"/api/v1/users/{one['id']}", headers=admin)
+    *refused, summary = imported()  # into one that lacks some
+    assert summary == {"created": 2, "refused": 1}
+    after = exported(client, admin, "/api/v1/users", f"name[prefix]={mark}")
+    if ids == "keep":
+        assert [one["id"] for one in after] == [one["id"] for one in before]
+    changing = ("id", "version", "created_at", "updated_at")
+    shown = sorted((without(one, *changing) for one in after), key=lambda one: one["name"])
+    assert shown == [without(one, *changing) for one in before]
+
+
+def test_a_round_trip_of_what_has_an_owner(
+    client: FlaskClient, admin: dict[str, str], bob: dict[str, Any]
+) -> None:
+    url, owner = "/api/v1/projects", bob["user"]["id"]
+    body = {"name": "Trip", "starts_on": "2026-01-31", "members": [secrets.token_hex(12)]}
+    made = client.post(url, json=body, headers=bob["headers"]).json
+    [before] = exported(client, admin, url, f"owner={owner}")
+    client.delete(f"{url}/{made['id']}", headers=bob["headers"])
+    answer = client.post(
+        f"{url}/import?ids=keep", data=encoded(before), headers=admin, content_type=NDJSON
+    )
+    assert decoded(answer) == [{"created": 1, "refused": 0}]
+    [after] = exported(client, admin, url, f"owner={owner}")
+    assert without(after, "created_at", "updated_at") == without(before, "created_at", "updated_at")
+
+
+def test_ids_that_are_to_be_kept(client: FlaskClient, admin: dict[str, str]) -> None:
+    twin = secrets.token_hex(12)
+    lines = encoded(person(), person(id="x"), person(id=twin), person(id=twin))
+    url = f"{IMPORT}?ids=keep"
+    *refused, summary = decoded(client.post(url, data=lines, headers=admin, content_type=NDJSON))
+    assert summary == {"created": 1, "refused": 3}
+    assert {r["line"]: (r["status"], r["errors"][0]["pointer"]) for r in refused} == {
+        1: (422, "#/id"),
+        2: (422, "#/id"),
+        4: (409, "#/id"),
+    }
+    other = client.post(f"{IMPORT}?ids=old", data=lines, headers=admin, content_type=NDJSON)
+    assert other.status_code == 422

@@ -187,3 +187,12 @@ def test_what_a_read_and_a_change_cost(
     assert commands("GET", f"{PROJECTS}?limit=100") == [who, ("find", "projects")]
     assert commands("PATCH", url, {"name": "Z"}) == [who, ("findAndModify", "projects")]
     assert commands("PUT", url, {"name": "Z"}) == [who, ("findAndModify", "projects")]
+
+
+def test_a_patch_of_another_type_is_told_which(client: FlaskClient, ada: dict[str, Any]) -> None:
+    """RFC 5789, 3.1 and 2.2."""
+    headers = {**ada["headers"], "Content-Type": "application/json-patch+json"}
+    answer = client.patch(ada["url"], data=b"[]", headers=headers)
+    assert answer.status_code == 415
+    assert answer.headers["Accept-Patch"] == "application/json, application/merge-patch+json"
+    assert "Accept-Patch" not in client.put(ada["url"], data=b"[]", headers=headers).headers

@@ -71,7 +71,7 @@ def cards() -> Resource:
         change={Role.USER: CardChange, Role.ADMIN: CardChange},
         read=Card,
         unique=(Unique("number"),),
-        rules={"number": fields.line, "label": fields.line},
+        rules={"number": fields.line(50), "label": fields.line(50)},
         access=Access(list=Who.OWNER, create=Who.USER),
         owner="owner",
         filters={"label": TEXT, "created_at": ORDERED},

@@ -122,9 +122,10 @@ def test_only_administrators_see_them(client: FlaskClient, ada: dict[str, Any]) 
     [
         (DOCX, zipped("[Content_Types].xml", "word/document.xml")),
         (DOCX, zipped("word/document.xml", "[Content_Types].xml")),
-        (ODT, zipped("mimetype", "content.xml")),
+        (ODT, zipped("mimetype", "META-INF/manifest.xml", "content.xml")),
+        (DOCX, zipped("docMetadata/LabelInfo.xml", "[Content_Types].xml", "word/document.xml")),
     ],
-    ids=["docx", "docx of another program", "odt"],
+    ids=["docx", "docx of another program", "odt", "docx with a label"],
 )
 def test_types(client: FlaskClient, media: str, data: bytes) -> None:
     assert register(client, form(data + secrets.token_bytes(9), media)).status_code == 201
@@ -144,7 +145,13 @@ REFUSED: dict[str, tuple[int, str, Callable[[], Any]]] = {
     "digest": (422, "resume_digest", lambda: form(resume_digest="0" * 64)),
     "wrong field": (422, "email", lambda: form(email="nobody")),
     "field twice": (422, "email", lambda: form(email=["a@example.com", "b@example.com"])),
-    "long name": (422, "resume", lambda: form(name="x" * 300 + ".pdf")),
+    "long name": (422, "resume", lambda: form(name="x" * 1100 + ".pdf")),
+    "a long name of marks": (422, "resume", lambda: form(name="a" + "\u0315\u0300" * 400)),
+    "no file chosen": (
+        422,
+        "resume",
+        lambda: form(resume=("", b"", "application/octet-stream")),
+    ),
     "too large": (413, "resume", lambda: form(content(10 * 1024**2 + 1))),
 }
 

@@ -83,6 +83,15 @@ def test_preflights(client: FlaskClient) -> None:
     assert preflight(client, LISTED, "/nothing", "GET").status_code == 404
 
 
+def test_what_a_page_can_read(client: FlaskClient) -> None:
+    """All that our answers tell in headers, on errors too."""
+    for path in ("/x", "/nothing", "/bug"):
+        answer = client.get(path, headers={"Origin": LISTED})
+        exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
+        assert exposed >= {"Accept-Patch", "Allow", "Content-Disposition", "ETag", "Link"}
+        assert exposed >= {"Location", "Retry-After", "X-Request-Id", "Idempotent-Replayed"}
+
+
 def test_without_origins_there_is_no_cors() -> None:
     client = make("")
     answer = client.get("/x", headers={"Origin": LISTED})

@@ -24,3 +24,17 @@ def test_the_end(step: int) -> None:
     for body, found in ((b"", []), (b"\n\n", []), (b"a\n" + b"z" * 50, [(1, b"a"), (2, None)])):
         pieces = (body[start : start + step] for start in range(0, len(body), step))
         assert list(lines(pieces, 20)) == found
+
+
+@pytest.mark.parametrize("step", [1, 2, 1000])
+def test_a_byte_order_mark(step: int) -> None:
+    """At the beginning only."""
+    mark = b"\xef\xbb\xbf"
+    for body, found in (
+        (mark + b"{}\n" + mark + b"[]", [(1, b"{}"), (2, mark + b"[]")]),
+        (mark + b"{}", [(1, b"{}")]),
+        (mark, []),
+        (mark + b"\n1", [(2, b"1")]),
+    ):
+        pieces = (body[start : start + step] for start in range(0, len(body), step))
+        assert list(lines(pieces, 20)) == found

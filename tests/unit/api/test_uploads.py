@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import random
+import zipfile
 
 import pytest
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
+from api.web.filetypes import DOCUMENTS, TAIL
 from api.web.problems import ProblemError
 from api.web.uploads import FileHead, Form, Received, receive
 
 FORM = Form(
     fields=("name", "email"),
     file="resume",
-    types={"application/pdf": lambda head: head.startswith(b"%PDF-")},
-    file_limit=10_000,
+    types=DOCUMENTS,
+    file_limit=600_000,
     field_limit=1000,
 )
 EDGE = "x" * 20
@@ -80,11 +83,12 @@ WRONG: dict[str, tuple[int, str | None, bytes]] = {
     "field as a file": (422, "name", pdf(name="name") + END),
     "file as a field": (422, "resume", part("resume", PDF) + END),
     "no name": (422, "", part("", b"a") + END),
+    "no file chosen": (422, "resume", part("resume", b"", "", "application/octet-stream") + END),
     "empty file": (422, "resume", pdf(b"") + END),
-    "other content": (422, "resume", pdf(b"GIF89a" + PDF) + END),
+    "other content": (422, "resume", pdf(b"GIF89a" + bytes(2000)) + END),
     "other type": (415, "resume", pdf(media="image/gif") + END),
     "no type": (415, "resume", part("resume", PDF, "cv.pdf") + END),
-    "file too large": (413, "resume", pdf(b"%PDF-" + b"x" * 10_000) + END),
+    "file too large": (413, "resume", pdf(b"%PDF-" + b"x" * 600_000) + END),
     "field too large": (413, None, part("name", b"x" * 1001) + pdf() + END),
     "field not text": (422, "name", part("name", b"\xff\xfe") + pdf() + END),
     "empty": (400, None, b""),
@@ -107,7 +111,7 @@ def status_of(error: Exception) -> int | None:
 
 
 @pytest.mark.parametrize("case", WRONG)
-@pytest.mark.parametrize("step", [1, 64, 65536])
+@pytest.mark.parametrize("step", [7, 64, 65536])
 def test_what_is_wrong_is_named(case: str, step: int) -> None:
     status, pointer, body = WRONG[case]
     with pytest.raises((ProblemError, HTTPException)) as caught:
@@ -162,3 +166,97 @@ def test_noise() -> None:
         except (ProblemError, HTTPException) as error:
             statuses.add(status_of(error))
     assert statuses <= {400, 413, 415, 422}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Screenshot 2026-11-26 at 5.36.58\u202fPM.pdf",
+        "\U0001f469\u200d\U0001f4bb.pdf",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.pdf",
+        "a\u00a0b\u3000c.pdf",
+        "\u202egnp.pdf",
+        "",
+    ],
+    ids=["macOS", "emoji", "Persian", "spaces", "override", "empty"],
+)
+def test_file_names_are_data(name: str) -> None:
+    taken = Taken()
+    body = part("resume", PDF, name, "application/pdf") + END
+    if not name:
+        with pytest.raises(ProblemError) as caught:
+            send(body)
+        assert (caught.value.status, caught.value.errors[0].detail) == (422, "Choose a file.")
+        return
+    assert send(body, taken=taken).file == FileHead(name, "application/pdf")
+
+
+def test_names_are_case_insensitive() -> None:
+    body = pdf().replace(b"Content-Disposition: form-data", b"content-DISPOSITION: Form-Data")
+    body = body.replace(b"Content-Type: application/pdf", b"CONTENT-TYPE:Application/PDF; a=b")
+    assert send(body + END, media=TYPE.replace("multipart/form", "Multipart/FORM")).file == (
+        "cv.pdf",
+        "application/pdf",
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        ('filename="C:\\fakepath\\cv.pdf"', "cv.pdf"),
+        ('filename="a %22b%22.pdf"', 'a "b".pdf'),
+        ("filename*=UTF-8''%e2%82%ac.pdf", "\u20ac.pdf"),
+        ("filename=plain.pdf", "plain.pdf"),
+    ],
+)
+def test_ways_to_name_a_file(head: str, name: str) -> None:
+    body = pdf().replace(b'filename="cv.pdf"', head.encode())
+    assert send(body + END).file.name == name
+
+
+def zipped(*names: str, size: int = 10) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name in names:
+            text = ODT if name == "mimetype" else "x" * size
+            archive.writestr(name, text)
+    return made.getvalue()
+
+
+_, DOCX, ODT = DOCUMENTS
+LABELLED = ("docMetadata/LabelInfo.xml", "[Content_Types].xml", "word/document.xml")
+PACKAGE = ("mimetype", "META-INF/manifest.xml", "content.xml")
+SHEET = zipped(*PACKAGE).replace(b"opendocument.text", b"opendocument.shee")
+
+CONTENTS: dict[str, tuple[str, bytes, bool]] = {
+    "a document with a label": (DOCX, zipped(*LABELLED), True),
+    "a large one": (DOCX, zipped(*LABELLED, size=150_000), True),
+    "bytes behind it": (DOCX, zipped(*LABELLED) + bytes(100), True),
+    "a workbook": (DOCX, zipped("[Content_Types].xml", "xl/workbook.xml"), False),
+    "cut": (DOCX, zipped(*LABELLED)[:-30], False),
+    "no archive": (DOCX, b"PK\x03\x04" + bytes(400_000), False),
+    "a directory that is too long": (
+        DOCX,
+        zipped(*LABELLED, *(f"{n:0>200}" for n in range(TAIL // 240))),
+        False,
+    ),
+    "a text": (ODT, zipped(*PACKAGE), True),
+    "a text in another order": (ODT, zipped(*PACKAGE[1:], "mimetype"), True),
+    "a table": (ODT, SHEET, False),
+    "a PDF behind a preamble": ("application/pdf", b"\x00" * 1000 + PDF, True),
+    "a PDF too far behind": ("application/pdf", b"\x00" * 1024 + PDF, False),
+}
+
+
+@pytest.mark.parametrize("case", CONTENTS)
+@pytest.mark.parametrize("step", [100, 65536])
+def test_content_is_recognised(case: str, step: int) -> None:
+    media, data, good = CONTENTS[case]
+    body, taken = pdf(data, media=media) + END, Taken()
+    if good:
+        assert send(body, step, taken=taken).file.media == media
+        assert taken.data == data
+        return
+    with pytest.raises(ProblemError) as caught:
+        send(body, step)
+    assert (caught.value.status, caught.value.errors[0].pointer) == (422, "#/resume")
