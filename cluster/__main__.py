@@ -49,11 +49,19 @@ def main() -> None:
     """
 
 
-class _Ports(click.ParamType[str | int]):
-    name = "auto|PORT"
+class _AutoOr(click.ParamType[str | float]):
+    """ "auto" or a number; the topology's rules tell what is wrong with anything else."""
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str | int:  # noqa: ARG002
-        return int(value) if str(value).isdecimal() else str(value)
+    def __init__(self, what: str) -> None:
+        self.name = f"auto|{what}"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str | float:  # noqa: ARG002
+        for kind in (int, float):
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+        return str(value)
 
 
 FLAGS: dict[str, tuple[Any, str]] = {
@@ -63,9 +71,11 @@ FLAGS: dict[str, tuple[Any, str]] = {
     "routers": (int, "Routers."),
     "election_timeout_ms": (int, "Silence after which a primary is replaced."),
     "heartbeat_interval_ms": (int, "Time between heartbeats."),
-    "cache_gb": (float, "Cache of each mongod in GiB, at least 0.25."),
-    "oplog_mb": (int, "Oplog of each member in MiB."),
-    "ports": (_Ports(), "auto, or the first port of all."),
+    "profile": (str, "How each mongod is set: auto, laptop or production."),
+    "cache_gb": (_AutoOr("GIB"), "Cache of each mongod in GiB, at least 0.25."),
+    "oplog_mb": (_AutoOr("MIB"), "Oplog of each member in MiB."),
+    "connections": (_AutoOr("COUNT"), "Connections that may come in to each mongod."),
+    "ports": (_AutoOr("PORT"), "auto, or the first port of all."),
     "database": (str, "The application's database."),
 }
 

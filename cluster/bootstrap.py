@@ -77,9 +77,7 @@ class _Work:
             "electionTimeoutMillis": layout.election_timeout_ms,
             "heartbeatIntervalMillis": layout.heartbeat_interval_ms,
             "chainingAllowed": True,
-            # A new primary does not wait long for one that does not answer; what was acknowledged
-            # by a majority it has in any case.
-            "catchUpTimeoutMillis": 300,
+            "catchUpTimeoutMillis": layout.catch_up_timeout_ms,
         }
         self.makers = {
             s.name: SetMaker(s, settings, connections, waiter, report) for s in layout.sets

@@ -52,6 +52,7 @@ class Layout:
     routers: tuple[Node, ...]
     election_timeout_ms: int
     heartbeat_interval_ms: int
+    catch_up_timeout_ms: int
     database: str
 
     @property
@@ -82,7 +83,12 @@ def member_names(topology: Topology, set_name: str) -> list[str]:
     return [f"{set_name}-{n}" for n in range(1, topology.members + 1)]
 
 
-def arrange(topology: Topology, shards: Iterable[str], place: Callable[[str], Node]) -> Layout:
+def arrange(
+    topology: Topology,
+    shards: Iterable[str],
+    place: Callable[[str], Node],
+    catch_up_timeout_ms: int,
+) -> Layout:
     """The cluster of these shards; `place` tells where the node of a name listens."""
 
     def made(name: str) -> ReplicaSet:
@@ -95,5 +101,6 @@ def arrange(topology: Topology, shards: Iterable[str], place: Callable[[str], No
         routers=tuple(place(name) for name in router_names(topology)),
         election_timeout_ms=topology.election_timeout_ms,
         heartbeat_interval_ms=topology.heartbeat_interval_ms,
+        catch_up_timeout_ms=catch_up_timeout_ms,
         database=topology.database,
     )

@@ -18,11 +18,15 @@ from typing import Any
 from cluster.errors import TopologyError
 
 DEFAULT_FILE = Path(__file__).with_name("default.toml")
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
 class Topology:
-    """The description of a cluster; sizes in GiB and MiB, times in milliseconds."""
+    """The description of a cluster; sizes in GiB and MiB, times in milliseconds.
+
+    What is AUTO follows from the place: the profile, sizes from memory, free ports.
+    """
 
     shards: int
     members: int
@@ -30,8 +34,10 @@ class Topology:
     routers: int
     election_timeout_ms: int
     heartbeat_interval_ms: int
-    cache_gb: float
-    oplog_mb: int
+    profile: str
+    cache_gb: str | float
+    oplog_mb: str | int
+    connections: str | int
     ports: str | int
     database: str
 
@@ -45,7 +51,7 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
 
     Raises TopologyError with one line per mistake.
     """
-    values = _read(DEFAULT_FILE)
+    values = dict(DEFAULTS)
     source = "the default topology"
     if path is not None:
         values |= _read(path)
@@ -126,6 +132,21 @@ def _voters(value: object) -> str | None:
     return "Give 1, 3, 5 or 7: an even number of voters survives no more than one fewer does."
 
 
+def _auto_or(rule: Rule) -> Rule:
+    def check(value: object) -> str | None:
+        if value == AUTO or (complaint := rule(value)) is None:
+            return None
+        return complaint.replace("Give ", f'Give "{AUTO}", or ', 1)
+
+    return check
+
+
+def _profile(value: object) -> str | None:
+    if value in (AUTO, "laptop", "production"):
+        return None
+    return 'Give "auto", "laptop" or "production".'
+
+
 def _cache(value: object) -> str | None:
     if type(value) in (int, float) and 0.25 <= value <= 10_000:  # type: ignore[operator]
         return None
@@ -133,7 +154,7 @@ def _cache(value: object) -> str | None:
 
 
 def _ports(value: object) -> str | None:
-    if value == "auto" or (type(value) is int and 1024 <= value <= 65535):
+    if value == AUTO or (type(value) is int and 1024 <= value <= 65535):
         return None
     return 'Give "auto" or the first port, a whole number from 1024 to 65535.'
 
@@ -153,8 +174,12 @@ RULES: dict[str, Rule] = {
     "routers": _whole(1, 32),
     "election_timeout_ms": _whole(500, 60_000),
     "heartbeat_interval_ms": _whole(50, 30_000),
-    "cache_gb": _cache,
-    "oplog_mb": _whole(16, 1_000_000),
+    "profile": _profile,
+    "cache_gb": _auto_or(_cache),
+    "oplog_mb": _auto_or(_whole(16, 1_000_000)),
+    "connections": _auto_or(_whole(100, 1_000_000)),
     "ports": _ports,
     "database": _database,
 }
+
+DEFAULTS: Mapping[str, Any] = _read(DEFAULT_FILE)

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from cluster import profiles
 from cluster.access import Access
 from cluster.bootstrap import bootstrap
 from cluster.census import read_catalogue
@@ -26,7 +27,9 @@ from cluster.hosted.environment import (
     variable,
 )
 from cluster.hosted.kept import Kept
-from cluster.layout import Layout, arrange, shard_names
+from cluster.layout import CONFIG_SET, Layout, arrange, member_names, router_names, shard_names
+from cluster.memory import machine_memory
+from cluster.profiles import mongod_conf
 from cluster.rolling import shutdown_restart
 from cluster.status import ClusterStatus, inspect
 
@@ -44,6 +47,7 @@ class HostedCluster:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = os.environ if environ is None else environ
         self.topology = read_topology(self._environ)
+        self._profile = profiles.choose(self.topology, profiles.PRODUCTION)
         self.kept = Kept(secrets_folder(self._environ), tls=uses_tls(self._environ))
 
     # ---- looking ------------------------------------------------------------------------------
@@ -63,7 +67,7 @@ class HostedCluster:
         return inspect(self.access())
 
     def _layout(self, shards: list[str]) -> Layout:
-        return arrange(self.topology, shards, place_of)
+        return arrange(self.topology, shards, place_of, self._profile.catch_up_timeout_ms)
 
     # ---- making -------------------------------------------------------------------------------
 
@@ -72,7 +76,8 @@ class HostedCluster:
 
         Raises TopologyError with one line for each mistake.
         """
-        problems = list(memory.complaints(self.topology, self._environ, memory.total_memory()))
+        total = machine_memory()
+        problems = list(memory.complaints(self.topology, self._environ, total))
         if problems:
             raise TopologyError(problems)
         kept = self.kept
@@ -86,11 +91,13 @@ class HostedCluster:
             kept.key_folder, kept.operator_folder, self._names()
         ):
             report("certificates: made")
-        kept.write_derived(layout)
+        sizes = memory.member_sizes(self.topology, self._environ, total)
+        kept.write_derived(layout, mongod_conf(self._profile, sizes))
 
     def _names(self) -> list[str]:
         room = self.topology.changed(shards=min(32, self.topology.shards + ROOM))
-        return [node.name for node in arrange(room, shard_names(room), place_of).nodes]
+        names = [name for s in (CONFIG_SET, *shard_names(room)) for name in member_names(room, s)]
+        return [*names, *router_names(room)]
 
     def bootstrap(self, report: Report, phase: Report, more: str | None = None) -> None:
         """Makes the hosts a cluster, or makes it whole again; `more` names a shard to add."""

@@ -17,6 +17,11 @@ TLS = "SHARDSTACK_CLUSTER_TLS"
 # MongoDB's own defaults for a router, a shard's member and a config server (mongod's manual page).
 ROUTER_PORT, SHARD_PORT, CONFIG_PORT = 27017, 27018, 27019
 
+
+def _auto_or(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    return lambda text: text if text == topology.AUTO else read(text)
+
+
 READERS: dict[str, Callable[[str], Any]] = {
     "shards": int,
     "members": int,
@@ -24,8 +29,10 @@ READERS: dict[str, Callable[[str], Any]] = {
     "routers": int,
     "election_timeout_ms": int,
     "heartbeat_interval_ms": int,
-    "cache_gb": float,
-    "oplog_mb": int,
+    "profile": str,
+    "cache_gb": _auto_or(float),
+    "oplog_mb": _auto_or(int),
+    "connections": _auto_or(int),
     "database": str,
 }
 

@@ -1,6 +1,7 @@
 """The secrets of a hosted cluster: one folder, each part of it for those who need it only.
 
     key/keyFile             0400, for the servers and the operators
+    key/mongod.conf         0400, how each mongod is set
     key/monitor             0400, the password that a router's health check uses
     key/ca.pem, server.pem  0400, with TLS: the authority, and the servers' certificate and key
     operator/users.json     0600, for the operators: the users' passwords
@@ -40,8 +41,8 @@ class Kept(Secrets):
             )
         return Access(layout, self.key(), self.passwords()[0], self.ca_file)
 
-    def write_derived(self, layout: Layout) -> None:
-        """Writes what follows from the others, where it has changed."""
+    def write_derived(self, layout: Layout, mongod_conf: str) -> None:
+        """Writes what follows from the settings and the others, where it has changed."""
         access = self.access(layout)
         application = Access(
             layout,
@@ -49,6 +50,7 @@ class Kept(Secrets):
             access.passwords,
             self.application_folder / "ca.pem" if self.ca_file else None,
         )
+        _keep(self.key_folder / "mongod.conf", mongod_conf)
         _keep(self.key_folder / "monitor", access.passwords["monitor"])
         _keep(self.application_folder / "database.uri", f"{application.uri('app')}\n")
         if self.ca_file:

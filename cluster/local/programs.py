@@ -6,13 +6,10 @@ import json
 import re
 from pathlib import Path
 
-import cluster
 from cluster.layout import CONFIG_SET, Layout, ReplicaSet
 from cluster.local.launcher import Program
 from cluster.local.record import HOST, Record
 from cluster.local.state import State
-
-MONGOD_CONF = Path(cluster.__file__).with_name("mongod.conf")
 
 
 def programs(state: State, record: Record, mongod: Path, mongos: list[str]) -> dict[str, Program]:
@@ -21,7 +18,7 @@ def programs(state: State, record: Record, mongod: Path, mongos: list[str]) -> d
     made = {}
     for replica_set in layout.sets:
         for node in replica_set.members:
-            argv = [str(mongod), *_mongod_flags(state, record, replica_set, node.name, node.port)]
+            argv = [str(mongod), *_mongod_flags(state, replica_set, node.name, node.port)]
             mark: tuple[str, ...] = ("--dbpath", str(state.node(node.name) / "data"))
             made[node.name] = Program(node.name, argv, mark, state.node(node.name), node.port)
     for node in layout.routers:
@@ -54,25 +51,21 @@ def _router_flags(state: State, layout: Layout, port: int) -> list[str]:
         *("--keyFile", str(state.key_file)),
         *("--port", str(port)),
         *("--bind_ip", HOST),
-        # As in mongod.conf: no localhost exception, no zlib.
+        # As the mongods: no localhost exception, no zlib.
         *("--setParameter", "enableLocalhostAuthBypass=false"),
         *("--networkMessageCompressors", "snappy,zstd"),
     ]
 
 
-def _mongod_flags(
-    state: State, record: Record, replica_set: ReplicaSet, name: str, port: int
-) -> list[str]:
+def _mongod_flags(state: State, replica_set: ReplicaSet, name: str, port: int) -> list[str]:
     return [
-        *("--config", str(MONGOD_CONF)),
+        *("--config", str(state.mongod_conf)),
         "--configsvr" if replica_set.name == CONFIG_SET else "--shardsvr",
         *("--replSet", replica_set.name),
         *("--dbpath", str(state.node(name) / "data")),
         *("--port", str(port)),
         *("--bind_ip", HOST),
         *("--keyFile", str(state.key_file)),
-        *("--wiredTigerCacheSizeGB", str(record.topology.cache_gb)),
-        *("--oplogSize", str(record.topology.oplog_mb)),
     ]
 
 

@@ -6,9 +6,11 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from cluster import layout, topology
+from cluster import layout, profiles, topology
 from cluster.errors import StateError
 from cluster.layout import CONFIG_SET, Layout, Node
+from cluster.memory import mongods, sizes, usable_memory
+from cluster.profiles import Profile
 from cluster.topology import Topology
 
 HOST = "127.0.0.1"
@@ -42,7 +44,8 @@ class Record:
         """The record of what `values` gave; one of the usual errors when it is none."""
         if values["format"] != FORMAT:
             raise ValueError(f"its format is {values['format']!r}, not {FORMAT}")
-        made = topology.make(values["topology"], "topology")
+        # What was not there yet when the record was written is as in the default topology.
+        made = topology.make({**topology.DEFAULTS, **values["topology"]}, "topology")
         record = cls(made, **{name: values[name] for name in FIELDS})
         names = [name for key in FIELDS if key != "next_shard" for name in values[key]]
         if not record.shards or not all(isinstance(name, str) for name in names):
@@ -68,6 +71,16 @@ class Record:
         return layout.router_names(self.topology) + [
             node for name in sets for node in self.member_names(name)
         ]
+
+    @property
+    def profile(self) -> Profile:
+        """How the mongods are set."""
+        return profiles.choose(self.topology, profiles.LAPTOP)
+
+    def mongod_conf(self) -> str:
+        """The text of the mongods' configuration file, by the memory that there is now."""
+        memory = usable_memory() * self.profile.memory_share / mongods(self.topology)
+        return profiles.mongod_conf(self.profile, sizes(self.topology, memory))
 
     def add_shard(self) -> str:
         """Makes room for one more shard and returns its name, which was never used before."""
@@ -112,7 +125,10 @@ class Record:
     def layout(self) -> Layout:
         """The nodes with their addresses; every port must have been chosen."""
         return layout.arrange(
-            self.topology, self.shards, lambda name: Node(name, HOST, self.ports[name])
+            self.topology,
+            self.shards,
+            lambda name: Node(name, HOST, self.ports[name]),
+            self.profile.catch_up_timeout_ms,
         )
 
 

@@ -1,6 +1,7 @@
 """The state folder of a local cluster: what was made, which ports were chosen, the secrets.
 
     cluster.json            the topology as started, the shards, the chosen ports
+    mongod.conf             how each mongod is set (see cluster.profiles)
     lock                    held by the one command that may change the cluster
     secrets/keyFile         0400, what the servers know one another by
     secrets/users.json      0600, the users' passwords; the connection strings are made from it
@@ -36,6 +37,7 @@ class State(Secrets):
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
         self.record_file = self.folder / "cluster.json"
+        self.mongod_conf = self.folder / "mongod.conf"
         self.secrets = self.folder / "secrets"
         super().__init__(self.secrets / "keyFile", self.secrets / "users.json")
         self.nodes = self.folder / "nodes"
@@ -76,7 +78,8 @@ class State(Secrets):
         )
 
     def save(self, record: Record) -> None:
-        """Remembers the record."""
+        """Remembers the record, and how the mongods are set that are started from now on."""
+        write(self.mongod_conf, record.mongod_conf())
         write(self.record_file, json.dumps(record.values(), indent=2) + "\n")
 
     def check_data(self, record: Record) -> None:

@@ -22,7 +22,10 @@ def stack() -> Iterator[Stack]:
     ("settings", "told"),
     [
         ({"SHARDSTACK_OPLOG_MB": "much"}, "SHARDSTACK_OPLOG_MB is 'much', which is no number"),
-        ({"SHARDSTACK_CACHE_GB": "0.1"}, "SHARDSTACK_CACHE_GB is 0.1. Give GiB from 0.25"),
+        (
+            {"SHARDSTACK_CACHE_GB": "0.1"},
+            'SHARDSTACK_CACHE_GB is 0.1. Give "auto", or GiB from 0.25',
+        ),
         (
             {"SHARDSTACK_CACHE_GB": "900", "SHARDSTACK_MEMBER_MEMORY": "901g"},
             "12 mongods with a cache of 900.0 GiB may grow to",

@@ -15,7 +15,8 @@ from cluster.connect import listens
 from cluster.layout import Layout, Node, ReplicaSet
 from cluster.local.binaries import find_mongod
 from cluster.local.ports import is_free
-from cluster.local.programs import MONGOD_CONF
+from cluster.memory import Sizes
+from cluster.profiles import LAPTOP, mongod_conf
 from cluster.waiting import Waiter
 
 PASSWORDS = {"admin": "adminadmin", "app": "appappapp", "monitor": "monitor1", "backup": "backup12"}
@@ -42,11 +43,13 @@ class Servers:
 
     def access(self, tls_ca: Path | None) -> Access:
         """What it takes to reach them."""
-        layout = Layout(self.config, (self.shard,), (self.router,), 1700, 500, "app")
+        layout = Layout(self.config, (self.shard,), (self.router,), 1700, 500, 300, "app")
         return Access(layout, self.key, PASSWORDS, tls_ca)
 
     def start_members(self, *flags: str) -> None:
         """Start the mongods."""
+        conf = self.folder / "mongod.conf"
+        conf.write_text(mongod_conf(LAPTOP, Sizes(cache_gb=0.25, oplog_mb=64, connections=1000)))
         for replica_set in (self.config, self.shard):
             for node in replica_set.members:
                 data = self.folder / node.name
@@ -54,10 +57,8 @@ class Servers:
                 own = ["--configsvr" if replica_set.is_config else "--shardsvr"]
                 own += ["--replSet", replica_set.name, "--dbpath", str(data), "--bind_ip_all"]
                 own += ["--keyFile", str(self.key_file), "--port", str(node.port)]
-                own += ["--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "64"]
-                self._start(
-                    node.name, str(find_mongod()), "--config", str(MONGOD_CONF), *own, *flags
-                )
+                own += ["--config", str(conf)]
+                self._start(node.name, str(find_mongod()), *own, *flags)
 
     def start_router(self, *flags: str, port: int | None = None) -> subprocess.Popen[bytes]:
         """Start a router; it need not come to listen."""

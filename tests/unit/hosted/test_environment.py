@@ -33,6 +33,11 @@ def test_single_values() -> None:
     assert (found.shards, found.cache_gb) == (5, 1.5)
 
 
+def test_sizes_may_be_left_to_the_memory() -> None:
+    found = read_topology({"SHARDSTACK_CACHE_GB": "auto", "SHARDSTACK_CONNECTIONS": "300"})
+    assert (found.cache_gb, found.connections) == ("auto", 300)
+
+
 def test_a_file(tmp_path: Path) -> None:
     file = tmp_path / "topology.toml"
     file.write_text("shards = 4\n")
@@ -45,7 +50,11 @@ def test_a_file(tmp_path: Path) -> None:
         ({"SHARDSTACK_SHARDS": "five"}, "SHARDSTACK_SHARDS is 'five', which is no number"),
         ({"SHARDSTACK_SHARDS": "0"}, "SHARDSTACK_SHARDS is 0. Give a whole number from 1 to 32"),
         ({"SHARDSTACK_MEMBERS": "2"}, "SHARDSTACK_MEMBERS is 2. Give 1, 3, 5 or 7"),
-        ({"SHARDSTACK_CACHE_GB": "0.1"}, "SHARDSTACK_CACHE_GB is 0.1. Give GiB from 0.25"),
+        (
+            {"SHARDSTACK_CACHE_GB": "0.1"},
+            'SHARDSTACK_CACHE_GB is 0.1. Give "auto", or GiB from 0.25',
+        ),
+        ({"SHARDSTACK_OPLOG_MB": "much"}, "SHARDSTACK_OPLOG_MB is 'much', which is no number"),
         ({"SHARDSTACK_DATABASE": "admin"}, "SHARDSTACK_DATABASE is 'admin'. That database"),
         ({"SHARDSTACK_TOPOLOGY": "/nowhere.toml"}, "/nowhere.toml cannot be read"),
     ],

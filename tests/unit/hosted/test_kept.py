@@ -16,6 +16,7 @@ from cluster.hosted.cluster import HostedCluster
 
 MODES = {
     "key/keyFile": 0o400,
+    "key/mongod.conf": 0o400,
     "key/monitor": 0o400,
     "operator/users.json": 0o600,
     "application/database.uri": 0o400,
