@@ -14,6 +14,13 @@ COMPOSE := docker compose --file docker-compose.cluster.yml
 
 export SHARDSTACK_STATE := $(STATE)
 
+comma := ,
+# $(call ask,WHAT): with PURGE=1 and without YES=1, go on only if somebody at a terminal says yes.
+ask = $(if $(and $(PURGE),$(if $(YES),,1)),\
+  test -t 0 || { echo "error: PURGE=1 deletes $(1), and there is nobody to ask. Add YES=1." >&2; exit 1; }; \
+  printf 'PURGE=1 deletes %s. Go on? [y/N] ' "$(1)"; read -r answer; \
+  case "$$answer" in [yY]*) ;; *) echo "error: nothing was stopped or deleted." >&2; exit 1;; esac,:)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup tools up down status compose-up compose-down compose-status test test-browser \
   test-compose test-deep test-bare test-all viewer lint format bench
@@ -48,9 +55,10 @@ up: setup ## Start the cluster and the API, or make them whole again
 	@$(RUN) -m cluster up
 	@$(RUN) -m api up
 
-down: setup ## Stop both; PURGE=1 deletes the data, too
+down: setup ## Stop both; PURGE=1 deletes everything in the folder, too (asks, unless YES=1)
+	@$(call ask,everything in $(STATE): data$(comma) secrets$(comma) logs)
 	@$(RUN) -m api down
-	@$(RUN) -m cluster down $(if $(PURGE),--purge)
+	@$(RUN) -m cluster down $(if $(PURGE),--purge --yes)
 
 status: setup ## Show the members, shards, routers, balancer and API
 	@s=0; $(RUN) -m cluster status || s=$$?; $(RUN) -m api status || s=$$?; exit $$s
@@ -58,7 +66,8 @@ status: setup ## Show the members, shards, routers, balancer and API
 compose-up: ## Start the whole stack in Docker Compose, HTTPS included
 	@deploy/compose/up
 
-compose-down: ## Stop it; PURGE=1 deletes the data, too
+compose-down: ## Stop it; PURGE=1 deletes its volumes, too (asks, unless YES=1)
+	@$(call ask,all data and secrets of the stack)
 	@$(COMPOSE) --profile '*' down --remove-orphans $(if $(PURGE),--volumes)
 
 compose-status: ## Show its members, shards, routers and balancer

@@ -14,6 +14,7 @@ import click
 
 from cluster import topology as topologies
 from cluster.backup.commands import dump, restore
+from cluster.errors import ClusterError
 from cluster.hosted.commands import bootstrap, prepare
 from cluster.layout import USERS
 from cluster.rolling_commands import rolling_restart, rotate_key
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     from cluster.place import Place
 
 
-def _cluster(state: str) -> LocalCluster:
-    from cluster.local.cluster import LocalCluster  # noqa: PLC0415 - takes 0.2 s that --help needs not
+def _local(state: str, command: str) -> LocalCluster:
+    from cluster.place import local_place  # noqa: PLC0415 - takes 0.2 s that --help needs not
 
-    return LocalCluster(Path(state))
+    return local_place(state, command)
 
 
 def _place(state: str) -> Place:
@@ -45,7 +46,8 @@ def main() -> None:
 
     It lives in one folder, .shardstack by default: data, logs, ports, secrets. Two folders are
     two clusters, which do not disturb one another. In a container or on a host that belongs to a
-    cluster (SHARDSTACK_SECRETS is set there), the commands are about that one.
+    cluster (SHARDSTACK_SECRETS is set there), the commands are about that one; `up`, `down` and
+    `logs` are refused there, since others start and stop its servers.
     """
 
 
@@ -104,10 +106,10 @@ def up(state: str, file: Path | None, **flags: Any) -> None:
     Run it at any moment: it starts what does not run and changes what is not as asked for. With
     neither a file nor flags, a cluster that was made before stays as it was.
     """
+    cluster = _local(state, "up")
     changes = {name: value for name, value in flags.items() if value is not None}
     wanted = topologies.load(file, changes) if file else None
     watch = Stopwatch()
-    cluster = _cluster(state)
     cluster.up(wanted, report=watch.change, phase=watch.phase, **changes)
     _summary(cluster)
 
@@ -128,12 +130,24 @@ def _summary(cluster: LocalCluster) -> None:
 
 @main.command()
 @state_option
-@click.option("--purge", is_flag=True, help="Delete the data, too.")
-def down(state: str, purge: bool) -> None:
-    """Stop every process; the data stays, unless --purge is given."""
+@click.option("--purge", is_flag=True, help="Delete everything in the folder, too; asks first.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def down(state: str, purge: bool, yes: bool) -> None:
+    """Stop every process; all files stay, unless --purge is given."""
+    cluster = _local(state, "down")
+    if purge and not yes and cluster.state.folder.exists():
+        _ask(f"--purge deletes everything in {cluster.state.folder}: data, secrets, logs.")
     watch = Stopwatch()
-    _cluster(state).down(purge=purge, report=watch.change)
+    cluster.down(purge=purge, report=watch.change)
     watch.phase("the cluster is down")
+
+
+def _ask(warning: str) -> None:
+    """Goes on if somebody at the terminal says yes; ClusterError if not, or if nobody is there."""
+    if not sys.stdin.isatty():
+        raise ClusterError(f"{warning} There is nobody to ask; say --yes if that shall be.")
+    if not click.confirm(f"{warning} Go on?"):
+        raise ClusterError("nothing was stopped or deleted.")
 
 
 @main.command()
@@ -197,10 +211,13 @@ def remove_shard(state: str, name: str) -> None:
 @state_option
 @click.argument("node")
 def restart(state: str, node: str) -> None:
-    """Restart one node cleanly; a primary steps down first."""
+    """Restart one node cleanly; a primary steps down first.
+
+    A container or host is told to shut down, and whoever supervises it starts it again.
+    """
     watch = Stopwatch()
-    _cluster(state).restart(node)
-    watch.phase(f"{node} serves again")
+    _place(state).restart(node)
+    watch.phase(f"{node} is back")
 
 
 @main.command()
@@ -211,10 +228,10 @@ def restart(state: str, node: str) -> None:
 @click.option("--raw", is_flag=True, help="mongod's JSON as it is.")
 def logs(state: str, node: str, lines: int, follow: bool, raw: bool) -> None:
     """Print the end of a node's log."""
+    cluster = _local(state, "logs")
+    cluster.node(node)
     from cluster.local import logs as reader  # noqa: PLC0415
 
-    cluster = _cluster(state)
-    cluster.node(node)
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for line in reader.read(cluster.state.node(node) / "log", lines, follow=follow):
         click.echo(line if raw else reader.readable(line))

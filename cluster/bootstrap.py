@@ -80,7 +80,8 @@ class _Work:
             "catchUpTimeoutMillis": layout.catch_up_timeout_ms,
         }
         self.makers = {
-            s.name: SetMaker(s, settings, connections, waiter, report) for s in layout.sets
+            s.name: SetMaker(s, settings, connections, waiter, report, oplog_mb=layout.oplog_mb)
+            for s in layout.sets
         }
         config = self.makers[layout.config.name]
         self.users = UserMaker(config, access.passwords, layout.database)

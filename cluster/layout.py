@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from cluster.topology import Topology
+from cluster.topology import AUTO, Topology
 
 CONFIG_SET = "cfg"
 USERS = ("admin", "app", "monitor", "backup")
@@ -45,7 +45,10 @@ class ReplicaSet:
 
 @dataclass(frozen=True)
 class Layout:
-    """Every node of a cluster, with the timings its sets shall have."""
+    """Every node of a cluster, with the timings its sets shall have.
+
+    `oplog_mb` is the size that each member's oplog shall have, None where it may stay as it is.
+    """
 
     config: ReplicaSet
     shards: tuple[ReplicaSet, ...]
@@ -53,6 +56,7 @@ class Layout:
     election_timeout_ms: int
     heartbeat_interval_ms: int
     catch_up_timeout_ms: int
+    oplog_mb: int | None
     database: str
 
     @property
@@ -102,5 +106,6 @@ def arrange(
         election_timeout_ms=topology.election_timeout_ms,
         heartbeat_interval_ms=topology.heartbeat_interval_ms,
         catch_up_timeout_ms=catch_up_timeout_ms,
+        oplog_mb=None if topology.oplog_mb == AUTO else int(topology.oplog_mb),
         database=topology.database,
     )

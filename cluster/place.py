@@ -6,14 +6,19 @@ With SHARDSTACK_SECRETS set, they are containers or hosts that listen under thei
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from cluster.access import Access
+from cluster.errors import StateError
 from cluster.hosted.environment import SECRETS
 from cluster.status import ClusterStatus
+
+if TYPE_CHECKING:
+    from cluster.local.cluster import LocalCluster
 
 Report = Callable[[str], None]
 
@@ -43,12 +48,43 @@ class Place(Protocol):
         """Writes the key file for all servers, whole or not at all; they read it at their start."""
 
 
+INSTEAD = {
+    "up": "`prepare` and `bootstrap` make the cluster; start its servers with what runs them "
+    "(docker compose up)",
+    "down": "Stop them with what runs them (docker compose down)",
+    "logs": "Read what they print with what runs them (docker compose logs NODE)",
+}
+"""What makes sense only for processes of this machine, and what to do elsewhere."""
+
+
 def place(state: str) -> Place:
-    """The cluster of the environment, or else of the state folder."""
+    """The cluster of the environment, or else of the state folder. Raises StateError."""
     if SECRETS in os.environ:
         from cluster.hosted.cluster import HostedCluster  # noqa: PLC0415 - not on this machine
 
         return HostedCluster()
+    return _local(state)
+
+
+def local_place(state: str, command: str) -> LocalCluster:
+    """The cluster of the state folder, for a command that is about processes of this machine.
+
+    Raises StateError where the environment says that the cluster is another one.
+    """
+    if SECRETS in os.environ:
+        raise StateError(
+            f"`{command}` is for processes of this machine, and {SECRETS} says that the cluster's "
+            f"servers are containers or hosts. {INSTEAD[command]}."
+        )
+    return _local(state)
+
+
+def _local(state: str) -> LocalCluster:
+    if importlib.util.find_spec("cluster.local") is None:
+        raise StateError(
+            "this image has what looks after containers and hosts only: there are no processes "
+            f"of a cluster here, and {SECRETS} does not name the secrets of another one."
+        )
     from cluster.local.cluster import LocalCluster  # noqa: PLC0415 - takes 0.2 s
 
     return LocalCluster(Path(state))

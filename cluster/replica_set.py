@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 NOT_YET_INITIALIZED = 94
 ALREADY_INITIALIZED = 23
+LEAST_RESIZED_MB = 990
 # Codes that a moment later may be gone: elections, members that start or stop, moving data.
 TRANSIENT = {6, 7, 11, 50, 64, 70, 74, 89, 91, 112, 117, 125, 133, 189, 202, 262, 308, 314, 9001}
 TRANSIENT |= {10058, 10107, 11600, 11602, 13388, 13435, 13436}
@@ -69,16 +70,19 @@ def states(connections: Connections, replica_set: ReplicaSet) -> str:
 class SetMaker:
     """Brings one replica set into the state that the layout describes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the set shall be, and what it takes to make it so
         self,
         replica_set: ReplicaSet,
         settings: dict[str, Any],
         connections: Connections,
         waiter: Waiter,
         report: Callable[[str], None],
+        *,
+        oplog_mb: int | None = None,
     ) -> None:
         self.set = replica_set
         self.settings = settings
+        self.oplog_mb = oplog_mb
         self.connections = connections
         self.waiter = waiter
         self.report = report
@@ -119,13 +123,16 @@ class SetMaker:
         return self.waiter.until(attempt, lambda: self._late(f"it has no primary{last}"))[0]
 
     def settle(self) -> None:
-        """Waits until every member is primary or secondary, then sees to the timings."""
+        """Waits until every member is primary or secondary, then sees to timings and oplogs."""
         self.waiter.until(
             lambda: all(look(self.connections, n).is_settled for n in self.set.members) or None,
             lambda: self._late("a member has not caught up"),
             every=0.1,
         )
         self.on_primary(self._set_timings)
+        if self.oplog_mb is not None:
+            for node in self.set.members:
+                self._set_oplog(node, self.oplog_mb)
 
     def _late(self, what: str) -> str:
         now = states(self.connections, self.set)
@@ -240,6 +247,26 @@ class SetMaker:
             if now != self._hasty():
                 changes = [f"{k} is now {v}" for k, v in self.settings.items() if v != now[k]]
                 self.report(f"{self.set.name}: {', '.join(changes)}")
+
+    def _set_oplog(self, node: Node, wanted: int) -> None:
+        """Resizes one member's oplog, which has the size that it was made with until then.
+
+        Source: https://www.mongodb.com/docs/manual/reference/command/replSetResizeOplog/
+        """
+        client = self.connections.member(node)
+        try:
+            now = client["local"].command("collStats", "oplog.rs")["maxSize"] // 2**20
+            if now == wanted:
+                return
+            if wanted < LEAST_RESIZED_MB:
+                raise MismatchError(
+                    f"oplog_mb is {now} on {node.name} and cannot become {wanted}: MongoDB resizes "
+                    f"an oplog to {LEAST_RESIZED_MB} MiB or more. Make it {now} again, or more."
+                )
+            client.admin.command("replSetResizeOplog", size=float(wanted))
+        except PyMongoError as error:
+            raise refusal(node, error) from None
+        self.report(f"{node.name}: oplog is now {wanted} MiB")
 
 
 def is_transient(error: PyMongoError) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from pymongo.errors import OperationFailure
 
 from cluster.connect import refused
+from cluster.errors import MismatchError
 from cluster.layout import Node
 from cluster.replica_set import SetMaker
 
@@ -35,6 +36,15 @@ def sharder_privileges(database: str) -> list[dict[str, Any]]:
     """What the application needs beside readWrite and dbAdmin: to shard its own collections."""
     resource = {"db": database, "collection": ""}
     return [{"resource": resource, "actions": ["enableSharding"]}]
+
+
+def kept_database(now: str, wanted: str) -> str:
+    """Why the application's database cannot become another one."""
+    return (
+        f"database is {now} in this cluster and cannot become {wanted}: the data would stay "
+        f"behind. Make it {now} again; for {wanted}, make a new cluster and import what this one "
+        "exports."
+    )
 
 
 class UserMaker:
@@ -66,9 +76,12 @@ class UserMaker:
         else:
             return
         found = admin.command("rolesInfo", SHARDER, showPrivileges=True)["roles"]
+        named = {one["resource"]["db"] for role in found for one in role["privileges"]}
+        if other := named - {self.database}:
+            raise MismatchError(kept_database(other.pop(), self.database))
         if not found or found[0]["privileges"] != wanted:
             admin.command("updateRole", SHARDER, privileges=wanted)
-            self.config.report(f"role {SHARDER}: now for the database {self.database}")
+            self.config.report(f"role {SHARDER}: privileges set")
 
     def _user(self, primary: Node, name: str) -> None:
         admin = self.config.connections.member(primary).admin

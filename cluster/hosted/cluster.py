@@ -32,6 +32,7 @@ from cluster.memory import machine_memory
 from cluster.profiles import mongod_conf
 from cluster.rolling import shutdown_restart
 from cluster.status import ClusterStatus, inspect
+from cluster.users import kept_database
 
 Report = Callable[[str], None]
 
@@ -77,10 +78,12 @@ class HostedCluster:
         Raises TopologyError with one line for each mistake.
         """
         total = machine_memory()
+        kept = self.kept
         problems = list(memory.complaints(self.topology, self._environ, total))
+        if (now := kept.database()) not in (None, self.topology.database):
+            problems.append(f"{variable('database')}: {kept_database(now, self.topology.database)}")
         if problems:
             raise TopologyError(problems)
-        kept = self.kept
         if not kept.key_file.exists():
             kept.make_key()
             report("key file: made")

@@ -15,6 +15,7 @@ In Docker Compose each part is a volume of its own, which only those who need it
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cluster.access import Access
 from cluster.errors import StateError
@@ -33,13 +34,22 @@ class Kept(Secrets):
         self.application_folder = folder / "application"
         self.ca_file = self.key_folder / "ca.pem" if tls else None
 
-    def access(self, layout: Layout) -> Access:
-        """What it takes to reach the servers; KeyFileError or StateError before `prepare`."""
+    def keys(self) -> list[str]:
+        """What the key file holds; StateError before `prepare`."""
         if not self.users_file.exists():
             raise StateError(
                 f"{self.users_file} is missing: there is no cluster yet. Run `prepare`, or `up`."
             )
+        return super().keys()
+
+    def access(self, layout: Layout) -> Access:
+        """What it takes to reach the servers; KeyFileError or StateError before `prepare`."""
         return Access(layout, self.key(), self.passwords()[0], self.ca_file)
+
+    def database(self) -> str | None:
+        """The application's database, as its connection string names it; None before `prepare`."""
+        file = self.application_folder / "database.uri"
+        return urlsplit(file.read_text()).path.strip("/") if file.exists() else None
 
     def write_derived(self, layout: Layout, mongod_conf: str) -> None:
         """Writes what follows from the settings and the others, where it has changed."""

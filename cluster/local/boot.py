@@ -20,7 +20,7 @@ from cluster.local.state import State
 Report = Callable[[str], None]
 
 MIB_PER_NEW_NODE = 64  # an empty mongod with its journal takes 20, and it must have room to work
-STOP_SECONDS = 6.0
+STOP_SECONDS = 10.0  # in production a member takes 5 s (cluster/profiles.py)
 LOOK_SECONDS = 0.2
 
 

@@ -28,7 +28,7 @@ from cluster.topology import Topology
 
 Report = Callable[[str], None]
 
-CONFIG_STOP_SECONDS = 3.0
+CONFIG_STOP_SECONDS = 8.0
 
 
 class LocalCluster(LocalNodes):
@@ -57,10 +57,15 @@ class LocalCluster(LocalNodes):
             bring_up(self.state, record, report, phase)
 
     def down(self, *, purge: bool = False, report: Report = silent) -> None:
-        """Stops every process, the config servers last; `purge` deletes the data and secrets."""
+        """Stops every process, the config servers last; `purge` then deletes all that is here.
+
+        Raises StateError: the API still works in the folder that shall be purged.
+        """
         if not self.state.folder.exists():
             return
         with self.state.locked():
+            if purge:
+                self.state.assert_unused()
             everything = stoppable(self.state)
             config = [p for p in everything if p.name.startswith("config-")]
             others = [p for p in everything if p not in config]
@@ -73,8 +78,10 @@ class LocalCluster(LocalNodes):
             if killed:
                 report(f"killed, since they did not stop in time: {', '.join(killed)}")
             if purge:
-                self.state.purge()
-                report(f"deleted the data and secrets in {self.state.folder}")
+                left = self.state.purge()
+                report(f"deleted everything in {self.state.folder}")
+                if left:
+                    report(f"left there, since others made it: {listed(left)}")
 
     def add_shard(
         self, wanted: str | None = None, *, report: Report = silent, phase: Report = silent

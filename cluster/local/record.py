@@ -100,7 +100,7 @@ class Record:
 
     def adopt(self, wanted: Topology) -> None:
         """Takes over a changed topology; StateError for what a made cluster cannot change."""
-        for name in ("members", "config_servers", "ports"):
+        for name in ("members", "config_servers", "ports", "database"):
             now, new = getattr(self.topology, name), getattr(wanted, name)
             if now != new:
                 raise StateError(

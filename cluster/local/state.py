@@ -7,6 +7,7 @@
     secrets/users.json      0600, the users' passwords; the connection strings are made from it
     secrets/<user>.uri      0600, one connection string through the routers each
     nodes/<node>/           data/ (a mongod's), log, pid
+    api/                    the files of the API that serves from here; its own business
 
 Every file is written whole and then moved into place, so an interruption leaves the old or the
 new one, never half of one.
@@ -29,6 +30,9 @@ from cluster.files import make_folder, unwritable, write
 from cluster.layout import USERS
 from cluster.local.record import Record
 from cluster.secrets import Secrets
+
+PARTS = ("nodes", "secrets", "api")
+FILES = ("cluster.json", "mongod.conf", "lock")
 
 
 class State(Secrets):
@@ -130,14 +134,40 @@ class State(Secrets):
         except FileNotFoundError:
             raise StateError(f"there is no cluster in {self.folder}. Make one with `up`.") from None
 
-    def purge(self) -> None:
-        """Deletes what belongs to the cluster; what others keep in the folder stays."""
-        for name in ("nodes", "secrets"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        self.record_file.unlink(missing_ok=True)
-        (self.folder / "lock").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()
+    def assert_unused(self) -> None:
+        """StateError while somebody else works with a part of the folder, told by the lock held."""
+        for path in sorted(self.folder.glob("*/*.lock")):
+            with path.open() as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise StateError(
+                        f"{path} is held: {path.parent.name} still works in {self.folder}. Stop "
+                        f"it first (`python -m {path.parent.name} down`)."
+                    ) from None
+
+    def purge(self) -> list[str]:
+        """Deletes all that was made here; returns the names of what others keep in the folder.
+
+        It may be interrupted and repeated. Raises StateError when something cannot be deleted.
+        """
+        try:
+            for name in PARTS:
+                if (self.folder / name).exists():
+                    shutil.rmtree(self.folder / name)
+            for name in FILES:
+                (self.folder / name).unlink(missing_ok=True)
+                (self.folder / f".{name}.new").unlink(missing_ok=True)  # a draft of `files.write`
+        except OSError as error:
+            raise StateError(
+                f"{error.filename} cannot be deleted ({error.strerror}). Solve that, and run it "
+                "again."
+            ) from None
+        left = sorted(path.name for path in self.folder.iterdir())
+        if not left:
+            with contextlib.suppress(OSError):  # where a file system is mounted, say
+                self.folder.rmdir()
+        return left
 
 
 def _lock(descriptor: int, path: Path) -> bool:

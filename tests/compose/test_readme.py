@@ -58,5 +58,5 @@ def test_the_commands_of_the_readme_and_what_they_print(stack: Stack, tmp_path: 
     assert docker("ps", "--all", "--quiet", "--filter", mine) == ""
     assert "shard-1-1" in docker("volume", "ls", "--filter", mine)
 
-    shell(stack, "make compose-down PURGE=1")
+    shell(stack, "make compose-down PURGE=1 YES=1")
     assert "shard-1-1" not in docker("volume", "ls", "--filter", mine)

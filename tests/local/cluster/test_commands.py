@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -9,7 +10,8 @@ import subprocess
 import pytest
 from pymongo.errors import OperationFailure
 
-from cluster.errors import StateError
+from cluster.bootstrap import bootstrap
+from cluster.errors import MismatchError, StateError
 from cluster.local.cluster import LocalCluster
 from tests.local.cluster.small import client_of, command, error_of, run, running_pids
 
@@ -70,6 +72,33 @@ def test_roles_and_timings_are_reconciled(small: LocalCluster) -> None:
     assert "user monitor: roles set" in said
     assert "shard-1: electionTimeoutMillis is now 3000" in said
     small.up(election_timeout_ms=1700)
+
+
+def test_a_database_that_has_data_behind_it_stays(small: LocalCluster) -> None:
+    with client_of(small, "app") as app:
+        app["shardstack"]["kept"].insert_one({"_id": 1})
+    before = small.uri("app")
+    told = error_of(run(small, "up", "--database", "other"))
+    assert told.startswith("database is shardstack in this cluster and cannot become other")
+    assert small.uri("app") == before
+    # Where no record tells, as in containers, the cluster itself does.
+    access = small.access()
+    other = dataclasses.replace(access, layout=dataclasses.replace(access.layout, database="other"))
+    with pytest.raises(MismatchError, match=r"database is shardstack .* cannot become other"):
+        bootstrap(other, print)
+    small.up()
+    with client_of(small, "app") as app:
+        assert app["shardstack"]["kept"].find_one() == {"_id": 1}
+        app.drop_database("shardstack")
+
+
+def test_an_oplog_is_resized_where_there_is_data(small: LocalCluster) -> None:
+    said: list[str] = []
+    small.up(report=said.append, oplog_mb=1000)
+    assert sorted(said) == [f"{name}: oplog is now 1000 MiB" for name in ("config-1", "shard-1-1")]
+    with pytest.raises(MismatchError, match=r"oplog_mb is 1000 on .* resizes an oplog to 990 MiB"):
+        small.up(oplog_mb=100)
+    small.up(oplog_mb="auto")
 
 
 def test_status_for_scripts(small: LocalCluster) -> None:

@@ -43,7 +43,7 @@ class Servers:
 
     def access(self, tls_ca: Path | None) -> Access:
         """What it takes to reach them."""
-        layout = Layout(self.config, (self.shard,), (self.router,), 1700, 500, 300, "app")
+        layout = Layout(self.config, (self.shard,), (self.router,), 1700, 500, 300, None, "app")
         return Access(layout, self.key, PASSWORDS, tls_ca)
 
     def start_members(self, *flags: str) -> None:

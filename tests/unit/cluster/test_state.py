@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,12 +137,34 @@ def test_uri_without_a_cluster_is_told(state: State) -> None:
         state.uri("admin")
 
 
-def test_purge_leaves_what_belongs_to_others(state: State, record: Record) -> None:
+def test_purge_deletes_everything_that_was_made_here(state: State, record: Record) -> None:
     state.save(record)
     state.make_key()
     (state.folder / "api").mkdir()
-    state.purge()
-    assert [path.name for path in state.folder.iterdir()] == ["api"]
+    (state.folder / "api" / "jwt.key").write_text("secret")
+    (state.folder / ".cluster.json.new").write_text("{")  # an interruption left it
+    with state.locked():
+        assert state.purge() == []
+    assert not state.folder.exists()
+
+
+def test_purge_leaves_what_belongs_to_others(state: State, record: Record) -> None:
+    state.save(record)
+    (state.folder / "notes.txt").write_text("mine")
+    assert state.purge() == ["notes.txt"]
+    assert [path.name for path in state.folder.iterdir()] == ["notes.txt"]
+    assert state.purge() == ["notes.txt"]
+
+
+def test_a_folder_in_which_the_api_works_is_in_use(state: State) -> None:
+    lock = state.folder / "api" / "server.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as file:
+        state.assert_unused()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(StateError, match=r"api still works in .*`python -m api down`"):
+            state.assert_unused()
+    state.assert_unused()
 
 
 def test_shard_names_are_never_used_twice(record: Record) -> None:
@@ -157,12 +181,13 @@ def test_shard_names_are_never_used_twice(record: Record) -> None:
     ("changes", "says"),
     [
         ({"members": 1}, "members is 3 in this cluster and cannot become 1"),
+        ({"database": "other"}, "database is shardstack in this cluster and cannot become other"),
         ({"ports": 30000}, "ports is auto in this cluster and cannot become 30000"),
         ({"shards": 1}, "the cluster has 2 shards, not 1. Remove one with `remove-shard NAME`"),
     ],
 )
 def test_what_a_made_cluster_cannot_change(
-    record: Record, changes: dict[str, int], says: str
+    record: Record, changes: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(StateError, match=says):
         record.adopt(record.topology.changed(**changes))

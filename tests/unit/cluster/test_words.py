@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+import cluster
+from cluster.__main__ import main
 from cluster.errors import DeadlineError
 from cluster.local import logs
 from cluster.local.launcher import Program
@@ -126,6 +132,101 @@ def test_down_without_a_cluster_is_fine_and_leaves_nothing(tmp_path: Path) -> No
     assert not (tmp_path / "state").exists()
 
 
-def _cluster(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "cluster", *arguments, "--state", str(folder / "state")]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+def test_purge_asks_or_is_told_not_to(tmp_path: Path) -> None:
+    (tmp_path / "state" / "api").mkdir(parents=True)
+    done = _cluster(tmp_path, "down", "--purge")
+    assert done.returncode == 1
+    assert "There is nobody to ask; say --yes" in done.stderr
+    assert _answered(tmp_path, "n") == (1, True)
+    assert _answered(tmp_path, "y") == (0, False)
+    (tmp_path / "state" / "secrets").mkdir(parents=True)
+    assert _cluster(tmp_path, "down", "--purge", "--yes").returncode == 0
+    assert not (tmp_path / "state").exists()
+
+
+def _answered(folder: Path, answer: str) -> tuple[int, bool]:
+    """`down --purge` at a terminal whose user says so: its status, and whether the folder stays."""
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        command = [sys.executable, "-m", "cluster", "down", "--purge"]
+        done = subprocess.run(
+            [*command, "--state", str(folder / "state")],
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert "deletes everything in" in done.stdout
+    return done.returncode, (folder / "state").exists()
+
+
+@pytest.mark.parametrize("command", ["up", "up --shards 3", "down", "down --purge --yes", "logs x"])
+def test_what_is_for_this_machine_only_is_refused_elsewhere(tmp_path: Path, command: str) -> None:
+    (tmp_path / "state").mkdir()
+    done = _cluster(tmp_path, *command.split(), SHARDSTACK_SECRETS=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert f"`{command.split(maxsplit=1)[0]}` is for processes of this machine" in line
+    assert "docker compose" in line
+    assert (tmp_path / "state").exists()
+
+
+HOSTED = ["status", "uri", "add-shard", "remove-shard x", "restart x", "bootstrap", "dump /x"]
+HOSTED += ["restore /x", "rolling-restart", "rotate-key"]
+
+
+@pytest.mark.parametrize("command", HOSTED)
+def test_every_other_command_is_about_the_cluster_of_the_environment(
+    tmp_path: Path, command: str
+) -> None:
+    done = _cluster(tmp_path, *command.split(), SHARDSTACK_SECRETS=str(tmp_path))
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "users.json is missing: there is no cluster yet" in line
+
+
+def test_every_command_is_tried_elsewhere() -> None:
+    tried = {command.split()[0] for command in [*HOSTED, "up", "down", "logs", "prepare"]}
+    assert tried == set(main.commands)
+
+
+def test_an_image_without_local_clusters_says_so(tmp_path: Path) -> None:
+    package = Path(cluster.__file__).parent
+    shutil.copytree(
+        package, tmp_path / "cluster", ignore=shutil.ignore_patterns("local", "router", "drill")
+    )
+    for command in ("status", "down", "logs x", "restart x"):
+        done = subprocess.run(
+            [sys.executable, "-S", "-m", "cluster", *command.split()],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            cwd=tmp_path,
+            # The dependencies, but not the project itself, which is installed beside them.
+            env={"PYTHONPATH": f"{tmp_path}:{Path(click.__file__).parents[1]}"},
+        )
+        assert done.returncode == 1, command
+        (line,) = done.stderr.splitlines()
+        assert "this image has what looks after containers and hosts only" in line
+
+
+def _cluster(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cluster", *arguments]
+    if arguments[0] not in ("bootstrap", "prepare"):
+        command += ["--state", str(folder / "state")]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+    )

@@ -128,3 +128,25 @@ def test_it_is_renewed_in_time_and_for_new_names(
     monkeypatch.setattr(certificates, "RENEWAL", certificates.LIFETIME + datetime.timedelta(1))
     assert certificates.ensure(key, operator, ["config-1"])
     assert (key / "ca.pem").read_bytes() == authority
+
+
+def test_the_database_of_a_cluster_stays(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(TopologyError) as caught:
+        prepared(tmp_path, SHARDSTACK_DATABASE="other")
+    [problem] = caught.value.problems
+    assert (
+        "SHARDSTACK_DATABASE: database is shardstack in this cluster and cannot become" in problem
+    )
+    assert contents(tmp_path) == before
+    assert prepared(tmp_path, SHARDSTACK_DATABASE="shardstack") == []
+
+
+def test_the_profile_is_production_unless_another_is_asked_for(tmp_path: Path) -> None:
+    prepared(tmp_path, SHARDSTACK_MEMBER_MEMORY="2g", SHARDSTACK_MEMBERS="1")
+    conf = (tmp_path / "key/mongod.conf").read_text()
+    assert conf.startswith("# Profile production.")
+    assert '"cacheSizeGB": 0.5' in conf
+    prepared(tmp_path, SHARDSTACK_MEMBER_MEMORY="2g", SHARDSTACK_PROFILE="laptop")
+    assert (tmp_path / "key/mongod.conf").read_text().startswith("# Profile laptop.")
