@@ -14,16 +14,9 @@ COMPOSE := docker compose --file docker-compose.cluster.yml
 
 export SHARDSTACK_STATE := $(STATE)
 
-comma := ,
-# $(call ask,WHAT): with PURGE=1 and without YES=1, go on only if somebody at a terminal says yes.
-ask = $(if $(and $(PURGE),$(if $(YES),,1)),\
-  test -t 0 || { echo "error: PURGE=1 deletes $(1), and there is nobody to ask. Add YES=1." >&2; exit 1; }; \
-  printf 'PURGE=1 deletes %s. Go on? [y/N] ' "$(1)"; read -r answer; \
-  case "$$answer" in [yY]*) ;; *) echo "error: nothing was stopped or deleted." >&2; exit 1;; esac,:)
-
 .DEFAULT_GOAL := help
-.PHONY: help setup tools up down status compose-up compose-down compose-status test test-browser \
-  test-compose test-deep test-bare test-all viewer lint format bench
+.PHONY: help ask setup tools up down status compose-up compose-down compose-status test \
+  test-browser test-compose test-deep test-bare test-all viewer lint format bench
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,12 +44,22 @@ tools: .tools/node_modules/.bin/mongosh ## Install mongosh from npm, for the tes
 	@echo "installing mongosh"
 	@npm install --silent --no-audit --no-fund --prefix .tools mongosh@$(MONGOSH)
 
+ask: # With PURGE=1 and without YES=1, go on only if somebody at a terminal says yes.
+ifdef PURGE
+ifndef YES
+	@test -t 0 || { \
+	  echo "error: PURGE=1 deletes $(WHAT), and there is nobody to ask. Add YES=1." >&2; exit 1; }
+	@printf 'PURGE=1 deletes %s. Go on? [y/N] ' "$(WHAT)"; read -r answer; case "$$answer" in \
+	  [yY]*) ;; *) echo "error: nothing was stopped or deleted." >&2; exit 1;; esac
+endif
+endif
+
 up: setup ## Start the cluster and the API, or make them whole again
 	@$(RUN) -m cluster up
 	@$(RUN) -m api up
 
-down: setup ## Stop both; PURGE=1 deletes everything in the folder, too (asks, unless YES=1)
-	@$(call ask,everything in $(STATE): data$(comma) secrets$(comma) logs)
+down: WHAT := everything in $(STATE): data, secrets, logs
+down: setup ask ## Stop both; PURGE=1 deletes everything in the folder, too (asks, unless YES=1)
 	@$(RUN) -m api down
 	@$(RUN) -m cluster down $(if $(PURGE),--purge --yes)
 
@@ -66,8 +69,8 @@ status: setup ## Show the members, shards, routers, balancer and API
 compose-up: ## Start the whole stack in Docker Compose, HTTPS included
 	@deploy/compose/up
 
-compose-down: ## Stop it; PURGE=1 deletes its volumes, too (asks, unless YES=1)
-	@$(call ask,all data and secrets of the stack)
+compose-down: WHAT := all data and secrets of the stack
+compose-down: ask ## Stop it; PURGE=1 deletes its volumes, too (asks, unless YES=1)
 	@$(COMPOSE) --profile '*' down --remove-orphans $(if $(PURGE),--volumes)
 
 compose-status: ## Show its members, shards, routers and balancer

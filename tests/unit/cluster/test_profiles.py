@@ -15,8 +15,6 @@ SIZES = Sizes(cache_gb=0.5, oplog_mb=990, connections=1234)
 MONGODB_S_DEFAULTS = {
     "diagnosticDataCollectionEnabled",
     "orphanCleanupDelaySecs",
-    "oplogNetworkTimeoutBufferSeconds",
-    "oplogFetcherSteadyStateMaxFetcherRestarts",
     "scramSHA256IterationCount",
 }
 
