@@ -18,29 +18,36 @@ Report = Callable[[str], None]
 
 SHARD_NOT_FOUND = 70
 STALLED = 120  # seconds without any progress, after which something must be wrong
+QUIET = 15  # seconds without any progress, after which one should say why
 
 
-def drain(uri: str, name: str, report: Report) -> None:
+def drain(uri: str, name: str, report: Report, *, orphan_cleanup_seconds: int = 0) -> None:
     """Moves chunks and databases off the shard `name` and removes it from the cluster.
 
-    It returns once the cluster has forgotten the shard, at once if it had before, and may be
-    interrupted and run again. Raises DeadlineError when nothing has moved for two minutes.
+    A chunk that has come from another shard may have to go back there, which it cannot before that
+    one has cleaned up what it still keeps of it: `orphan_cleanup_seconds` after it left. It returns
+    once the cluster has forgotten the shard, at once if it had before, and may be interrupted and
+    run again. Raises DeadlineError when nothing has moved for two minutes longer than that.
     """
     client: MongoClient[dict[str, Any]]
     with (
         MongoClient(uri, appname="shardstack", serverSelectionTimeoutMS=20_000) as client,
         _balancer_on(client, report),
     ):
-        _Drain(client, name, report).run()
+        _Drain(client, name, report, orphan_cleanup_seconds).run()
 
 
 class _Drain:
-    def __init__(self, client: MongoClient[dict[str, Any]], name: str, report: Report) -> None:
+    def __init__(
+        self, client: MongoClient[dict[str, Any]], name: str, report: Report, orphan_seconds: int
+    ) -> None:
         self.client = client
+        self.orphan_seconds = orphan_seconds
         self.name = name
         self.report = report
         self._seen: object = None
         self._moved_at = time.monotonic()
+        self._explained = orphan_seconds < QUIET
 
     def run(self) -> None:
         while True:
@@ -108,10 +115,18 @@ class _Drain:
         return min(staying, key=primaries.count)
 
     def _stall(self, why: str) -> None:
-        if time.monotonic() - self._moved_at > STALLED:
+        still = time.monotonic() - self._moved_at
+        if still > STALLED + self.orphan_seconds:
             raise DeadlineError(
-                f"{self.name}: nothing has moved for {STALLED} s: {why}. See `status` and the log "
-                "of the config servers' primary, then run the command again."
+                f"{self.name}: nothing has moved for {still:.0f} s: {why}. See `status` and the "
+                "log of the config servers' primary, then run the command again."
+            )
+        if still > QUIET and not self._explained:
+            self._explained = True
+            self.report(
+                f"{self.name}: {why}; a chunk may go back to a shard only "
+                f"{self.orphan_seconds / 60:.0f} minutes after it left that one (see "
+                "orphanCleanupDelaySecs)"
             )
         time.sleep(0.2)
 

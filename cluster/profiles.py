@@ -19,6 +19,8 @@ from cluster.topology import AUTO, Topology
 
 Settings = Mapping[str, Any]
 
+ORPHAN_CLEANUP_SECONDS = 900  # MongoDB's default of orphanCleanupDelaySecs
+
 COMMON: Settings = {
     "net": {
         "unixDomainSocket": {"enabled": False},  # one way in, with TLS where that is on
@@ -48,6 +50,12 @@ class Profile:
     memory_share: float
     catch_up_timeout_ms: int
     settings: Settings
+
+    @property
+    def orphan_cleanup_seconds(self) -> int:
+        """How long a shard keeps what it has of a moved chunk, which cannot come back so long."""
+        delay = self.settings["setParameter"].get("orphanCleanupDelaySecs", ORPHAN_CLEANUP_SECONDS)
+        return int(delay)
 
 
 LAPTOP = Profile(

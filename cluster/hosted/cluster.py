@@ -132,7 +132,8 @@ class HostedCluster:
         there = [shard.name for shard in access.layout.shards]
         if name not in there:
             raise StateError(f"there is no shard {name!r}. There are: {', '.join(there)}.")
-        drain(access.uri("admin"), name, report)
+        seconds = self._profile.orphan_cleanup_seconds
+        drain(access.uri("admin"), name, report, orphan_cleanup_seconds=seconds)
 
     def restart(self, name: str) -> None:
         """Shuts a server down and waits until its supervisor has started it again."""

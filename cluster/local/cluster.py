@@ -116,7 +116,8 @@ class LocalCluster(LocalNodes):
             if name not in record.leaving:
                 record.leaving.append(name)
                 self.state.save(record)
-            drain(self.uri("admin"), name, report)
+            seconds = record.profile.orphan_cleanup_seconds
+            drain(self.uri("admin"), name, report, orphan_cleanup_seconds=seconds)
             record.retire(name)
             self.state.save(record)
             self._sweep(record)

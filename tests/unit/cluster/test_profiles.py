@@ -50,6 +50,7 @@ def test_production_keeps_mongodb_s_defaults() -> None:
     assert "configString" not in found["storage"]["wiredTiger"]["engineConfig"]
     assert "configString" in settings(LAPTOP)["storage"]["wiredTiger"]["engineConfig"]
     assert PRODUCTION.catch_up_timeout_ms == -1
+    assert (LAPTOP.orphan_cleanup_seconds, PRODUCTION.orphan_cleanup_seconds) == (1, 900)
 
 
 def test_a_place_takes_its_usual_profile_unless_the_topology_names_one() -> None:
