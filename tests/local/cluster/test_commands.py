@@ -6,6 +6,7 @@ import dataclasses
 import json
 import signal
 import subprocess
+from typing import Any
 
 import pytest
 from pymongo.errors import OperationFailure
@@ -13,7 +14,7 @@ from pymongo.errors import OperationFailure
 from cluster.bootstrap import bootstrap
 from cluster.errors import MismatchError, StateError
 from cluster.local.cluster import LocalCluster
-from tests.local.cluster.small import client_of, command, error_of, run, running_pids
+from tests.local.cluster.small import SMALL, client_of, command, error_of, run, running_pids
 
 
 def test_up_again_changes_nothing_and_says_nothing(small: LocalCluster) -> None:
@@ -99,6 +100,50 @@ def test_an_oplog_is_resized_where_there_is_data(small: LocalCluster) -> None:
     with pytest.raises(MismatchError, match=r"oplog_mb is 1000 on .* resizes an oplog to 990 MiB"):
         small.up(oplog_mb=100)
     small.up(oplog_mb="auto")
+
+
+PARAMETERS = {
+    "diagnosticDataCollectionEnabled": (False, True),
+    "orphanCleanupDelaySecs": (1, 900),
+    "scramSHA256IterationCount": (5000, 15000),
+    "shutdownTimeoutMillisForSignaledShutdown": (500, 5000),
+    "enableLocalhostAuthBypass": (False, False),
+}
+"""By profile: laptop, production. The latter are MongoDB's defaults, but for the last two."""
+
+
+def settings_of(local: LocalCluster) -> dict[str, Any]:
+    """What the shard's only member says that it runs with."""
+    access = local.access()
+    with access.connections() as connections:
+        admin = connections.member(access.layout.shards[0].members[0]).admin
+        found = dict(admin.command({"getParameter": 1, **dict.fromkeys(PARAMETERS, 1)}))
+        status = admin.command("serverStatus")
+        cache = status["wiredTiger"]["cache"]["maximum bytes configured"]
+        config = admin.command("replSetGetConfig")["config"]["settings"]
+        return found | {
+            "cache": cache,
+            "catch-up": config["catchUpTimeoutMillis"],
+            "connections": status["connections"]["current"] + status["connections"]["available"],
+        }
+
+
+def test_a_laptop_s_members_start_and_stop_fast(small: LocalCluster) -> None:
+    found = settings_of(small)
+    assert {name: found[name] for name in PARAMETERS} == {n: v[0] for n, v in PARAMETERS.items()}
+    assert found["catch-up"] == 300
+
+
+def test_production_s_members_have_mongodb_s_defaults(empty: LocalCluster) -> None:
+    empty.up(**SMALL, profile="production", cache_gb=0.5, connections=500)
+    found = settings_of(empty)
+    assert {name: found[name] for name in PARAMETERS} == {n: v[1] for n, v in PARAMETERS.items()}
+    assert found["catch-up"] == -1
+    assert (found["cache"], found["connections"]) == (2**29, 500)
+    empty.up(profile="laptop")
+    assert not settings_of(empty)["enableLocalhostAuthBypass"]
+    empty.restart("shard-1-1")
+    assert settings_of(empty)["orphanCleanupDelaySecs"] == 1
 
 
 def test_status_for_scripts(small: LocalCluster) -> None:
