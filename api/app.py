@@ -59,7 +59,8 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     outlook = health.Outlook(
         lambda: probe.read(store), lambda: health.router_name(*probe.router(store)), deadline
     )
-    app.register_blueprint(health.blueprint(outlook, draining, store.reachable))
+    writing = health.Outlook(lambda: probe.write(store), lambda: "", deadline)
+    app.register_blueprint(health.blueprint(outlook, writing, draining, store.reachable))
     app.register_blueprint(metrics.blueprint(meter))
     app.register_blueprint(routes.blueprint(store, settings, trail), url_prefix=f"{PREFIX}/auth")
     app.register_blueprint(docs.blueprint())

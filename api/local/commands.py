@@ -110,6 +110,7 @@ def status(state: str, as_json: bool) -> None:
         "pid": pid,
         "url": f"http://127.0.0.1:{port}" if port else None,
         "router": answer.get("router"),
+        "writes": answer.get("writes"),
         "detail": answer.get("detail"),
         "older_code": pid is not None and old,
         "log_lines_lost": answer.get("log_lines_lost"),
@@ -126,6 +127,8 @@ def status(state: str, as_json: bool) -> None:
             click.echo(f"          it runs older code. Replace it: {python()} -m api up")
         if not Server(folder).master_lives():
             click.echo(f"          its master is gone. Replace it: {python()} -m api up")
+        if answer.get("writes") == "waiting":
+            click.echo(f"          writes wait. See why: {python()} -m cluster status")
         if answer.get("log_lines_lost"):
             why = answer.get("log_fault") or "the log is written again"
             click.echo(f"          {answer['log_lines_lost']} log lines were lost: {why}")

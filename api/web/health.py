@@ -40,13 +40,15 @@ class Alive(Struct):
 class Ready(Struct):
     """The answer of a process that can serve.
 
-    `router` tells which program leads to the shards. What all workers could not write down:
-    `log_lines_lost`, and why (`log_fault`, null when writing goes well again), and `metrics_lost`,
-    requests that are in no metric.
+    `router` tells which program leads to the shards. `writes` are "waiting" when no write has been
+    acknowledged by every shard for 5 s: one has no majority, or is locked. What all workers could
+    not write down: `log_lines_lost`, and why (`log_fault`, null when writing goes well again), and
+    `metrics_lost`, requests that are in no metric.
     """
 
     status: Literal["ready"]
     router: str
+    writes: Literal["acknowledged", "waiting"]
     log_lines_lost: int
     log_fault: str | None
     metrics_lost: int
@@ -134,8 +136,10 @@ class Outlook:
             self._changed.notify_all()
 
 
-def blueprint(outlook: Outlook, draining: Draining, reachable: Callable[[], bool]) -> Blueprint:
-    """The two routes. `reachable`: whether a router answered lately."""
+def blueprint(
+    outlook: Outlook, writing: Outlook, draining: Draining, reachable: Callable[[], bool]
+) -> Blueprint:
+    """The two routes. `writing` is an outlook on writes; `reachable`: a router answered lately."""
     health = Blueprint("health", __name__)
 
     @health.get("/healthz")
@@ -156,6 +160,9 @@ def blueprint(outlook: Outlook, draining: Draining, reachable: Callable[[], bool
             detail = f"{who} has answered a majority read in the last {GOOD:.0f} s."
             raise not_ready(detail, "unavailable")
         lost, fault = int(logs.writer.lost), logs.writer.fault or None
-        return reply(Ready("ready", router, lost, fault, int(metrics.lost)))
+        writes: Literal["acknowledged", "waiting"] = (
+            "acknowledged" if writing.router() is not None else "waiting"
+        )
+        return reply(Ready("ready", router, writes, lost, fault, int(metrics.lost)))
 
     return health

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
+import secrets
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from api.app import create_app
+from api.settings import Settings
 from cluster import balancer, history
 from cluster.history import DEFAULT, PARAMETER
 from cluster.local.cluster import LocalCluster
@@ -47,6 +50,30 @@ def test_a_lock_is_said_by_every_command(source: LocalCluster, locked: str, tmp_
         assert LINE in error
     assert not (tmp_path / "backup").exists()
     assert members_locked(source) == [locked], "it is not ours to lift"
+
+
+def test_readiness_says_that_writes_wait(source: LocalCluster, client: Client) -> None:
+    client.admin.command("shardCollection", "shardstack.claims", key={"_id": "hashed"})
+    settings = Settings(database_uri=source.uri("app"), jwt_secret=secrets.token_urlsafe(48))
+    api = create_app(settings).test_client()
+
+    def writes(wanted: str) -> bool | None:
+        answer = api.get("/readyz")
+        return True if answer.status_code == 200 and answer.json["writes"] == wanted else None
+
+    access = source.access()
+    with access.connections() as connections:
+        member = connections.member(access.layout.shards[1].members[0])
+        try:
+            Waiter(30).until(lambda: writes("acknowledged"), lambda: "never acknowledged")
+            member.admin.command("fsync", lock=True)
+            Waiter(30).until(lambda: writes("waiting"), lambda: "a lock is not noticed")
+            member.admin.command("fsyncUnlock")
+            Waiter(30).until(lambda: writes("acknowledged"), lambda: "its end is not noticed")
+        finally:
+            if members_locked(source):
+                member.admin.command("fsyncUnlock")
+            api.application.extensions["store"].close()
 
 
 def test_up_heals_what_it_can_beside_a_lock(source: LocalCluster, locked: str) -> None:
