@@ -16,10 +16,11 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 
 from api.auth.common_passwords import COMMON
 from api.web.rules import documented
+from api.web.text import WIDEST
 
 SHORTEST = 8
 LONGEST = 128  # characters of the normal form; Argon2 takes all of them, nothing is cut off
-LONGEST_SENT = 4 * LONGEST  # a composed character is decomposed into four at most (UAX #15)
+LONGEST_SENT = WIDEST * LONGEST
 
 LENGTH = f"Use {SHORTEST} to {LONGEST} characters."
 
@@ -49,6 +50,8 @@ def normal(password: str) -> str:
     format="password",
     description="8 to 128 characters once composed (RFC 8265, OpaqueString), no control "
     "characters; none of the passwords that anybody would try first.",
+    minLength=SHORTEST,
+    maxLength=LONGEST,
 )
 def check(password: str) -> str:
     """The normal form, if it may be used. Raises ValueError with the reason."""

@@ -92,7 +92,7 @@ def test_no_password_no_login(
 
 
 @pytest.mark.parametrize(
-    "password", ["short7c", "x" * 129, "password123", "Qwertyuiop1!", "aaaaaaaaa"]
+    "password", ["", "short7c", "x" * 129, "x" * 9999, "password123", "Qwertyuiop1!", "aaaaaaaaa"]
 )
 def test_weak_passwords_are_refused(
     client: FlaskClient, person: dict[str, str], password: str
@@ -100,6 +100,9 @@ def test_weak_passwords_are_refused(
     answer = client.post(SIGNUP, json={**person, "password": password})
     assert answer.status_code == 422
     assert [e["pointer"] for e in answer.json["errors"]] == ["#/password"]
+    assert "`str`" not in answer.text  # a sentence for people, from one place
+    body = {"email": person["email"], "password": password}
+    assert client.post(LOGIN, json=body).status_code == 401
 
 
 def test_long_passwords_are_not_cut(client: FlaskClient, person: dict[str, str]) -> None:
