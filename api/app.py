@@ -23,7 +23,7 @@ from api.store import (
     probe,
 )
 from api.store.deadline import deadline
-from api.web import body, client_address, cors, etags, health, logs, metrics, problems
+from api.web import body, client_address, cors, etags, health, logs, metrics, problems, queries
 from api.web.health import Draining
 from api.web.metrics import Meter
 from api.web.requests import Requests
@@ -51,6 +51,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     meter = Meter()
     Requests(deadline, settings.request_deadline, observe.begin, meter).install(app)
     cors.install(app, origins(settings.cors_origins, "cors_origins"))
+    queries.install(app)
     client_address.install(app, networks(settings.trusted_proxies, "trusted_proxies"))
     tokens.install(app, settings)
     gate.agree(resources.ALL)

@@ -85,10 +85,10 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
     @operation(answers=NOTHING, headers=CSRF, problems=(403, 404))
     def end_session(session_id: str) -> Response:
         """End one of the user's sessions."""
-        if not sessions.end(principal().id, session_id):
+        if not sessions.end(principal().id, session_id.lower()):
             raise ProblemError(404, "You have no session with this id.", kind="missing")
         record(events.REVOKED)
-        return gone() if session_id == principal().session else Response(status=204)
+        return gone() if session_id.lower() == principal().session else Response(status=204)
 
     @auth.post("/password")
     @operation(

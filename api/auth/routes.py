@@ -22,6 +22,7 @@ from api.web import proxied
 from api.web.client_address import block, client_address
 from api.web.operations import Answer, Fields, operation
 from api.web.problems import in_body, invalid, unauthorized
+from api.web.text import escaped
 
 LOGIN_RULES = {name: USERS.rules[name] for name in ("email", "national_id")}
 LONGEST_AGENT = 200  # characters of User-Agent that are kept
@@ -90,7 +91,7 @@ class Entrance:
 
 def sender(by_cookie: bool) -> Client:
     """Who sends this request; what it calls itself, shortened."""
-    agent = request.headers.get("User-Agent", "")[:LONGEST_AGENT]
+    agent = escaped(request.headers.get("User-Agent", "")[:LONGEST_AGENT])
     return Client(client_address(), agent, by_cookie, proxied.name())
 
 

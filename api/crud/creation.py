@@ -65,7 +65,7 @@ class Creation:
         if owner in (None, "_id") or who is None:
             return fields
         named = fields.get(owner)
-        if named is not None and named != str(who.id) and not who.is_admin:
+        if named is not None and named.lower() != str(who.id) and not who.is_admin:
             detail = "Only administrators may create for somebody else. Leave it out."
             raise invalid(in_body(owner, detail))
         return {**fields, owner: named or str(who.id)}

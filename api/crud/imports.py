@@ -54,11 +54,14 @@ class ImportQuery(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class RefusedLine(msgspec.Struct, kw_only=True):
-    """A line of the report: this line of the input was not created."""
+    """A line of the report: this line of the input was not created. As in problem details,
+    `error_count` is there where `errors` does not name all.
+    """
 
     line: int
     status: int
     errors: tuple[FieldError, ...]
+    error_count: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class Summary(msgspec.Struct, kw_only=True):
@@ -178,7 +181,7 @@ class Import:
             try:
                 item, given_id = self._item(line, keep=keep)
             except ProblemError as error:
-                report.refuse(line.number, error.status, error.errors or _whole(error))
+                report.refuse(line.number, error)
                 continue
             batch.items.append(item)
             batch.numbers.append(line.number)
@@ -217,23 +220,27 @@ class _Report:
         self.created = 0
         self._refused = 0
 
-    def refuse(self, line: int, status: int, errors: tuple[FieldError, ...]) -> None:
+    def refuse(self, line: int, error: ProblemError) -> None:
         self._refused += 1
-        self._spool.write(ndjson.encode(RefusedLine(line=line, status=status, errors=errors)))
+        errors, count = error.errors or _whole(error), error.error_count
+        more = count if count > len(errors) else msgspec.UNSET
+        refused = RefusedLine(line=line, status=error.status, errors=errors, error_count=more)
+        self._spool.write(ndjson.encode(refused))
 
     def add(self, numbers: list[int], found: BulkReport | None) -> None:
         """What became of a batch."""
         if found is None:
             for number in numbers:
-                self.refuse(number, 503, (UNKNOWN,))
+                self.refuse(number, ProblemError(503, UNKNOWN.detail, errors=(UNKNOWN,)))
             return
         self.created += found.created
         for index in found.existing:
-            self.refuse(numbers[index], 409, (in_body("id", "It exists, and stays as it is."),))
+            there = in_body("id", "It exists, and stays as it is.")
+            self.refuse(numbers[index], ProblemError(409, there.detail, errors=(there,)))
         for refused in found.refused:
             detail = "Another one has this value already."
             taken = in_body("id" if refused.field == "_id" else refused.field, detail)
-            self.refuse(numbers[refused.index], 409, (taken,))
+            self.refuse(numbers[refused.index], ProblemError(409, detail, errors=(taken,)))
 
     def answer(self) -> Response:
         """The whole report, as a response."""

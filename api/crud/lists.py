@@ -19,8 +19,8 @@ from api.crud.values import Stored
 from api.settings import Settings
 from api.store import Document
 from api.store.pages import BY_ID, After, Sort, also
+from api.web.expected import plain as bare
 from api.web.problems import FieldError, in_query, invalid
-from api.web.queries import strip
 
 MOST_IN = 100  # values of one `[in]`
 RANGES = {"gt": "$gt", "gte": "$gte", "lt": "$lt", "lte": "$lte", "eq": "$eq", "in": "$in"}
@@ -191,7 +191,7 @@ def _filter(resource: Resource, field: str, operator: str) -> Filter:
 def _parameter_type(kind: Any, operator: str) -> Any:
     """The type of a filter's value: that of the field, or of its items."""
     one = values.item(kind) or kind
-    plain = strip(one)
+    plain = bare(one)
     base: Any = values.Id if values.is_id(one) else plain
     if operator == "prefix":
         return Annotated[str, Meta(min_length=1, max_length=200, description=MEANINGS[operator])]

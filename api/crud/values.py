@@ -20,12 +20,12 @@ from bson.errors import InvalidId
 from msgspec import Meta
 from werkzeug.routing import BaseConverter
 
-from api.web.queries import strip
+from api.web.expected import moment, plain
 
 Id = Annotated[
     str,
     Meta(
-        pattern="^[0-9a-f]{24}$",
+        pattern="^[0-9a-fA-F]{24}$",
         description="An id: 24 hexadecimal digits",
         examples=["665f1f77bcf86cd799439011"],
     ),
@@ -101,10 +101,12 @@ def conversion(kind: Any) -> Stored | None:
     if inner is not None:
         each = conversion(inner)
         return None if each is None else lambda values: [each(value) for value in values]
-    plain = strip(kind)
-    if plain is datetime.date:
+    bare = plain(kind)
+    if bare is datetime.date:
         return datetime.date.isoformat
-    if isinstance(plain, type) and issubclass(plain, Enum):
+    if bare is datetime.datetime:
+        return moment
+    if isinstance(bare, type) and issubclass(bare, Enum):
         return lambda member: getattr(member, "value", member)
     return None
 

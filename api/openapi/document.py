@@ -22,7 +22,8 @@ ABOUT = """CRUD over a sharded MongoDB cluster, secured by JWT.
 
 Log in at `/api/v1/auth/login` and send the token as `Authorization: Bearer …`; browsers may use
 cookies instead, and then repeat the CSRF token in a header. Every error is a problem detail
-(RFC 9457) that names each wrong field. Besides the usual formats, strings have these:
+(RFC 9457) that names each wrong field. Lengths of texts are those of their normal form (Unicode
+NFC, without invisible characters), as they are kept. Besides the usual formats, strings have these:
 
 """
 MULTIPART, NDJSON = "multipart/form-data", "application/x-ndjson"
@@ -158,9 +159,9 @@ class _Described:
         if operation.body:
             found |= {400, 413, 415, 422}
         if operation.query is not None:
-            found |= {414, 422}
+            found |= {400, 414, 422}
         if self._rule.arguments:
-            found.add(404)
+            found |= {400, 404}
         if set(operation.headers) & set(parts.HEADERS):
             found.add(400)
         return found - set(operation.answers)

@@ -48,7 +48,7 @@ SECURITY_SCHEMES: Json = {
 }
 
 MEANINGS = {
-    400: "The body or a header is malformed",
+    400: "The body, the address or a header is malformed",
     401: "No token, or one that is not valid; or a fresh log-in is needed (RFC 9470)",
     403: "Not allowed",
     404: "There is no such document, or none you may know of",
@@ -58,7 +58,7 @@ MEANINGS = {
     412: "The document is not at the version that the condition names",
     413: "The body is too large",
     414: "The address is too long",
-    415: "The body is of another media type",
+    415: "The body is of another media type, or in a content coding",
     422: "Some fields or parameters are not valid; each is named",
     428: "A condition is required",
     429: "Too many requests; Retry-After says when again",
@@ -80,6 +80,9 @@ def response(status: int) -> Json:
     if status == 401:
         challenge = {"description": "Why, and what to do", "schema": {"type": "string"}}
         made["headers"] = {"WWW-Authenticate": challenge}
+    if status == 415:
+        coding = {"description": "The content codings that are taken", "schema": {"type": "string"}}
+        made["headers"] = {"Accept-Encoding": coding}
     if status in (429, 503):
         seconds = {"description": "Seconds to wait", "schema": {"type": "string"}}
         made["headers"] = {"Retry-After": seconds}

@@ -7,12 +7,14 @@ import msgspec
 
 from api.web import queries
 from api.web.body import Rules
+from api.web.expected import INTEGERS
 from api.web.operations import Operation
 from api.web.problems import Problem
 from api.web.rules import Rule, schema_of
 
 Json = dict[str, Any]
 
+NO_NUL = "^[^\\u0000]*$"
 TEMPLATE = "#/components/schemas/{name}"
 
 
@@ -74,6 +76,7 @@ class Schemas:
             if kept.get("type") == "integer":  # of so many digits they are read
                 kept.setdefault("maximum", 10**queries.DIGITS - 1)
                 kept.setdefault("minimum", 1 - 10**queries.DIGITS)
+            _bound(kept.get("items", kept))
             if kept.get("type") == "array":
                 parameter |= {"style": "form", "explode": False}
             yield parameter
@@ -87,9 +90,10 @@ class Schemas:
         extra: Json = getattr(shape, "json_schema", {})
         schema.update(extra)
         for name, given in schema["properties"].items():
-            if name in operation.rules:
-                for branch in given.get("anyOf", [given]):
+            for branch in given.get("anyOf", [given]):
+                if name in operation.rules:
                     self._add_rule(operation.rules[name], branch)
+                _bound(branch)
 
     def _add_rule(self, rule: Rule, schema: Json) -> None:
         keywords = schema_of(rule)
@@ -97,6 +101,15 @@ class Schemas:
             words = {"description"}  # told once for all, where the formats are explained
             schema.update({key: of for key, of in keywords.items() if key not in words})
             self._formats[keywords["format"]] = keywords["description"]
+
+
+def _bound(schema: Json) -> None:
+    """Say what no value can be, of whatever type: what the database does not hold."""
+    if schema.get("type") == "string" and not schema.keys() & {"enum", "format", "pattern"}:
+        schema["pattern"] = NO_NUL
+    if schema.get("type") == "integer":
+        schema.setdefault("minimum", INTEGERS[0])
+        schema.setdefault("maximum", INTEGERS[-1])
 
 
 def _without_null(schema: Json) -> Json:

@@ -1,14 +1,16 @@
 """Bodies, decoded into structs; what does not fit is named field by field."""
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, NoReturn, TypeVar, get_args
 
 import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from api.web import queries
-from api.web.problems import FieldError, ProblemError, in_body, invalid
+from api.web import expected, queries
+from api.web.expected import Fault, Place
+from api.web.problems import FieldError, ProblemError, at, invalid
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -17,7 +19,14 @@ Rules = Mapping[str, Callable[[str], str]]
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"  # RFC 7396
 
-_decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[Any]] = {}
+
+class _Prepared(NamedTuple):
+    decoder: msgspec.json.Decoder[Any]
+    names: frozenset[bytes]  # as they stand in JSON, those of inner structs too
+    open: bool  # it takes objects with names of the consumer's choice
+
+
+_prepared: dict[type[msgspec.Struct], _Prepared] = {}
 
 
 def prepare(*shapes: type[msgspec.Struct]) -> None:
@@ -28,8 +37,23 @@ def prepare(*shapes: type[msgspec.Struct]) -> None:
     here, before there are threads.
     """
     for shape in shapes:
-        _decoders[shape] = msgspec.json.Decoder(shape)
+        kinds = list(_kinds(shape))
+        structs = [k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)]
+        names = {f'"{name}"'.encode() for one in structs for name in expected.known(one)}
+        decoder = msgspec.json.Decoder(shape)
+        _prepared[shape] = _Prepared(decoder, frozenset(names), dict in kinds)
         queries.prepare(shape)
+
+
+def _kinds(kind: Any) -> Iterator[Any]:
+    """A type, and all that it is made of."""
+    yield kind
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        for field in msgspec.structs.fields(kind):
+            yield from _kinds(field.type)
+    for part in (getattr(kind, "__origin__", None), *get_args(kind)):
+        if isinstance(part, type) or get_args(part):
+            yield from _kinds(part)
 
 
 def limit(app: Flask, size: int) -> None:
@@ -41,6 +65,17 @@ def limit(app: Flask, size: int) -> None:
 def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """`value` as a JSON response."""
     return Response(msgspec.json.encode(value), status, headers, mimetype=JSON)
+
+
+def refuse_codings() -> None:
+    """Raise 415 for a body in a content coding: there is none that we decode."""
+    coding = request.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    if coding not in ("", "identity"):
+        raise ProblemError(
+            415,
+            "Send the body as it is, without a Content-Encoding.",
+            headers={"Accept-Encoding": "identity"},  # RFC 9110, 15.5.16
+        )
 
 
 def read(shape: type[S], rules: Rules, media: tuple[str, ...] = (JSON,)) -> dict[str, Any]:
@@ -68,11 +103,24 @@ def check(texts: Mapping[str, str], shape: type[S], rules: Rules) -> dict[str, A
 def decode(body: bytes, shape: type[S], rules: Rules) -> dict[str, Any]:
     """The same for JSON that came in another way. Raises ProblemError: 400 and 422."""
     try:
-        decoded = _decoders[shape].decode(body)
-    except msgspec.ValidationError:
+        return _decode(body, shape, rules)
+    except RecursionError:
+        raise _not_json("it is nested too deeply") from None
+
+
+def _decode(body: bytes, shape: type[S], rules: Rules) -> dict[str, Any]:
+    prepared = _prepared[shape]
+    try:
+        decoded = prepared.decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeError):
         raise _explain(body, shape, rules) from None
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise ProblemError(400, f"The body is not JSON: {error}.", kind="malformed") from None
+    # Of a name that comes twice msgspec takes the last. So where one may: a closer look.
+    if (
+        prepared.open
+        or b"\\u00" in body  # a name may be spelled so
+        or any(body.count(name) > 1 for name in prepared.names)
+    ) and _repeated(_parse(body)):
+        raise _explain(body, shape, rules)
     fields = {
         name: value
         for name in shape.__struct_fields__
@@ -92,28 +140,79 @@ def _normalise(fields: dict[str, Any], rules: Rules) -> list[FieldError]:
             try:
                 fields[name] = rule(value)
             except ValueError as error:
-                errors.append(in_body(name, str(error)))
+                errors.append(at((name,), str(error)))
+        elif value is not None:
+            errors += [at(place, detail) for place, detail in expected.unstorable(value, (name,))]
     return errors
 
 
 def _explain(body: bytes, shape: type[msgspec.Struct], rules: Rules) -> ProblemError:
     """All that is wrong with a body. The decoder stops at the first error; people fix them all."""
-    try:
-        raw = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return ProblemError(400, "The body is not JSON.", kind="malformed")
+    raw = _parse(body)
     if not isinstance(raw, dict):
         return invalid(FieldError("Send a JSON object.", pointer="#"))
-    known = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    errors = [in_body(name, "This field is not known here.") for name in raw if name not in known]
+    found: list[Fault] = [*_repeated(raw), *expected.outline(shape, raw)]
     good: dict[str, Any] = {}
-    for name, field in known.items():
-        if name not in raw:
-            if field.required:
-                errors.append(in_body(name, "This field is required."))
-            continue
-        try:
-            good[name] = msgspec.convert(raw[name], field.type)
-        except msgspec.ValidationError as error:
-            errors.append(in_body(name, f"{error}."))
-    return invalid(*errors, *_normalise(good, rules))
+    for name, field in expected.known(shape).items():
+        if name in raw:
+            wrong = list(expected.faults(field.type, raw[name], (name,)))
+            found += wrong
+            if not wrong:
+                good[name] = msgspec.convert(raw[name], field.type)
+    errors = [*(at(place, detail) for place, detail in found), *_normalise(good, rules)]
+    return invalid(*errors) if errors else _not_json("it is not as RFC 8259 says")
+
+
+class _Object(dict[str, Any]):
+    """An object of a body, and the names that it has more than once."""
+
+    repeated: tuple[str, ...] = ()
+
+
+def _parse(body: bytes) -> Any:
+    """A body as Python's own decoder sees it, which lets us look closer. Raises 400."""
+    try:
+        return json.loads(
+            body.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_number
+        )
+    except UnicodeDecodeError:
+        raise _not_json("it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise _not_json(f"look at {where}") from None
+    except ValueError as error:
+        raise _not_json(str(error)) from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> _Object:
+    made = _Object(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        made.repeated = tuple({n: None for n, _ in pairs if n in seen or seen.add(n)})  # type: ignore[func-returns-value]
+    return made
+
+
+def _integer(text: str) -> int:
+    """An integer; what has more digits than any that can be stored is one that cannot."""
+    return int(text[:22])
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _not_json(why: str) -> ProblemError:
+    return ProblemError(400, f"The body is not JSON: {why}.", kind="malformed")
+
+
+def _repeated(value: Any, place: Place = ()) -> list[Fault]:
+    """The names that come more than once, of all objects in a parsed body."""
+    found: list[Fault] = []
+    if isinstance(value, _Object):
+        found += [((*place, name), expected.REPEATED) for name in value.repeated]
+        for name, one in value.items():
+            found += _repeated(one, (*place, name))
+    elif isinstance(value, list):
+        for index, one in enumerate(value):
+            found += _repeated(one, (*place, index))
+    return found

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from api.web.log_writer import Writer
+from api.web.text import escaped
 
 SECRET_WORDS = ("password", "secret", "token", "authorization", "cookie", "uri")
 HIDDEN = "(hidden)"
@@ -26,8 +27,8 @@ def hide_secrets(
 
 
 def encode(event: Any, **_: Any) -> str:
-    """One log line."""
-    return msgspec.json.encode(event, enc_hook=str).decode()
+    """One log line. What a terminal would obey, or not show, is escaped."""
+    return escaped(msgspec.json.encode(event, enc_hook=str).decode())
 
 
 writer = Writer()

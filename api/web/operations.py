@@ -96,6 +96,8 @@ def operation(  # noqa: PLR0913 - each argument is a part of the declaration
                 request.max_content_length = body_limit
             if guard is not None:
                 guard(**arguments)
+            if shapes:
+                bodies.refuse_codings()
             if query is not None:
                 arguments["query"] = queries.query(query)
             if single is not None:

@@ -2,10 +2,11 @@
 
 `application/problem+json` with type, title, status, detail, request_id and, where fields are at
 fault, `errors`: a list of {pointer | parameter, detail}; a pointer is a JSON pointer into the body
-as a URI fragment (`#/email`), a parameter is a name in the query string.
+as a URI fragment (`#/email`), a parameter is a name in the query string. It names the first twenty;
+where there are more, `error_count` says how many: an answer is never many times its request.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -15,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
 MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 20  # that one answer names
 
 log = structlog.get_logger("api")
 
@@ -36,6 +38,7 @@ class Problem(msgspec.Struct):
     detail: str
     request_id: str | msgspec.UnsetType = msgspec.UNSET
     errors: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
+    error_count: int | msgspec.UnsetType = msgspec.UNSET  # where `errors` does not name all
 
 
 class ProblemError(Exception):
@@ -54,13 +57,22 @@ class ProblemError(Exception):
         self.status = status
         self.detail = detail
         self.kind = kind
-        self.errors = errors
+        self.errors = errors[:MOST_ERRORS]
+        self.error_count = len(errors)
         self.headers = headers or {}
 
 
 def in_body(field: str, detail: str) -> FieldError:
-    """An error of a field in the body (RFC 6901 escapes)."""
-    return FieldError(detail, pointer="#/" + field.replace("~", "~0").replace("/", "~1"))
+    """An error of a field in the body."""
+    return at((field,), detail)
+
+
+def at(place: Iterable[str | int], detail: str) -> FieldError:
+    """An error at a place in the body: names of fields, and indexes in lists (RFC 6901)."""
+    parts = (str(part).replace("~", "~0").replace("/", "~1") for part in place)
+    pointer = "".join(("#", *(f"/{part}" for part in parts)))
+    # A name from a body may hold half of a surrogate pair, which no answer can.
+    return FieldError(detail, pointer=pointer.encode(errors="backslashreplace").decode())
 
 
 def in_query(parameter: str, detail: str) -> FieldError:
@@ -111,6 +123,8 @@ def render(problem: ProblemError) -> Response:
         body["request_id"] = g.request_id
     if problem.errors:
         body["errors"] = problem.errors
+        if problem.error_count > len(problem.errors):
+            body["error_count"] = problem.error_count
     response = Response(msgspec.json.encode(body), problem.status, mimetype=MEDIA_TYPE)
     response.headers.update(problem.headers)
     return response

@@ -6,13 +6,14 @@ one. Lists are written with commas. Text is taken as the type it stands for, tim
 
 import re
 from collections.abc import Callable
-from types import NoneType, UnionType
-from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin
+from urllib.parse import unquote_to_bytes
 
 import msgspec
-from flask import request
+from flask import Flask, request
 
-from api.web.problems import in_query, invalid
+from api.web import expected
+from api.web.problems import FieldError, ProblemError, in_query, invalid
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -25,6 +26,7 @@ class _Parameter(NamedTuple):
     many: bool
     required: bool
     literal: Literal | None  # what the text of a number or boolean looks like
+    wanted: str  # what to give, as a sentence
 
 
 # As JSON writes them, and the description says: not `1e3`, `yes` or `1`; and no times as numbers.
@@ -34,8 +36,24 @@ LITERALS: dict[Any, Literal] = {
     float: re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,18})?").fullmatch,
     bool: re.compile(r"true|false").fullmatch,
 }
+NOT_TEXT = "This is not UTF-8, or has the character U+0000, which no value can have."
 
 _parameters: dict[type[msgspec.Struct], dict[str, _Parameter]] = {}
+
+
+def install(app: Flask) -> None:
+    """Refuse paths that are no text with 400. Query strings are for the routes that take one."""
+
+    @app.before_request
+    def check() -> None:
+        path = request.environ.get("PATH_INFO", "")
+        if not path.isascii() or "\0" in path:
+            try:
+                path.encode("latin-1").decode()  # as WSGI hands it over (PEP 3333)
+            except UnicodeError:
+                raise ProblemError(400, f"The path: {NOT_TEXT}", kind="malformed") from None
+            if "\0" in path:
+                raise ProblemError(400, f"The path: {NOT_TEXT}", kind="malformed")
 
 
 def prepare(shape: type[msgspec.Struct]) -> None:
@@ -47,32 +65,28 @@ def prepare(shape: type[msgspec.Struct]) -> None:
 
 
 def _parameter(name: str, kind: Any, required: bool) -> _Parameter:
-    plain = strip(kind)
+    plain = expected.plain(kind)
     many = get_origin(plain) is list
-    item = strip(get_args(plain)[0]) if many else plain
-    return _Parameter(name, kind, many, required, LITERALS.get(item))
-
-
-def strip(kind: Any) -> Any:
-    """The type itself, without annotations, None and UNSET."""
-    if get_origin(kind) is Annotated:
-        return strip(get_args(kind)[0])
-    if get_origin(kind) in (Union, UnionType):
-        left = [k for k in get_args(kind) if k not in (NoneType, msgspec.UnsetType)]
-        return strip(left[0]) if len(left) == 1 else kind
-    return kind
+    item = expected.plain(get_args(plain)[0]) if many else plain
+    wanted = expected.sentence(kind, separated=True)
+    return _Parameter(name, kind, many, required, LITERALS.get(item), wanted)
 
 
 def query(shape: type[S]) -> S:
-    """The query string as a struct. Raises 422 with every parameter that is wrong."""
+    """The query string as a struct. Raises 422 with every parameter that is wrong; 400 naming
+    those that are no text at all.
+    """
     known = _parameters[shape]
     found: dict[str, Any] = {}
+    given: dict[str, list[str]] = {}
+    for name, value in _pairs(request.query_string):
+        given.setdefault(name, []).append(value)
     errors = [
         in_query(name, "This parameter is required.")
         for name, parameter in known.items()
-        if parameter.required and name not in request.args
+        if parameter.required and name not in given
     ]
-    for name, values in request.args.lists():
+    for name, values in given.items():
         parameter = known.get(name)
         if parameter is None:
             errors.append(in_query(name, "This parameter is not known here."))
@@ -81,11 +95,38 @@ def query(shape: type[S]) -> S:
         else:
             try:
                 found[parameter.field] = _convert(parameter, values[0])
-            except msgspec.ValidationError as error:
-                errors.append(in_query(name, f"{str(error).partition(' - at `$')[0]}."))
+            except msgspec.ValidationError:
+                errors.append(in_query(name, parameter.wanted))
     if errors:
         raise invalid(*errors)
     return shape(**found)
+
+
+def _pairs(raw: bytes) -> list[tuple[str, str]]:
+    """Names and values (application/x-www-form-urlencoded). Raises 400 for what is no text."""
+    found, errors = [], []
+    for part in raw.split(b"&"):
+        if part:
+            name, _, value = (_plain(one) for one in part.partition(b"="))
+            try:
+                found.append((name.decode(), value.decode()))
+            except UnicodeDecodeError:
+                errors.append(_no_text(name))
+                continue
+            if b"\0" in name or b"\0" in value:
+                errors.append(_no_text(name))
+    if errors:
+        detail = "Some parameters are not text."
+        raise ProblemError(400, detail, kind="malformed", errors=tuple(errors))
+    return found
+
+
+def _plain(part: bytes) -> bytes:
+    return unquote_to_bytes(part.replace(b"+", b" "))
+
+
+def _no_text(name: bytes) -> FieldError:
+    return in_query(name.decode(errors="replace"), NOT_TEXT)
 
 
 def _convert(parameter: _Parameter, text: str) -> Any:
