@@ -110,10 +110,16 @@ def faults(kind: Any, value: Any, place: Place = ()) -> Iterator[Fault]:
     try:
         msgspec.convert(value, kind)
     except (msgspec.ValidationError, UnicodeError):  # half of a surrogate pair is no name
-        inside = list(_inside(plain(kind), value, place))
+        inside = [] if _is_too_long(kind, value) else list(_inside(plain(kind), value, place))
         yield from inside or [(place, sentence(kind))]
     else:
         yield from unstorable(value, place)
+
+
+def _is_too_long(kind: Any, value: Any) -> bool:
+    """A list that is: what is wrong with each of its items is then nobody's concern."""
+    most = next((one.max_length for one in _metas(kind) if one.max_length is not None), None)
+    return isinstance(value, list) and most is not None and len(value) > most
 
 
 def _inside(kind: Any, value: Any, place: Place) -> Iterator[Fault]:

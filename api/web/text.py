@@ -163,7 +163,9 @@ def _joins(joiner: str, found: re.Match[str]) -> bool:
 
 
 def _judged(clean: str, longest: int) -> str:
-    if all(_blank(one) or _category(one)[0] == "M" for one in clean):
+    if not clean or (
+        not clean.isascii() and all(_blank(one) or _category(one)[0] == "M" for one in clean)
+    ):
         raise ValueError("Give at least one character that can be seen.")
     if len(clean) > longest:
         raise ValueError(f"Give at most {longest} characters.")

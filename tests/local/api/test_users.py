@@ -41,6 +41,84 @@ def test_normal_forms(client: FlaskClient, admin: dict[str, str], ada: dict[str,
     assert got["national_id"] == sent["national_id"].upper()
 
 
+TEXTS = [
+    "\u0958" * 100,  # composed of two characters for ever
+    "e\u0301" * 200,
+    "\u1100\u1161\u11a8" * 200,
+    "Ada \u202eLovelace\u200b",
+    "👨\u200d👩\u200d👧 1\ufe0f\u20e3 🇩🇪 \U0001fae9",
+    "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+    "葛\U000e0100飾 \U00031350",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: ascii(text[:3]))
+def test_what_is_shown_can_be_sent_back(
+    client: FlaskClient, admin: dict[str, str], ada: dict[str, Any], text: str
+) -> None:
+    sent = {"name": text, "address": f" {text}\t", "phone": "+49 (0)30 1234567 ext. 7"}
+    got = client.patch(ada["url"], json=sent, headers=admin)
+    assert got.status_code == 200, got.json
+    assert got.json["phone"] == "+49301234567;ext=7"
+    assert not set("\u202e\u200b\t") & set(got.json["name"] + got.json["address"])
+    shown = {k: v for k, v in got.json.items() if k in client_editable(client)}
+    again = client.put(ada["url"], json=shown, headers=admin)
+    assert again.status_code == 200, again.json
+    assert {k: again.json[k] for k in shown} == shown
+    found = client.get(USERS, query_string={"name": text, "limit": 100}, headers=admin)
+    assert got.json["id"] in [one["id"] for one in found.json["items"]]
+
+
+def client_editable(client: FlaskClient) -> set[str]:
+    """The fields that administrators may replace, as the description says."""
+    schemas = client.get("/api/v1/openapi.json").json["components"]["schemas"]
+    return set(schemas["UserReplacementByAdmin"]["properties"])
+
+
+@pytest.mark.parametrize(
+    "text", ["\u200b", "\u3164", "\u2800", "\u0301", "\ufeff", "a\x9b", "a\nb"]
+)
+def test_names_that_nobody_can_see_or_that_do_something(
+    client: FlaskClient, ada: dict[str, Any], text: str
+) -> None:
+    for field in ("name", "address", "occupation"):
+        answer = client.patch(ada["url"], json={field: text}, headers=ada["headers"])
+        assert [one["pointer"] for one in answer.json["errors"]] == [f"#/{field}"]
+
+
+def test_an_internationalised_domain_is_one_claim(
+    client: FlaskClient, admin: dict[str, str], another: Callable[[], dict[str, str]]
+) -> None:
+    """Whether it is written in letters, decomposed ones, or in its ASCII form."""
+    local = f"ana.{ObjectId()}"
+    shapes = [
+        f"{local}@{d}" for d in ("bücher.example", "BU\u0308CHER.example", "xn--bcher-kva.example")
+    ]
+    person = {**another(), "email": shapes[0]}
+    made = client.post("/api/v1/auth/signup", json=person)
+    assert made.status_code == 201
+    assert made.json["email"] == shapes[2]
+    for email in shapes:
+        clash = client.post("/api/v1/auth/signup", json={**another(), "email": email})
+        assert [one["pointer"] for one in clash.json["errors"]] == ["#/email"]
+        assert clash.status_code == 409
+        login = {"email": email, "password": person["password"]}
+        assert client.post("/api/v1/auth/login", json=login).status_code == 200
+        found = client.get(USERS, query_string={"email": email}, headers=admin).json["items"]
+        assert [one["id"] for one in found] == [made.json["id"]]
+    answer = client.post("/api/v1/auth/signup", json={**another(), "email": f"ü{shapes[2]}"})
+    assert "ASCII letters before the @" in answer.json["errors"][0]["detail"]
+
+
+def test_no_letter_of_a_national_id_becomes_another(
+    client: FlaskClient, another: Callable[[], dict[str, str]]
+) -> None:
+    for text in ("stra\xdfe1", "\u0131d12", "\u017f123", "\ufb01123", "\u212a123", "\uff11234"):
+        answer = client.post("/api/v1/auth/signup", json={**another(), "national_id": text})
+        assert answer.status_code == 422
+        assert [one["pointer"] for one in answer.json["errors"]] == ["#/national_id"]
+
+
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 def test_others_do_not_exist(
     client: FlaskClient, ada: dict[str, Any], bob: dict[str, Any], method: str
