@@ -4,13 +4,14 @@ Commands import what they need when they run: `--help` and mistakes answer at on
 """
 
 import os
+import sys
 from pathlib import Path
 
 import click
 
 from api.local.commands import down, logs, restart, status, up
 from api.opening import settings_of, store_of
-from api.terminal import Narrator, progress_bar, run, state_option
+from api.terminal import Narrator, progress_bar, python, run, state_option
 
 FILE: click.ParamType[Path] = click.Path(dir_okay=False, path_type=Path)
 
@@ -44,15 +45,49 @@ def serve(state: str, reload: bool, inherit: tuple[int, int, int] | None) -> Non
     Server(settings, Inherited(*inherit) if inherit else None).run()
 
 
-@main.command()
+@main.group(invoke_without_command=True)
 @state_option
-def schema(state: str) -> None:
-    """Shard the API's collections as they are declared. Safe to repeat."""
+@click.option("--orphans", is_flag=True, help="List what removed resources left; change nothing.")
+@click.pass_context
+def schema(context: click.Context, state: str, orphans: bool) -> None:
+    """Shard the API's collections as they are declared. Safe to repeat.
+
+    What is left of resources whose files were removed is named, and stays until `schema drop NAME`.
+    """
+    if context.invoked_subcommand is not None:
+        return
     from api import schema as declared  # noqa: PLC0415
 
     with store_of(state) as store:
-        for line in declared.apply(store):
+        for line in [] if orphans else declared.apply(store):
             click.echo(line)
+        found = declared.orphans(store)
+    for one in found:
+        click.echo(f"no resource has {one}; to remove it: {python()} -m api schema drop {one.name}")
+    if orphans and not found:
+        click.echo("every collection belongs to a resource")
+
+
+@schema.command("drop")
+@state_option
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop(state: str, name: str, yes: bool) -> None:
+    """Remove the collection NAME, which no resource has any more, with its claims and files.
+
+    For good: take a dump before. Safe to repeat.
+    """
+    from api import schema as declared  # noqa: PLC0415
+
+    with store_of(state) as store:
+        found = next((one for one in declared.orphans(store) if one.name == name), None)
+        if found is not None and not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError(f"Nobody can be asked. To remove {found}: give --yes.")
+            if not click.confirm(f"Remove {found}, for good?"):
+                raise click.ClickException("nothing was removed")
+        declared.drop(store, name)
+    click.echo(f"removed {found}")
 
 
 @main.command("settings")

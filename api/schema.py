@@ -1,5 +1,8 @@
 """Applies the resources' declarations to the database: `python -m api schema`.
 
+A resource whose file is removed leaves its collection behind, its claims and its files: these are
+*orphaned*, and go only when somebody says so (`schema drop`).
+
 Ordinary commands through a router, safe to repeat at any moment. Needs the rights of the
 application's own user: readWrite, dbAdmin and enableSharding on its database.
 """
@@ -16,7 +19,7 @@ from api.crud.declaration import Index
 from api.store import Store
 from api.store.claims import COLLECTION as CLAIMS
 from api.store.deadline import attempt
-from api.store.files import CHUNK_KEY, CHUNKS, FILES, MARK
+from api.store.files import CHUNK_KEY, CHUNKS, FILES, MARK, Files
 from api.store.idempotency import COLLECTION as IDEMPOTENCY
 from api.store.throttle import COLLECTION as THROTTLE
 from api.store.throttle import ENDS
@@ -53,6 +56,66 @@ def wanted() -> list[Collection]:
         Collection(CHUNKS, CHUNK_KEY, unique=True),
         *(Collection(one.name, one.shard_key, one.all_indexes) for one in resources.ALL),
     ]
+
+
+class Orphan(NamedTuple):
+    """A collection that nothing declares any more, and what belongs to it."""
+
+    name: str
+    documents: int
+    claims: int
+    files: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name}: {self.documents} documents, {self.claims} claims on unique values, "
+            f"{self.files} files"
+        )
+
+
+def orphans(store: Store) -> list[Orphan]:
+    """The collections that no resource of this code has, by name."""
+    declared = {one.name for one in wanted()}
+    names = attempt(store.database.list_collection_names, idempotent=True)
+    return [
+        Orphan(
+            name,
+            _count(store, name, {}),
+            _count(store, CLAIMS, _claims_of(name)),
+            _count(store, FILES, {"owner.collection": name}),
+        )
+        for name in sorted(names)
+        if name not in declared and not name.startswith("system.")
+    ]
+
+
+def drop(store: Store, name: str) -> None:
+    """Remove an orphaned collection for good, and all that belongs to it. Safe to repeat.
+
+    The collection goes last: as long as it is there, what an interruption left is listed.
+    Raises SchemaError for any other one.
+    """
+    found = {one.name for one in orphans(store)}
+    if name not in found:
+        known = ", ".join(sorted(found)) or "none"
+        raise SchemaError(f"{name} is no orphaned collection. Orphaned are: {known}")
+    files = store.collection(FILES)
+    owned = {"owner.collection": name}
+    for file in attempt(lambda: list(files.find(owned, {"_id": 1})), idempotent=True):
+        Files(store).remove(file["_id"])
+    claims = store.collection(CLAIMS)
+    attempt(lambda: claims.delete_many(_claims_of(name)), idempotent=True)
+    attempt(lambda: store.database.drop_collection(name), idempotent=True)
+
+
+def _claims_of(name: str) -> dict[str, Any]:
+    """The filter of the claims of a collection: they are named `<collection>.<field>:<value>`."""
+    return {"_id": {"$gte": f"{name}.", "$lt": f"{name}/"}}
+
+
+def _count(store: Store, name: str, where: dict[str, Any]) -> int:
+    found = store.collection(name)
+    return attempt(lambda: found.count_documents(where), idempotent=True)
 
 
 def apply(store: Store) -> list[str]:

@@ -168,6 +168,22 @@ def test_serve_refuses_weak_secrets(state: Path, secret: str) -> None:
     assert len(secret) < 8 or secret not in done.stderr
 
 
+def test_what_a_removed_resource_left_is_removed_after_a_question(
+    state: Path, users: Documents
+) -> None:
+    store = users.collection.database
+    store["bygone"].insert_one({"n": 1})
+    assert "no resource has bygone: 1 documents" in api(state, "schema", "--orphans").stdout
+    asked = api(state, "schema", "drop", "bygone")
+    assert (asked.returncode, "--yes" in asked.stderr) == (2, True)
+    assert store["bygone"].count_documents({}) == 1
+    done = api(state, "schema", "drop", "bygone", "--yes")
+    assert (done.returncode, done.stdout.startswith("removed bygone: 1 documents")) == (0, True)
+    again = api(state, "schema", "drop", "bygone", "--yes")
+    assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+    assert "bygone" not in store.list_collection_names()
+
+
 def test_schema_can_be_repeated(state: Path) -> None:
     done = api(state, "schema")
     assert done.returncode == 0, done.stderr

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from pymongo import MongoClient
 
 from api import schema
@@ -61,3 +62,28 @@ def test_every_collection_is_sharded(store: Store, catalogue: Any) -> None:
     assert set(store.database.list_collection_names()) <= set(catalogue)
     unique = store.collection("fs.chunks").index_information()["files_id_1_n_1"]
     assert unique["unique"] is True
+
+
+def test_what_a_removed_resource_leaves(store: Store) -> None:
+    """Its collection, claims and files: listed, and removed when somebody says so."""
+    owner, chunk = ObjectId(), {"n": 0, "data": b"x"}
+    with deadline(60):
+        for name in ("bygone", "bygones"):
+            store.collection(name).insert_many([{"n": n} for n in range(3)])
+            store.collection("claims").insert_one({"_id": f"{name}.email:a", "owner": owner})
+            file = {"_id": ObjectId(), "owner": {"collection": name, "field": "f", "id": owner}}
+            store.collection("fs.files").insert_one(file)
+            store.collection("fs.chunks").insert_one({**chunk, "files_id": file["_id"]})
+        left = {one.name: one for one in schema.orphans(store)}
+        assert left["bygone"] == ("bygone", 3, 1, 1)
+        assert "users" not in left
+        chunks = store.collection("fs.chunks").count_documents({})
+        schema.drop(store, "bygone")
+        assert store.collection("fs.chunks").count_documents({}) == chunks - 1
+        assert [one.name for one in schema.orphans(store)] == ["bygones"]
+        assert schema.orphans(store)[0] == left["bygones"]
+        for name in ("users", "bygone"):
+            with pytest.raises(schema.SchemaError, match="Orphaned are: bygones"):
+                schema.drop(store, name)
+        schema.drop(store, "bygones")
+        assert schema.orphans(store) == []
