@@ -1,6 +1,10 @@
 """Whether a declaration can work. Refused at import: the sentence says what to change."""
 
-from typing import TYPE_CHECKING, Any
+import datetime
+import decimal
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 
 import msgspec
 
@@ -11,6 +15,11 @@ if TYPE_CHECKING:
 
 ALWAYS = frozenset({"_id", "version", "created_at", "updated_at"})  # in every document
 HASHED_ID = {"_id": "hashed"}
+
+# What BSON has no type for, and `values.conversion` makes none of.
+UNSTORABLE = (
+    msgspec.Struct, set, frozenset, decimal.Decimal, uuid.UUID, datetime.time, datetime.timedelta,
+)  # fmt: skip
 
 
 class DeclarationError(Exception):
@@ -32,11 +41,31 @@ def _problems(resource: "Resource") -> Any:
         )
     if resource.owner not in (None, "_id") and resource.owner not in kinds:
         yield f"its owner, {resource.owner}, is no field of {resource.read.__name__}"
+    for shape in (resource.create, *resource.change.values()):
+        yield from () if shape is None else _unstorable(shape)
     for field in (*resource.filters, *resource.sorts):
         if field not in kinds:
             yield f"{field} is no field of {resource.read.__name__}: lists filter and sort by these"
     for field in resource.sorts:
         yield from _unsortable(resource, field, kinds)
+
+
+def _unstorable(shape: type[msgspec.Struct]) -> Any:
+    for field, kind in values.hints(shape).items():
+        for part in _types(kind):
+            if isinstance(part, type) and issubclass(part, UNSTORABLE):
+                yield (
+                    f"{field} in {shape.__name__} holds {part.__name__}, which is not stored: "
+                    "give it fields of its own, or take text, numbers, dates, and lists of them"
+                )
+
+
+def _types(kind: Any) -> Iterator[Any]:
+    """All types that a type is made of."""
+    origin, parts = get_origin(kind), get_args(kind)
+    yield origin or kind
+    for part in parts[:1] if origin is Annotated else parts:
+        yield from _types(part)
 
 
 def _unsortable(resource: "Resource", field: str, kinds: dict[str, Any]) -> Any:

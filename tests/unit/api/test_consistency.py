@@ -1,11 +1,13 @@
 """Declarations that cannot work are refused at import, with a sentence."""
 
-from typing import Any
+from datetime import date, datetime, time
+from typing import Annotated, Any, Literal
 
 import pytest
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.crud.access import Role
+from api.crud.attachments import FileInfo
 from api.crud.consistency import DeclarationError
 from api.crud.declaration import Resource
 from api.store import Unique
@@ -21,6 +23,29 @@ class New(Struct):
 class Change(Struct):
     name: str | UnsetType = UNSET
     rank: int | UnsetType | None = UNSET
+
+
+class Nested(Struct):
+    name: str
+    place: Annotated[FileInfo, Meta(description="x")] | None = None
+
+
+class NestedChange(Struct):
+    places: list[FileInfo] | UnsetType = UNSET
+
+
+class Times(Struct):
+    name: str
+    at: time | None = None
+    tags: set[str] | None = None
+
+
+class Stored(Struct):
+    name: str
+    kind: Literal["a", "b"] = "a"
+    days: list[date] | None = None
+    at: datetime | None = None
+    more: dict[str, int] | None = None
 
 
 class Shown(Struct):
@@ -48,6 +73,9 @@ def declare(**more: Any) -> Resource:
         ({"sorts": ("hint",)}, "hint, which a new document may lack"),
         ({"sorts": ("made",)}, "made, which a new document may lack"),
         ({"sorts": ("rank",)}, "Change can set rank to null"),
+        ({"create": Nested}, "place in Nested holds FileInfo, which is not stored"),
+        ({"change": {Role.ADMIN: NestedChange}}, "places in NestedChange holds FileInfo"),
+        ({"create": Times}, "at in Times holds time"),
     ],
     ids=lambda value: str(value)[:40],
 )
@@ -61,3 +89,4 @@ def test_admitted() -> None:
     declare(sorts=("name",))
     declare(sorts=("name", "made"), defaults=lambda: {"made": "here"})
     declare(sorts=("hint",), create=None)
+    declare(create=Stored)
