@@ -1,6 +1,7 @@
 """Puts the parts of the API together."""
 
 import secrets
+from functools import partial
 
 from flask import Flask, Response
 
@@ -49,7 +50,8 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     explain_store_errors(app)
     body.limit(app, settings.body_limit)
     meter = Meter()
-    Requests(deadline, settings.request_deadline, observe.begin, meter).install(app)
+    bounded = partial(deadline, step=settings.request_deadline)
+    Requests(bounded, settings.request_deadline, observe.begin, meter).install(app)
     cors.install(app, origins(settings.cors_origins, "cors_origins"))
     queries.install(app)
     client_address.install(app, networks(settings.trusted_proxies, "trusted_proxies"))

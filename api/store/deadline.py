@@ -36,6 +36,7 @@ from api.store.errors import UnavailableError
 T = TypeVar("T")
 
 _ends: ContextVar[float | None] = ContextVar("deadline", default=None)
+_step: ContextVar[float] = ContextVar("step", default=float("inf"))
 
 FIRST_PAUSE = 0.02  # seconds; doubled each time up to LONGEST_PAUSE, with jitter
 LONGEST_PAUSE = 0.4
@@ -43,21 +44,28 @@ LONGEST_PAUSE = 0.4
 # Server errors that pass by themselves once the cluster has healed:
 # HostUnreachable, HostNotFound, MaxTimeMSExpired, NetworkTimeout, ShutdownInProgress,
 # WriteConcernFailed, FailedToSatisfyReadPreference, ReadConcernMajorityNotAvailableYet,
-# ExceededTimeLimit, and the not-primary family.
+# ExceededTimeLimit, OutOfDiskSpace, and the not-primary family.
 TRANSIENT = frozenset(
-    {6, 7, 50, 64, 89, 91, 133, 134, 189, 202, 262, 9001, 10107, 11600, 11602, 13435, 13436}
+    {6, 7, 50, 64, 89, 91, 133, 134, 189, 202, 262, 9001, 10107, 11600, 11602, 13435, 13436, 14031}
 )
+# How the storage engine's own error comes out, as UnknownError, before the mongod ends.
+DISK_FULL = "No space left on device"
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Bound every database call made inside by `seconds` in all, or by an outer deadline."""
-    token = _ends.set(time.monotonic() + min(seconds, remaining()))
+def deadline(seconds: float, step: float = float("inf")) -> Iterator[None]:
+    """Bound the database calls made inside: by `seconds` in all, or by an outer deadline.
+
+    `step` bounds each call by itself, where what is between them may take long: a body's arrival.
+    """
+    ends = _ends.set(time.monotonic() + min(seconds, remaining()))
+    steps = _step.set(min(step, _step.get()))
     try:
         with pymongo.timeout(seconds):
             yield
     finally:
-        _ends.reset(token)
+        _step.reset(steps)
+        _ends.reset(ends)
 
 
 def remaining() -> float:
@@ -81,7 +89,9 @@ def is_transient(error: PyMongoError) -> bool:
         return True
     if error.timeout or error.has_error_label("RetryableWriteError"):
         return True
-    return isinstance(error, OperationFailure) and error.code in TRANSIENT
+    return isinstance(error, OperationFailure) and (
+        error.code in TRANSIENT or DISK_FULL in str(error)
+    )
 
 
 def attempt(call: Callable[[], T], *, idempotent: bool) -> T:
@@ -90,6 +100,13 @@ def attempt(call: Callable[[], T], *, idempotent: bool) -> T:
     Raises `UnavailableError` past the deadline; errors that will not pass (a duplicate key, a
     refused command) come out unchanged.
     """
+    if (step := _step.get()) < remaining():
+        with deadline(step):
+            return _attempt(call, idempotent)
+    return _attempt(call, idempotent)
+
+
+def _attempt(call: Callable[[], T], idempotent: bool) -> T:
     turn = 0
     began = time.perf_counter()
     try:

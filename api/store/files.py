@@ -114,6 +114,8 @@ class Upload:
         error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
+        if isinstance(error, UnavailableError) and not isinstance(error, OvertakenError):
+            return  # nor could it be removed now, and its sender waits: the sweep finds it
         if not self._assigned or isinstance(error, DuplicateError | OvertakenError):
             self._files.discard(self.id)
         elif error is None:

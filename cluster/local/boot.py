@@ -20,6 +20,7 @@ from cluster.local.state import State
 Report = Callable[[str], None]
 
 MIB_PER_NEW_NODE = 64  # an empty mongod with its journal takes 20, and it must have room to work
+MIB_TO_WORK = 32  # with less than this free, a disk counts as full
 STOP_SECONDS = 10.0  # in production a member takes 5 s (cluster/profiles.py)
 LOOK_SECONDS = 0.2
 
@@ -122,7 +123,7 @@ def _check_disk(state: State, record: Record) -> None:
         if not (state.node(member) / "data" / "WiredTiger").exists()
     ]
     free = shutil.disk_usage(_existing(state.folder)).free // 2**20
-    need = MIB_PER_NEW_NODE * len(new) + 32
+    need = MIB_PER_NEW_NODE * len(new) + MIB_TO_WORK
     if free < need:
         what = f"{len(new)} new nodes need {need} MiB" if new else f"at least {need} MiB are needed"
         raise StateError(

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+
 import psutil
 
+from cluster.local.boot import MIB_TO_WORK
 from cluster.local.cluster import LocalCluster
+from cluster.local.nodes import listed
 from cluster.status import ClusterStatus, MemberStatus, RouterStatus, inspect
 
 
@@ -17,7 +22,22 @@ def local_status(cluster: LocalCluster) -> ClusterStatus:
     for server in servers:
         server.pid = pids[server.name]
         server.rss_mib = _rss(server.pid)
+    found.problems += _what_to_do(cluster, [name for name, pid in pids.items() if pid is None])
+    found.healthy = not found.problems
     return found
+
+
+def _what_to_do(cluster: LocalCluster, stopped: list[str]) -> Iterator[str]:
+    """A mongod ends when it cannot write, and nobody but `up` starts it again here."""
+    folder = cluster.state.folder
+    free = shutil.disk_usage(folder).free // 2**20
+    if free < MIB_TO_WORK:
+        yield (
+            f"the disk of {folder} is full ({free} MiB are free): members end when they cannot "
+            "write. Free some space, then run `up`, which starts them again"
+        )
+    elif stopped:
+        yield f"{listed(stopped)}: not running. Start what is missing with `up`"
 
 
 def _rss(pid: int | None) -> int | None:
