@@ -15,13 +15,16 @@ from cluster.local.binaries import BinaryError, find_mongod, find_mongos
 from cluster.local.launcher import Launcher, Program, is_alive
 from cluster.local.programs import programs, why_it_died
 from cluster.local.record import Record
+from cluster.local.serving import wait_until_serving
 from cluster.local.state import State
+from cluster.shield import shielded
 
 Report = Callable[[str], None]
 
 MIB_PER_NEW_NODE = 64  # an empty mongod with its journal takes 20, and it must have room to work
 MIB_TO_WORK = 32  # with less than this free, a disk counts as full
 STOP_SECONDS = 10.0  # in production a member takes 5 s (cluster/profiles.py)
+SERVING_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 
 
@@ -74,6 +77,18 @@ def bring_up(state: State, record: Record, report: Report, phase: Report) -> Non
         raise
     record.complete = ["cfg", *record.shards]
     state.save(record)
+    _renew(state, record, [program for program in wanted.values() if program.is_outdated], report)
+
+
+def _renew(state: State, record: Record, outdated: list[Program], report: Report) -> None:
+    """Restarts routers that run older code, one at a time: clients go on through the others."""
+    for program in outdated:
+        report(f"{program.name} ran older code: restarting it")
+        launcher = Launcher()
+        with shielded():  # an interruption shall not leave it stopped
+            launcher.stop([program], STOP_SECONDS)
+            launcher.start(program)
+        wait_until_serving(state, record, program, launcher, SERVING_SECONDS)
 
 
 def prepare(state: State, record: Record, report: Report) -> dict[str, Program]:

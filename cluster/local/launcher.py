@@ -27,13 +27,17 @@ LOG_LIMIT = 16 * 2**20  # bytes; a longer log is put aside as log.old at the nex
 
 @dataclass(frozen=True)
 class Program:
-    """One node's command line; `mark` are the arguments that no other node has in that order."""
+    """One node's command line; `mark` are the arguments that no other node has in that order.
+
+    `code` is a fingerprint of the program itself, where it is ours and may change while it runs.
+    """
 
     name: str
     argv: list[str]
     mark: tuple[str, ...]
     folder: Path
     port: int = 0
+    code: str = ""
 
     @property
     def is_mongod(self) -> bool:
@@ -49,6 +53,18 @@ class Program:
     def pid_file(self) -> Path:
         """The process id and creation time."""
         return self.folder / "pid"
+
+    @property
+    def code_file(self) -> Path:
+        """The code that it was started with."""
+        return self.folder / "code"
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether what was started last is not the code that is there now."""
+        if not self.code:
+            return False
+        return not self.code_file.exists() or self.code_file.read_text().strip() != self.code
 
 
 class Launcher:
@@ -108,6 +124,8 @@ class Launcher:
                 program.log.replace(program.log.with_name("log.old"))
                 size = 0
             self._log_starts[program.name] = size
+            if program.code:
+                write(program.code_file, f"{program.code}\n")
             append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             pid = os.posix_spawn(
                 program.argv[0],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -21,13 +23,24 @@ def programs(state: State, record: Record, mongod: Path, mongos: list[str]) -> d
             argv = [str(mongod), *_mongod_flags(state, replica_set, node.name, node.port)]
             mark: tuple[str, ...] = ("--dbpath", str(state.node(node.name) / "data"))
             made[node.name] = Program(node.name, argv, mark, state.node(node.name), node.port)
+    code = _code() if "cluster.router" in mongos else ""
     for node in layout.routers:
         flags = _router_flags(state, layout, node.port)
         mark = tuple(flags[2:6])
         made[node.name] = Program(
-            node.name, [*mongos, *flags], mark, state.node(node.name), node.port
+            node.name, [*mongos, *flags], mark, state.node(node.name), node.port, code
         )
     return made
+
+
+@functools.cache
+def _code() -> str:
+    """Changes with every file that the stand-in router may have loaded."""
+    found = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for path in sorted([*root.glob("*.py"), *(root / "router").glob("*.py")]):
+        found.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def stoppable(state: State) -> list[Program]:

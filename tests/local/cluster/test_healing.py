@@ -178,3 +178,22 @@ def test_whole_set_killed(healed_cluster: LocalCluster) -> None:
         healed_cluster.up()
         assert admin["kept"]["sets"].find_one() == {"_id": 1}
         admin.drop_database("kept")
+
+
+def test_a_router_that_runs_older_code_is_restarted(small: LocalCluster) -> None:
+    """Once, and nothing else is."""
+    _mark(small)
+    before = running_pids(small)
+    marks = list(small.state.nodes.glob("*/code"))
+    if not marks:
+        pytest.skip("a real mongos serves here")
+    for mark in marks:
+        mark.write_text("older\n")
+    said: list[str] = []
+    small.up(report=said.append)
+    assert "router-1 ran older code: restarting it" in said
+    _check(small)
+    after = running_pids(small)
+    assert {name for name, pid in after.items() if pid != before[name]} == {"router-1"}
+    small.up(report=said.append)
+    assert running_pids(small) == after
