@@ -32,7 +32,8 @@ def test_the_two_commands_as_an_ordinary_user(machine: Machine) -> None:
     assert "is up" in machine.user("make up", timeout=600)
     machine.user("make status")
     machine.user("make down")
-    machine.user("make down PURGE=1")
+    assert "nobody to ask" in machine.attempt("newcomer", "make down PURGE=1 </dev/null").stderr
+    machine.user("make down PURGE=1 YES=1")
     assert "mongod" not in machine.root("cat /proc/[0-9]*/comm")
 
 
