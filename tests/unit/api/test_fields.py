@@ -34,6 +34,7 @@ TEXTS = st.one_of(
 
 @given(TEXTS)
 @example("\u1100\u200b\u1161")
+@example("a \U000e0101\u200d\u094d")  # what keeps a joiner goes itself
 @example("\u0915\u094d\u200b\u093c\u200d")
 def test_what_was_accepted_can_be_sent_back(text: str) -> None:
     """And is taken for the same: a normal form is its own."""

@@ -73,6 +73,12 @@ def test_logs_are_json_without_secrets(capsys: pytest.CaptureFixture[str]) -> No
     assert {line["user_password"], line["jwt_secret"], line["Authorization"]} == {logs.HIDDEN}
 
 
+def test_logs_obey_and_hide_nothing_on_a_terminal() -> None:
+    line = logs.encode({"name": "Zoë\u202e\x9b31m\x7f\u200b"})
+    assert line == '{"name":"Zoë\\u202e\\u009b31m\\u007f\\u200b"}'
+    assert json.loads(line)["name"] == "Zoë\u202e\x9b31m\x7f\u200b"
+
+
 @pytest.mark.parametrize(
     ("build", "hello", "name"),
     [
