@@ -49,7 +49,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     problems.install(app)
     explain_store_errors(app)
     body.limit(app, settings.body_limit)
-    meter = Meter()
+    meter = app.extensions["meter"] = Meter()
     bounded = partial(deadline, step=settings.request_deadline)
     Requests(bounded, settings.request_deadline, observe.begin, meter).install(app)
     cors.install(app, origins(settings.cors_origins, "cors_origins"))

@@ -48,7 +48,9 @@ def configuration(settings: Settings, listener: int) -> dict[str, Any]:
         # Requests wait for the database most of their time. Threads do that without patching
         # the standard library under PyMongo's feet (gevent, eventlet), and measured best: with 8
         # threads 7 times as much as sync workers; Python itself wants about a process per core.
-        "worker_class": "gthread",
+        # Clients are waited for outside of the threads (api/serving).
+        "worker_class": "api.serving.worker.Worker",
+        "asgi_loop": "asyncio",  # the same in every place, whether uvloop is installed or not
         "workers": settings.worker_count,
         "threads": settings.threads,
         # The app is made in each worker after the fork: a MongoClient does not survive one.
@@ -67,9 +69,13 @@ def configuration(settings: Settings, listener: int) -> dict[str, Any]:
         "post_request": forget_request,
         "child_exit": lambda _master, worker: metrics_files.forget(worker.pid),
         "proc_name": "shardstack-api",
-        # Long enough for an address with a filter, short enough to be no burden.
-        "limit_request_line": 4094,
         "limit_request_fields": 50,
+        # Who may say that the client speaks https. Paths and names of variables (SCRIPT_NAME)
+        # nobody may set: a proxy hands on whatever its client sends under such a name.
+        "forwarded_allow_ips": settings.trusted_proxies,
+        "secure_scheme_headers": {"X-FORWARDED-PROTO": "https"},
+        "forwarder_headers": "",
+        "header_map": "drop",
     }
 
 

@@ -39,9 +39,7 @@ class AttachmentViews:
         self._creation = creation
         self._reach = Reach(resource, self._documents)
         form = self._attachment.form(resource.create, settings.upload_limit)
-        self._attached = Attached(
-            self._attachment, resource.name, store, form, settings.upload_deadline
-        )
+        self._attached = Attached(self._attachment, resource.name, store, form)
         self._senders = Throttle(store, "register-address", settings.register_rate_address)
         self._sweep = functools.partial(sweep, store, grace(settings), SWEPT)
         bodies.prepare(resource.create)

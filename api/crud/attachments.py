@@ -24,7 +24,7 @@ from api.store.files import Files, Owner, Upload
 from api.web import text as texts
 from api.web.filetypes import FileType
 from api.web.problems import in_body, invalid
-from api.web.streams import arriving
+from api.web.streams import pieces
 from api.web.uploads import FileHead, Form, receive
 
 LONGEST_NAME = 1024  # bytes, as it is sent; file systems take 255 to 765
@@ -83,13 +83,10 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 class Attached:
     """The files of one resource's documents."""
 
-    def __init__(
-        self, attachment: Attachment, collection: str, store: Store, form: Form, seconds: float
-    ) -> None:
+    def __init__(self, attachment: Attachment, collection: str, store: Store, form: Form) -> None:
         self._attachment = attachment
         self._collection = collection
         self._form = form
-        self._seconds = seconds
         self.files = Files(store)
 
     @contextmanager
@@ -106,8 +103,7 @@ class Attached:
                 return upload
 
             uploads: list[Upload] = []
-            with arriving(self._seconds) as pieces:
-                form = receive(self._form, pieces, begin)
+            form = receive(self._form, pieces(), begin)
             yield Arrived(self._attachment, self._collection, form.fields, form.file, uploads[0])
 
     @contextmanager

@@ -46,5 +46,6 @@ def views(
         problems=(400, 403, 408, 413, 415),
         deadline=settings.bulk_deadline,
         body_limit=settings.import_limit,
+        streamed=True,
     )
     yield "import", "POST", imported(importing.run)

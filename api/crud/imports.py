@@ -22,7 +22,6 @@ import msgspec
 from bson import ObjectId
 from flask import Response, request
 from msgspec import UNSET, Meta, UnsetType
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from api.crud import values
 from api.crud.access import Role, principal
@@ -36,7 +35,7 @@ from api.web import body as bodies
 from api.web import ndjson
 from api.web.ndjson import Line
 from api.web.problems import FieldError, ProblemError, in_body, invalid
-from api.web.streams import PIECE, arriving
+from api.web.streams import PIECE, pieces
 
 BATCH_BYTES = 1024 * 1024  # of lines; together with BATCH it bounds what is held in memory
 SPOOL = 1024 * 1024
@@ -155,7 +154,7 @@ class Import:
 
     def _read(self, report: "_Report", *, keep: bool) -> ProblemError | None:
         """Import the body; the problem that ended it too early, if one did."""
-        lines = ndjson.lines(self._pieces(), self._settings.body_limit)
+        lines = ndjson.lines(pieces(), self._settings.body_limit)
         try:
             for batch in create_streamed(
                 self._documents.create_many,
@@ -166,14 +165,6 @@ class Import:
         except ProblemError as cut:
             return cut
         return None
-
-    def _pieces(self) -> Iterator[bytes]:
-        try:
-            with arriving(self._settings.bulk_deadline) as pieces:
-                yield from pieces
-        except RequestEntityTooLarge:
-            detail = f"The body is larger than {self._settings.import_limit} bytes."
-            raise ProblemError(413, detail) from None
 
     def _batches(self, lines: Iterator[Line], report: "_Report", *, keep: bool) -> Iterator[Read]:
         batch, size = Read([], [], []), 0

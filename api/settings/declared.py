@@ -11,6 +11,7 @@ from api.settings.keys import HOW_TO_MAKE_ONE, SHORTEST_SECRET
 from api.store import StoreOptions
 
 MEBIBYTE = 1024 * 1024
+PROBE_THREADS = 2  # of a worker, for health checks alone
 RATE = "^[1-9][0-9]{0,6}/(second|minute|hour)$"
 
 
@@ -158,6 +159,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "empty: every number needs its country code",
         ),
     ] = ""
+    client_timeout: Annotated[
+        Seconds, positive("For a header to arrive, and the span over which minimum_rate is taken")
+    ] = 8
+    minimum_rate: Annotated[
+        int,
+        positive("Bytes a second: who sends a body or takes an answer more slowly is cut off"),
+    ] = 1024
+    queue_wait: Annotated[
+        Seconds, positive("For a thread to be free; then 503. It counts against the deadline")
+    ] = 2
     idempotency_lifetime: Annotated[
         Seconds, positive("How long an Idempotency-Key is remembered")
     ] = 86400
@@ -167,6 +178,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on")] = 8000
     workers: Annotated[int, Meta(ge=0, description="Worker processes; 0: one per core")] = 0
     threads: Annotated[int, Meta(ge=1, le=64, description="Threads of a worker")] = 8
+    slow_threads: Annotated[
+        int,
+        Meta(ge=1, le=64, description="Threads of a worker for files, imports and exports"),
+    ] = 8
+    connections: Annotated[
+        int,
+        Meta(ge=16, description="Connections of a worker; above, the one that idles longest ends"),
+    ] = 4000
+    connections_per_address: Annotated[
+        int, Meta(ge=8, description="The same for one client's address; proxies are exempt")
+    ] = 2000
     drain: Annotated[
         Seconds, Meta(ge=0, description="From readiness 503 to closing the port, at SIGTERM")
     ] = 0.5
@@ -193,7 +215,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             deadline=self.request_deadline,
             server_selection=self.server_selection,
             pool_wait=self.pool_wait,
-            pool_size=self.threads + 4,  # a connection per thread, and some for probes
+            pool_size=self.threads + self.slow_threads + PROBE_THREADS + 2,
             claim_grace=self.claim_grace,
         )
 

@@ -44,9 +44,17 @@ def install(app: Flask, origins: frozenset[str]) -> None:
     @app.after_request
     def admit(response: Response) -> Response:
         response.vary.add("Origin")
-        origin = request.headers.get("Origin")
-        if origin in origins:
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Allow-Credentials"] = "true"
-            response.headers["Access-Control-Expose-Headers"] = EXPOSED_HEADERS
+        for name, value in admitting(request.headers.get("Origin"), origins).items():
+            response.headers[name] = value
         return response
+
+
+def admitting(origin: str | None, origins: frozenset[str]) -> dict[str, str]:
+    """The headers by which a page of this origin may read an answer; none for others."""
+    if origin is None or origin not in origins:
+        return {}
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Credentials": "true",
+        "Access-Control-Expose-Headers": EXPOSED_HEADERS,
+    }

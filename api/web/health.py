@@ -143,13 +143,13 @@ def blueprint(
     health = Blueprint("health", __name__)
 
     @health.get("/healthz")
-    @operation(answers={200: Answer(shape=Alive)})
+    @operation(answers={200: Answer(shape=Alive)}, probe=True)
     def alive() -> Response:
         """This process answers."""
         return reply(Alive("ok"))
 
     @health.get("/readyz")
-    @operation(answers={200: Answer(shape=Ready)}, problems=(503,))
+    @operation(answers={200: Answer(shape=Ready)}, problems=(503,), probe=True)
     def ready() -> Response:
         """This process can serve requests: a shard has answered a majority read lately."""
         if draining:

@@ -77,6 +77,12 @@ class Meter:
         self._retries = counter("database_retries", "Database calls repeated after a failure")
         self._conflicts = counter("claim_conflicts", "Claims on unique values that met another")
         self._throttled = counter("throttled", "Requests refused because there were too many")
+        self._refused = Counter(
+            "shardstack_refused",
+            "Requests the server answered itself: malformed, too slow, or more than it can take",
+            ("status",),
+            registry=registry,
+        )
         Gauge(
             "shardstack_worker_info",
             "1 for each worker that lives",
@@ -123,6 +129,10 @@ class Meter:
         if tally.throttled:
             self._throttled.inc(tally.throttled)
 
+    def refused(self, status: int) -> None:
+        """The server has answered one itself."""
+        self._refused.labels(str(status)).inc()
+
     def page(self) -> bytes:
         """All of it, in Prometheus' text format."""
         from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415
@@ -158,6 +168,7 @@ def blueprint(meter: Meter) -> Blueprint:
     @operation(
         answers={200: Answer(shape=str, media="text/plain", description="Prometheus' text format")},
         problems=(401, 403),
+        probe=True,
     )
     def show() -> Response:
         """The metrics of all workers, for Prometheus.

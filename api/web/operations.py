@@ -49,6 +49,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     problems           statuses of the problem details it may answer with besides the common ones
     deadline           seconds it may take, where that is not the usual request_deadline
     body_limit         bytes its body may have, where that is not the usual body_limit
+    streamed           whether its view reads the body while it arrives
+    probe              whether it tells how the server is: it has threads of its own
     """
 
     summary: str
@@ -62,6 +64,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[int, ...] = ()
     deadline: float | None = None
     body_limit: int | None = None
+    streamed: bool = False
+    probe: bool = False
 
 
 def operation(  # noqa: PLR0913 - each argument is a part of the declaration
@@ -76,6 +80,8 @@ def operation(  # noqa: PLR0913 - each argument is a part of the declaration
     guard: Callable[..., None] | None = None,
     deadline: float | None = None,
     body_limit: int | None = None,
+    streamed: bool = False,
+    probe: bool = False,
 ) -> Callable[[View], View]:
     """Declare a view's operation. What is declared is read, checked and handed to the view.
 
@@ -117,6 +123,8 @@ def operation(  # noqa: PLR0913 - each argument is a part of the declaration
             problems=problems,
             deadline=deadline,
             body_limit=body_limit,
+            streamed=streamed,
+            probe=probe,
         )
         checked.operation = declared  # type: ignore[attr-defined]  # read by `of`
         return checked

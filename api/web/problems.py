@@ -110,22 +110,38 @@ def unavailable(retry_after: int) -> ProblemError:
     )
 
 
-def render(problem: ProblemError) -> Response:
-    """The response for a problem."""
-    title = HTTPStatus(problem.status).phrase
+def document(problem: ProblemError, request_id: str | None) -> bytes:
+    """The body of the answer."""
     body: dict[str, object] = {
         "type": f"urn:shardstack:problem:{problem.kind}" if problem.kind else "about:blank",
-        "title": title,
+        "title": HTTPStatus(problem.status).phrase,
         "status": problem.status,
         "detail": problem.detail,
     }
-    if has_request_context() and "request_id" in g:
-        body["request_id"] = g.request_id
+    if request_id is not None:
+        body["request_id"] = request_id
     if problem.errors:
         body["errors"] = problem.errors
         if problem.error_count > len(problem.errors):
             body["error_count"] = problem.error_count
-    response = Response(msgspec.json.encode(body), problem.status, mimetype=MEDIA_TYPE)
+    return msgspec.json.encode(body)
+
+
+def overloaded() -> ProblemError:
+    """503: no thread was free for it in time. It had no effect."""
+    return ProblemError(
+        503,
+        "There are more requests than this server can answer in time. This one had no effect.",
+        kind="overloaded",
+        headers={"Retry-After": "1"},
+    )
+
+
+def render(problem: ProblemError) -> Response:
+    """The response for a problem."""
+    request_id = g.get("request_id") if has_request_context() else None
+    body = document(problem, request_id)
+    response = Response(body, problem.status, mimetype=MEDIA_TYPE)
     response.headers.update(problem.headers)
     return response
 

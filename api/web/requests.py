@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HEADER = "X-Request-Id"
-REQUEST_ID = "shardstack.request_id"  # in the WSGI environment
+# In the WSGI environment:
+REQUEST_ID = "shardstack.request_id"
+ARRIVED = "shardstack.arrived"  # by time.perf_counter, when the request was whole
 ACCEPTABLE = re.compile(r"[A-Za-z0-9_.-]{8,64}").fullmatch
 
 # An API answers with data for programs: nothing to sniff, frame, cache or leak a referrer from.
@@ -38,6 +40,9 @@ Bounded = Callable[[float], AbstractContextManager[None]]  # bounds what runs in
 
 class Requests:
     """Runs each request within one deadline, its authentication too, and reports it at its end.
+
+    The deadline counts from the request's arrival: when its last byte was here or, where its body
+    is streamed, its head. How long a client takes to send it, other bounds see to (api/serving).
 
     bounded   makes the context that bounds what runs in it
     usual     seconds a request has, unless its operation declares others
@@ -71,7 +76,7 @@ class Requests:
         g.request_id = request.environ[REQUEST_ID]
         report = Report(self._meter, self._begin())
         try:
-            with self._bounded(seconds):
+            with self._bounded(max(0.0, seconds - waited())):
                 response = handle()
         except BaseException:
             report.end(500)
@@ -109,6 +114,12 @@ class Requests:
             response.call_on_close(parts.close)
 
 
+def waited() -> float:
+    """Seconds that the request has waited for a thread."""
+    arrived: float | None = request.environ.get(ARRIVED)
+    return 0 if arrived is None else time.perf_counter() - arrived
+
+
 class WithHeaders:
     """Gives each request its id, and each response the headers that all have; a view's own stay.
 
@@ -142,7 +153,7 @@ class Report:
     )  # fmt: skip
 
     def __init__(self, meter: Meter, tally: Tally) -> None:
-        self.began = time.perf_counter()
+        self.began: float = request.environ.get(ARRIVED) or time.perf_counter()
         self.user: str | None = None
         self.address: str | None = None
         self._tally = tally

@@ -1,60 +1,46 @@
-"""Large bodies, read piece by piece while they arrive, within a deadline of their own."""
+"""Large bodies, read piece by piece."""
 
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 
 from flask import request
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from api.web.problems import ProblemError
 
 PIECE = 64 * 1024
 
-SOCKET = "gunicorn.socket"
+STREAM = "shardstack.stream"  # the WSGI environment's: a body that the server bounds while it comes
 
 
-@contextmanager
-def arriving(seconds: float) -> Iterator[Iterator[bytes]]:
-    """The request's body in pieces; its last byte must be here within `seconds`.
+def pieces() -> Iterator[bytes]:
+    """The request's body. Raises ProblemError: 400 when it ends before its Content-Length, 413.
 
-    Reading raises ProblemError: 408 when time is up, 400 when the body ends before its
-    Content-Length; and 413 above the request's limit. A client that trickles would keep a thread
-    for as long as it likes, because a timeout of the socket begins anew with each byte: so the
-    reading side of the connection is shut at the deadline; the answer still goes out.
+    How long it may take is the server's business (api/serving): its stream raises 408.
     """
-    late = threading.Event()
-
-    def shut() -> None:
-        late.set()
-        connection: socket.socket | None = request_socket
-        if connection is not None:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)
-
-    request_socket = request.environ.get(SOCKET)
-    timer = threading.Timer(seconds, shut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield _pieces(late)
-    finally:
-        timer.cancel()
-
-
-def _pieces(late: threading.Event) -> Iterator[bytes]:
     expected, seen = request.content_length, 0
     try:
-        while piece := request.stream.read(PIECE):
-            if late.is_set():
-                break
+        stream = request.environ.get(STREAM) or request.stream
+        while piece := stream.read(PIECE):
             seen += len(piece)
             yield piece
     except ClientDisconnected:
-        seen = -1
-    if late.is_set():
-        headers = {"Connection": "close"}
-        raise ProblemError(408, "The body did not arrive in time.", kind="slow", headers=headers)
+        raise incomplete() from None
+    except RequestEntityTooLarge:
+        raise too_large() from None
     if seen < (expected or 0):
-        raise ProblemError(400, "The body ended before it was complete.", kind="malformed")
+        raise incomplete()
+
+
+def incomplete() -> ProblemError:
+    """400: RFC 9112 8, an incomplete message is never acted on."""
+    return ProblemError(400, "The body ended before it was complete.", kind="malformed")
+
+
+def too_large() -> ProblemError:
+    """413."""
+    return ProblemError(413, "The body is larger than this server takes.")
+
+
+def too_slow() -> ProblemError:
+    """408."""
+    return ProblemError(408, "The body did not arrive in time.", kind="slow")

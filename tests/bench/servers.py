@@ -115,6 +115,7 @@ def _gunicorn(name: str, python: Path, app: str, uri: str, folder: Path) -> Serv
         if key not in skipped and not callable(value)  # hooks of the API's own
     }
     shared["loglevel"] = "error"
+    shared["worker_class"] = "gthread"  # what a plain app gets; ours is the API's own
     if name == "eve":
         shared["chdir"] = str(HERE)  # its virtual environment knows nothing of our packages
     config = folder / f"{name}.conf.py"

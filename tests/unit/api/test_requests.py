@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ from api.store import observe
 from api.web import body, problems
 from api.web.metrics import Meter
 from api.web.operations import Answer, operation
-from api.web.requests import Requests
+from api.web.requests import ARRIVED, Requests
 
 USUAL = 10.0
 LIMIT = 100
@@ -109,3 +110,12 @@ def test_allow_names_the_methods_of_the_nearest_route(app: Flask) -> None:
     assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD"}
     other = app.test_client().put("/things/1")
     assert set(other.headers["Allow"].split(", ")) == {"GET", "HEAD", "DELETE"}
+
+
+def test_waiting_for_a_thread_is_part_of_the_deadline(app: Flask) -> None:
+    client = app.test_client()
+    began = time.perf_counter() - 4
+    left = float(client.get("/usual", environ_overrides={ARRIVED: began}).text)
+    assert 0 < left <= USUAL - 4
+    late = client.get("/usual", environ_overrides={ARRIVED: began - USUAL})
+    assert float(late.text) == 0

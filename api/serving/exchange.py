@@ -1,0 +1,184 @@
+"""One request and its answer: the app is called in a thread, the event loop sends what it says."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gunicorn.http import wsgi
+
+from api.serving.bodies import Streamed
+from api.serving.messages import Message
+from api.web import problems
+from api.web.admission import Admission
+from api.web.problems import ProblemError
+from api.web.requests import ARRIVED
+from api.web.streams import STREAM
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+AHEAD = 512 * 1024  # bytes of a streamed answer that may wait for the client; a thread waits above
+JOINED = 64 * 1024  # bytes up to which an answer is one write
+
+
+class Client(Protocol):
+    """The connection, in the event loop."""
+
+    def take(self, parts: list[bytes], last: bool, keep: bool) -> None:
+        """Send these bytes. `last`: they end the answer; `keep`: the connection goes on then."""
+
+    def refuse(self, problem: ProblemError, keep: bool) -> None:
+        """Answer with this instead."""
+
+    def abort(self) -> None:
+        """Cut it off: the answer cannot be finished, and the client must notice."""
+
+
+class Exchange:
+    """A request that has arrived, and its way through the app. A `Job` for a lane."""
+
+    def __init__(
+        self, found: Message, admission: Admission, cfg: Any, addresses: tuple[Any, Any]
+    ) -> None:
+        self.message = found
+        self.admission = admission
+        self.arrived = perf_counter()
+        self.outlet: Outlet | None = None
+        self._cfg = cfg
+        self._peer, self._server = addresses
+        self._claimed = threading.Lock()
+
+    def on(self, loop: asyncio.AbstractEventLoop, client: Client, app: "WSGIApplication") -> None:
+        """Who gets the answer, and who makes it."""
+        self._app = app
+        self._client = client
+        self.outlet = Outlet(loop, client)
+
+    @property
+    def begun(self) -> bool:
+        """Whether it was claimed."""
+        return self._claimed.locked()
+
+    def claim(self) -> bool:
+        """See `Job`."""
+        return self._claimed.acquire(blocking=False)
+
+    def too_late(self) -> None:
+        """See `Job`."""
+        self.message.body.close()
+        self._client.refuse(problems.overloaded(), True)
+
+    def run(self) -> None:
+        """Call the app. Everything that it raises is answered, or ends the connection."""
+        outlet = self.outlet
+        assert outlet is not None  # noqa: S101 - `on` comes first
+        answer = None
+        try:
+            answer, environ = wsgi.create(self.message, outlet, self._peer, self._server, self._cfg)
+            self._complete(environ)
+            self._answer(answer, self._app(environ, answer.start_response), outlet)
+        except OSError as error:
+            outlet.fail(error, silent=outlet.gone)
+        except Exception as error:  # noqa: BLE001 - the app answers its own; this is the last resort
+            outlet.fail(error, silent=False)
+        finally:
+            self.message.body.close()
+
+    def _answer(self, answer: Any, parts: Iterable[bytes], outlet: "Outlet") -> None:
+        try:
+            for part in parts:
+                answer.write(part)
+                if answer.response_length is None or answer.sent < answer.response_length:
+                    outlet.flush()
+            answer.close()
+            outlet.finish(not answer.should_close())
+        finally:
+            close: Callable[[], None] | None = getattr(parts, "close", None)
+            if close is not None:
+                close()
+
+    def _complete(self, environ: dict[str, Any]) -> None:
+        """What gunicorn cannot know."""
+        body = self.message.body
+        environ["wsgi.input"] = body.stream()
+        environ["wsgi.multithread"] = True
+        environ[ARRIVED] = self.arrived
+        if isinstance(body, Streamed):
+            environ[STREAM] = body
+        elif "HTTP_TRANSFER_ENCODING" in environ:
+            # Decoded, and whole: it has a length now (RFC 9112 7.1.3).
+            del environ["HTTP_TRANSFER_ENCODING"]
+            environ["CONTENT_LENGTH"] = str(body.size)
+
+
+class Outlet:
+    """Stands where gunicorn's `Response` expects a socket: its bytes go to the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, client: Client) -> None:
+        self._loop = loop
+        self._client = client
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._flushed = False
+        self._unsent = 0
+        self._room = threading.Condition()
+        self.gone = False
+
+    def sendall(self, data: bytes) -> None:
+        """Hold it."""
+        self._parts.append(data)
+        self._held += len(data)
+
+    def flush(self) -> None:
+        """Have it sent; wait while the client takes too little. Raises BrokenPipeError."""
+        with self._room:
+            # No time-out: the connection ends the wait of what is too slow, and what was lost.
+            while self._unsent > AHEAD and not self.gone:
+                self._room.wait()
+            if self.gone:
+                raise BrokenPipeError
+            self._unsent += self._held
+        self._flushed = True
+        self._give(last=False, keep=True)
+
+    def finish(self, keep: bool) -> None:
+        """The answer is whole."""
+        self._give(last=True, keep=keep)
+
+    def sent(self, size: int) -> None:
+        """The event loop has got rid of so many bytes."""
+        if self._flushed:
+            with self._room:
+                self._unsent -= size
+                self._room.notify()
+
+    def lose(self) -> None:
+        """The client is no longer there."""
+        with self._room:
+            self.gone = True
+            self._room.notify()
+
+    def fail(self, error: Exception, *, silent: bool) -> None:
+        """The answer will not be whole."""
+        if not silent:
+            problems.log.error("unanswered", exc_info=error)
+        if self._flushed:
+            self._call(self._client.abort)
+        else:
+            bug = ProblemError(500, "Something went wrong on our side.")
+            self._call(self._client.refuse, bug, False)
+
+    def _give(self, *, last: bool, keep: bool) -> None:
+        parts, size = self._parts, self._held
+        self._parts, self._held = [], 0
+        if len(parts) > 1 and size <= JOINED:
+            parts = [b"".join(parts)]
+        self._call(self._client.take, parts, last, keep)
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *arguments)
+        except RuntimeError:  # the loop is closed: the server has stopped
+            self.gone = True
