@@ -262,7 +262,7 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         """The answer is on its way: on to the next request, if there may be one."""
-        keep = self._keep and not self._worker.stopping
+        keep = self._keep  # as the answer has said, even where the worker has begun to stop
         self._drop()
         if not keep or (self._ended and not self._ahead):
             self._close()

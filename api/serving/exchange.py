@@ -74,7 +74,7 @@ class Exchange:
         """Call the app. Everything that it raises is answered, or ends the connection."""
         outlet = self.outlet
         assert outlet is not None  # noqa: S101 - `on` comes first
-        answer = None
+        answer, environ = None, {}
         try:
             answer, environ = wsgi.create(self.message, outlet, self._peer, self._server, self._cfg)
             self._complete(environ)
@@ -85,6 +85,7 @@ class Exchange:
             outlet.fail(error, silent=False)
         finally:
             self.message.body.close()
+            self._cfg.post_request(None, self.message, environ, answer)
 
     def _answer(self, answer: Any, parts: Iterable[bytes], outlet: "Outlet") -> None:
         try:

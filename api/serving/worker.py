@@ -8,6 +8,7 @@ import asyncio
 import os
 import resource
 import socket
+import sys
 from collections import Counter
 from functools import lru_cache
 from time import perf_counter
@@ -35,7 +36,7 @@ UNSENT = (
 RESERVED = 200  # files that are no clients: the database's connections, logs, spools
 SPOOLS = 64  # large bodies that are kept in files while they arrive
 SPOOLS_PER_ADDRESS = 16
-LAST_WORDS = 1.0  # seconds for which a stopping worker waits for what is on its way to it
+LAST_WORDS = 2.0  # seconds for which a stopping worker waits for what is on its way to it
 
 
 class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
@@ -63,6 +64,8 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
         )
         self._most = min(settings.connections, _files() - RESERVED)
         self.stopping = False
+        # Between two of its system calls the loop waits for the interpreter at most so long.
+        sys.setswitchinterval(0.001)
 
     async def _serve(self) -> None:
         settings, loop = self.settings, self.loop
@@ -76,11 +79,15 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
         for listener in listeners:
             listener.setblocking(False)
             loop.add_reader(listener, self._accept, listener)
-        while self.alive and self.ppid == os.getppid():
+        while self.alive and self.is_parent_alive():
             self.notify()
             self._sweep()
             await asyncio.sleep(SWEEP)
         await self._stop(listeners)
+
+    def is_parent_alive(self) -> bool:
+        """Whether the master lives. The name that gthread gives it."""
+        return bool(self.ppid == os.getppid())
 
     def _accept(self, listener: socket.socket) -> int:
         """Take new connections. How many there were."""
@@ -120,8 +127,8 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
                 break
             self.notify()
             self._sweep()
-            if now - begun > LAST_WORDS:
-                for connection in [one for one in self.connections if one.idle]:
+            for connection in list(self.connections):
+                if connection.idle and now - max(begun, connection.since) > LAST_WORDS:
                     connection.shut()
             await asyncio.sleep(0.05)
         for connection in list(self.connections):
