@@ -57,6 +57,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
         self.refusals = Refusals(origins(settings.cors_origins, "cors_origins"), meter.refused)
         trusted = networks(settings.trusted_proxies, "trusted_proxies")
         self.connections: set[Connection] = set()
+        self._arriving: set[asyncio.Task[Any]] = set()  # accepted, and not yet connections
         self._by_address: Counter[str] = Counter()
         self._spooled: Counter[str] = Counter()
         self._block = lru_cache(1024)(
@@ -102,9 +103,11 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
             taken.setblocking(False)
             # What one client does not fetch must not fill the kernel's memory: 2.5 MB each, else.
             taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
-            self.loop.create_task(
+            begun = self.loop.create_task(
                 self.loop.connect_accepted_socket(lambda: Connection(self), taken)
             )
+            self._arriving.add(begun)
+            begun.add_done_callback(self._arriving.discard)
         return ACCEPTED
 
     def _sweep(self) -> None:
@@ -121,7 +124,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
             listener.close()
         self.stopping = True
         begun = perf_counter()
-        while self.connections and not self._quick_shutdown:
+        while (self.connections or self._arriving) and not self._quick_shutdown:
             now = perf_counter()
             if now - begun > self.cfg.graceful_timeout:
                 break
