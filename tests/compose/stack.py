@@ -235,6 +235,7 @@ def fresh(
     """A stack without containers or data, which leaves none behind."""
     made = Stack(project, files, settings)
     made.down(volumes=True)  # of a run that was killed
+    made.run("build", "--quiet", "prepare", timeout=600)  # or an older one is taken
     try:
         yield made
     finally:

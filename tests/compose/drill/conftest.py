@@ -10,7 +10,7 @@ import pytest
 from tests.compose.drill import faults
 from tests.compose.drill.drill import HEADER, Drill
 from tests.compose.drill.servers import Servers
-from tests.compose.stack import Stack
+from tests.compose.stack import fresh
 
 TABLE = pytest.StashKey[list[str]]()
 
@@ -20,15 +20,11 @@ def drill(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config)
     """A stack that is up."""
     if os.geteuid() != 0 or faults.MISSING:
         pytest.skip("drills break containers from outside: they need root, nsenter and iptables")
-    stack = Stack("shardstack-drill", ["tests/compose/drill/drill.yml"])
-    stack.down(volumes=True)  # of a run that was killed
-    try:
+    with fresh("shardstack-drill", ["tests/compose/drill/drill.yml"]) as stack:
         stack.up()
         ca = stack.ca(tmp_path_factory.mktemp("ca"))
         table = pytestconfig.stash.setdefault(TABLE, [])
         yield Drill(stack, Servers(stack), ca, table)
-    finally:
-        stack.down(volumes=True)
 
 
 def pytest_terminal_summary(
