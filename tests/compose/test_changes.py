@@ -86,29 +86,31 @@ def test_another_image_of_mongodb_with_interruptions(stack: Stack) -> None:
     """Killed while it replaces a member, and a router; run again, it goes on."""
     before = identities(stack)
     for moment in ("shard-1-", "router-"):
-        change = stack.start_change(MONGO_IMAGE=PATCH_RELEASE)
-        until(
-            lambda: (
-                any(moment in name for name in taken_away(stack, before))  # noqa: B023
-                or change.poll() is not None
-            ),  # noqa: B023
-            400,
-            lambda: f"no {moment} was replaced:\n{stack.tails()}",  # noqa: B023
-        )
-        change.send_signal(signal.SIGKILL)
-        said, _ = change.communicate(timeout=60)
-        assert change.returncode == -signal.SIGKILL, said
-        until(
-            lambda: docker("ps", "--quiet", "--filter", f"name={stack.project}-ops-run") == "",
-            60,
-            lambda: "the rolling restart goes on, with nobody to answer it",
-        )
+        change_and_kill(stack, before, moment)
     stack.change(MONGO_IMAGE=PATCH_RELEASE)
     assert replaced(stack, before) == SERVERS
     images = {stack.inspect(name)["Config"]["Image"] for name in SERVERS}
     assert images == {PATCH_RELEASE}
     assert nothing_is_left(stack)
     until(lambda: bool(stack.status()["healthy"]), 30, stack.tails)
+
+
+def change_and_kill(stack: Stack, before: dict[str, str], moment: str) -> None:
+    """Begin to change the image, and kill that when a container of this kind is replaced."""
+    change = stack.start_change(MONGO_IMAGE=PATCH_RELEASE)
+    until(
+        lambda: change.poll() is not None or any(moment in n for n in taken_away(stack, before)),
+        400,
+        lambda: f"no {moment} was replaced:\n{stack.tails()}",
+    )
+    change.send_signal(signal.SIGKILL)
+    said, _ = change.communicate(timeout=60)
+    assert change.returncode == -signal.SIGKILL, said
+    until(
+        lambda: docker("ps", "--quiet", "--filter", f"name={stack.project}-ops-run") == "",
+        60,
+        lambda: "the rolling restart goes on, with nobody to answer it",
+    )
 
 
 def taken_away(stack: Stack, before: dict[str, str]) -> list[str]:
