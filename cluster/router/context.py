@@ -93,6 +93,11 @@ class Context:
 
     def __post_init__(self) -> None:
         self.command = {key: value for key, value in self.sent.items() if key not in _PRIVATE}
+        concern = self.command.get("writeConcern")
+        if isinstance(concern, Mapping) and concern.get("w") == 0:
+            # A client that wants no answer gets none, but the router needs the shard's: an empty
+            # one would hide that the write was refused as stale. mongos raises w: 0 as well.
+            self.command["writeConcern"] = {**dict(concern.items()), "w": 1}
 
     @property
     def collection(self) -> str:

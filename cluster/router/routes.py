@@ -1,21 +1,27 @@
 """Where a statement goes, and the version of the catalogue that it carries there."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.router.catalogue import ANY_VERSION, UNSHARDED, Collection
 from cluster.router.context import Context, Document
 from cluster.router.errors import CommandError
-from cluster.router.targeting import chunk_of_document, chunk_of_query
+from cluster.router.targeting import chunk_of_document, chunk_of_query, is_exact
 
 
 @dataclass(frozen=True)
 class Route:
-    """Where a statement goes: its shards, and under which version ("exact", "any", "unsharded")."""
+    """Where a statement goes.
+
+    shards  the shards that may hold what it is about
+    kind    the version it carries there: "exact", "any" or "unsharded"
+    single  it may change one document only, so it ends at the first shard on which it found one
+    """
 
     shards: tuple[str, ...]
     kind: str
+    single: bool = False
 
 
 async def route_of(context: Context, statement: Mapping[str, Any]) -> Route:
@@ -40,23 +46,33 @@ async def route_of(context: Context, statement: Mapping[str, Any]) -> Route:
             chunk = await chunk_of_query(context, collection, values, collation)
     if chunk is not None:
         return Route((chunk.shard,), "exact")
-    _assert_may_broadcast(context, collection, statement)
-    return Route(tuple(collection.shards), "any")
-
-
-def _assert_may_broadcast(
-    context: Context, collection: Collection, statement: Mapping[str, Any]
-) -> None:
-    many = statement.get("multi") if context.name == "update" else statement.get("limit") == 0
-    query = statement.get("q")
-    by_id = isinstance(query, Mapping) and "_id" in query and not isinstance(query["_id"], Mapping)
-    if (many or by_id) and not statement.get("upsert"):
-        return
+    if _is_for_many(context, statement):
+        return _everywhere(context, collection)
+    if is_exact(collection, query, ["_id"], collation) and not statement.get("upsert"):
+        return replace(_everywhere(context, collection), single=True)
     raise CommandError(
         61,
         f"A single {context.name} on sharded collection {context.namespace} must contain an exact "
         f"match on _id or the shard key {list(collection.key)} (an upsert: the shard key)",
     )
+
+
+def _everywhere(context: Context, collection: Collection) -> Route:
+    """Every shard that may hold a part of the collection.
+
+    No shard refuses the version "any" as stale. So it goes to all shards of the cluster: the router
+    may not have heard yet of a chunk that has moved to one of them.
+    """
+    owners = tuple(collection.shards)
+    if len(owners) == 1:
+        return Route(owners, "exact")
+    return Route(tuple(context.services.shards.ids), "any")
+
+
+def _is_for_many(context: Context, statement: Mapping[str, Any]) -> bool:
+    if context.name == "delete":
+        return statement.get("limit") == 0
+    return bool(statement.get("multi")) and not statement.get("upsert")
 
 
 async def version_fields(context: Context, shard: str, kind: str) -> Document:

@@ -70,15 +70,23 @@ async def chunk_of_query(
 ) -> Chunk | None:
     """Return the one chunk that can hold what a query finds, None if there may be several."""
     paths = list(collection.key)
+    if not is_exact(collection, query, paths, collation):
+        return None
+    fixed = equalities(query, paths) or {}
+    return await locate(context, collection, [fixed[path] for path in paths])
+
+
+def is_exact(collection: Collection, query: Any, paths: list[str], collation: Any = None) -> bool:
+    """Whether a query fixes each of these paths to exactly one value.
+
+    Under a collation that is not the simple one, a text also finds its neighbours: chunks, and what
+    is unique, go by exact texts.
+    """
     fixed = equalities(query, paths)
     if fixed is None:
-        return None
+        return False
     simple = collection.simple_collation if collation is None else _is_simple(collation)
-    if not simple and any(isinstance(value, str | Mapping) for value in fixed.values()):
-        return (
-            None  # chunks are ranges of exact strings; other collations find their neighbours too
-        )
-    return await locate(context, collection, [fixed[path] for path in paths])
+    return simple or not any(isinstance(value, str | Mapping) for value in fixed.values())
 
 
 def _is_simple(collation: Any) -> bool:

@@ -137,6 +137,8 @@ class _Batch:
 
     async def _send(self, route: Route, indexes: list[int], *, ordered: bool) -> list[int]:
         """Send some statements along one route; return those to send again, routed anew."""
+        if route.single:
+            return await self._send_singly(route, indexes, ordered=ordered)
         replies = await asyncio.gather(
             *(self._send_to(shard, route, indexes, ordered) for shard in route.shards)
         )
@@ -144,6 +146,23 @@ class _Batch:
         for reply in replies:
             again.update(self._take_in(reply, indexes, ordered))
         return sorted(again)
+
+    async def _send_singly(self, route: Route, indexes: list[int], *, ordered: bool) -> list[int]:
+        """Try each statement on one shard after the other, until one has found its document.
+
+        Sent to all of them together, it would change a document on each that has one: the _id of a
+        collection that is sharded by another key is unique on each shard only.
+        """
+        again: list[int] = []
+        for index in indexes:
+            for shard in route.shards:
+                done = self.outcome.n + len(self.outcome.errors)
+                reply = await self._send_to(shard, route, [index], ordered)
+                stale = self._take_in(reply, [index], ordered)
+                again += stale
+                if stale or self.outcome.n + len(self.outcome.errors) > done:
+                    break
+        return again
 
     async def _send_to(self, shard: str, route: Route, indexes: list[int], ordered: bool) -> Reply:
         command = {

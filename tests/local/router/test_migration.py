@@ -7,6 +7,7 @@ from typing import Any
 
 from pymongo import MongoClient
 from pymongo.collection import Collection
+from pymongo.database import Database
 
 from tests.local.router.conftest import chunks
 
@@ -38,6 +39,26 @@ def test_a_router_that_was_not_told_finds_every_document(
     assert view.count_documents({}) == 300
     assert view.delete_many({"_id": {"$gte": 300}}).deleted_count == 100
     view.update_many({}, {"$unset": {"k": ""}})
+
+
+def test_a_write_to_many_reaches_a_shard_that_owned_nothing_before(
+    single_routers: list[Client], db: Database[dict[str, Any]]
+) -> None:
+    """Shards do not refuse a write to many as stale, so the router must not rely on that."""
+    told, untold = single_routers
+    namespace = f"{db.name}.ranges"
+    told.admin.command("shardCollection", namespace, key={"_id": 1})
+    told.admin.command("split", namespace, middle={"_id": 50})
+    view = untold[db.name]["ranges"]
+    view.insert_many([{"_id": n} for n in range(100)])
+    for done in (1, 2):
+        assert view.update_many({}, {"$inc": {"k": 1}}).modified_count == 100
+        move(told, namespace, 1)  # to where nothing was, then back
+        assert view.update_many({}, {"$inc": {"k": 1}}).modified_count == 100
+        assert view.count_documents({"k": 2 * done}) == 100
+    move(told, namespace, 1)
+    assert view.delete_many({}).deleted_count == 100
+    view.drop()
 
 
 def test_a_router_that_was_not_told_notices_what_became_sharded_or_dropped(

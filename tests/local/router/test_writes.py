@@ -14,8 +14,10 @@ from pymongo import DeleteOne, InsertOne, MongoClient, ReplaceOne, ReturnDocumen
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
+from pymongo.write_concern import WriteConcern
 
 from cluster.local.cluster import LocalCluster
+from cluster.waiting import Waiter
 from tests.local.router.conftest import connect, fill
 
 Documents = Collection[dict[str, Any]]
@@ -62,6 +64,98 @@ def test_a_statement_without_the_shard_key_is_refused(sharded: Documents) -> Non
             attempt()
         assert failure.value.code == 61
     assert sharded.count_documents({"x": 1}) == 0
+
+
+@pytest.mark.parametrize(
+    ("query", "options"),
+    [
+        ({"_id": bson.Regex("^a")}, {}),
+        ({"_id": {"$in": ["ab", "ac"]}}, {}),
+        ({"_id": "AB"}, {"collation": {"locale": "en", "strength": 2}}),
+        ({"$and": [{"_id": bson.Regex("^a")}]}, {}),
+        ({"_id": {"$eq": bson.Regex("^a")}}, {}),
+    ],
+    ids=repr,
+)
+def test_a_single_write_whose_id_may_be_several_is_refused(
+    sharded: Documents, query: dict[str, Any], options: dict[str, Any]
+) -> None:
+    """Sent to every shard it would change a document on each of them."""
+    sharded.insert_many([{"_id": f"a{n}"} for n in range(20)])
+    for attempt in (
+        lambda: sharded.update_one(query, {"$set": {"x": 1}}, **options),
+        lambda: sharded.delete_one(query, **options),
+        lambda: sharded.replace_one(query, {"x": 1}, **options),
+        lambda: sharded.find_one_and_update(query, {"$set": {"x": 1}}, **options),
+        lambda: sharded.bulk_write(
+            [UpdateOne(query, {"$set": {"x": 1}}, **options)], ordered=False
+        ),
+    ):
+        with pytest.raises((OperationFailure, BulkWriteError), match="shard key"):
+            attempt()
+    assert sharded.count_documents({"x": 1}) == 0
+    assert sharded.count_documents({}) == 220
+
+
+def test_an_id_that_stands_on_several_shards_is_written_once(
+    client: Client, db: Database[dict[str, Any]]
+) -> None:
+    """Sharded by another key, an _id is unique on each shard only."""
+    client.admin.command("shardCollection", f"{db.name}.by_x", key={"x": "hashed"})
+    by_x = db["by_x"]
+    twins: list[int] = []
+    for n in range(40):
+        try:
+            by_x.insert_one({"_id": 1, "x": n})
+        except DuplicateKeyError:
+            continue
+        twins.append(n)
+    assert len(twins) == 2, "one on each shard"
+    assert by_x.update_one({"_id": 1}, {"$set": {"y": 1}}).matched_count == 1
+    assert by_x.count_documents({"y": 1}) == 1
+    assert by_x.update_one({"_id": {"$eq": 2}}, {"$set": {"y": 1}}).matched_count == 0
+    result = by_x.bulk_write(
+        [UpdateOne({"_id": 1}, {"$inc": {"z": 1}}) for _ in range(3)], ordered=False
+    )
+    assert result.matched_count == 3
+    assert sum(document.get("z", 0) for document in by_x.find()) == 3
+    assert by_x.delete_one({"_id": 1}).deleted_count == 1
+    assert by_x.count_documents({}) == 1
+    by_x.drop()
+
+
+def test_a_write_without_an_answer_is_not_lost_on_stale_routing(
+    single_routers: list[Client], db: Database[dict[str, Any]]
+) -> None:
+    """w: 0 through a router that does not know that another one has made the collection anew."""
+    one, other = single_routers
+    namespace = f"{db.name}.silent"
+    silent = other[db.name]["silent"]
+    unacknowledged = one[db.name].get_collection("silent", write_concern=WriteConcern(w=0))
+
+    def holds(query: dict[str, Any], number: int) -> None:
+        Waiter(20).until(
+            lambda: silent.count_documents(query) == number or None,
+            lambda: f"{query}: {silent.count_documents(query)} documents, not {number}",
+        )
+
+    for x in range(5):
+        other.admin.command("shardCollection", namespace, key={"_id": "hashed"})
+        unacknowledged.insert_one({"_id": 0})
+        holds({}, 1)
+        unacknowledged.insert_many([{"_id": n} for n in range(1, 9)], ordered=False)
+        holds({}, 9)
+        silent.drop()
+        other.admin.command("shardCollection", namespace, key={"_id": "hashed"})
+        silent.insert_many([{"_id": n} for n in range(4)])
+        unacknowledged.update_one({"_id": 1}, {"$set": {"x": x}})
+        holds({"x": x}, 1)
+        silent.drop()
+        other.admin.command("shardCollection", namespace, key={"_id": "hashed"})
+        silent.insert_many([{"_id": n} for n in range(4)])
+        unacknowledged.delete_one({"_id": 1})
+        holds({}, 3)
+        silent.drop()
 
 
 def test_a_bulk_in_order_stops_at_the_first_error(sharded: Documents) -> None:
