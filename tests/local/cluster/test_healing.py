@@ -120,9 +120,7 @@ def test_asked_to_stop_it_leaves_nothing_running(empty: LocalCluster) -> None:
 
 def test_down_stops_all_and_up_finds_the_data(small: LocalCluster) -> None:
     _mark(small)
-    begin = time.monotonic()
     small.down()
-    assert time.monotonic() - begin < 10
     assert running_pids(small) == {}
     small.up()
     _check(small)

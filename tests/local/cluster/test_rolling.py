@@ -61,7 +61,6 @@ def test_no_call_fails_while_every_server_is_restarted(rolled: LocalCluster) -> 
         rolling_restart(rolled.access(), restart, load.mark)
     assert load.report.errors == {}
     assert load.report.violations == []
-    assert load.report.gaps["shard-1"].seconds < 10  # nobody waited for a time-out
     after = running_pids(rolled)
     assert before.keys() == after.keys()
     assert not set(before.values()) & set(after.values())

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
+from cluster.drill.history import Call, History
 from cluster.drill.mongo import MongoTarget, move, prepare
 from cluster.drill.report import Report, summarise
 from cluster.drill.workload import Load, Workload
@@ -21,7 +22,9 @@ from cluster.local.nodes import LocalNode
 SHARDS = ("shard-1", "shard-2")
 DATABASE = "drill"
 CALM = 40
-"""Acknowledged writes on each shard before the fault, and again after all is over."""
+"""Acknowledged writes on each shard before the fault, and again after it."""
+GOES_ON = 60.0
+"""Seconds after which writes that do not go on never will, on however slow a machine."""
 
 
 @dataclass
@@ -31,35 +34,26 @@ class Drill:
     cluster: LocalCluster
     client: MongoClient[dict[str, Any]]
     collection: str
-
-    @property
-    def longest_gap(self) -> float:
-        """The write gap that a failure may cost here, in seconds.
-
-        On a quiet machine it is at most 1.5 times the election timeout (the README has the
-        figures). Tests share two cores with other tests, which may double it; an election that
-        waits for MongoDB's own 10 seconds, or a client for one of its time-outs, still shows.
-        """
-        return 2 * 1.5 * self.cluster.record().topology.election_timeout_ms / 1000
+    history: History = field(default_factory=History)
 
     def move(self, group: str, shard: str) -> None:
         """Move a group's chunk to a shard."""
         move(self.client, DATABASE, self.collection, group, shard)
 
-    def run(self, fault: Callable[[Workload], None], seconds: float) -> Report:
-        """Let the load run, break something, and watch for `seconds` longer.
+    def run(self, fault: Callable[[Workload], None]) -> Report:
+        """Let the load run, break something, and see that the writes go on on both shards.
 
-        Fails unless the writes go on again on both shards.
+        What the fault cost is printed. It depends on the machine, so no test asserts it.
         """
         target = MongoTarget(self.client, DATABASE, self.collection, SHARDS)
         with Workload(target, Load()) as workload:
             for shard in SHARDS:
                 workload.wait_for_writes(CALM, shard, 20)
             fault(workload)
-            workload.run(seconds)
             for shard in SHARDS:
-                workload.wait_for_writes(CALM, shard, 20)
-        report = summarise(workload.finish())
+                workload.wait_for_writes(CALM, shard, GOES_ON)
+        self.history = workload.finish()
+        report = summarise(self.history)
         print(f"\n{report.text()}")  # noqa: T201 - the measured figures, shown by -s and on failure
         return report
 
@@ -68,11 +62,20 @@ class Drill:
 def drill(healed_cluster: LocalCluster) -> Iterator[Drill]:
     """A drill with a fresh collection; the cluster is healed afterwards."""
     client: MongoClient[dict[str, Any]]
-    # The driver's defaults, which retry every call once, save that no call may hang for ever.
-    with MongoClient(healed_cluster.uri("admin"), socketTimeoutMS=30_000) as client:
+    # The driver's defaults, which retry every call once, save that no call may hang for ever; but
+    # longer than anybody waits here, so that no time-out of the driver hides a router's silence.
+    hangs = (GOES_ON + 30) * 1000
+    with MongoClient(healed_cluster.uri("admin"), socketTimeoutMS=hangs) as client:
         collection = f"keys_{secrets.token_hex(4)}"
         prepare(client, DATABASE, collection, SHARDS)
         yield Drill(healed_cluster, client, collection)
+
+
+def held_up(history: History, stopped: str, resumed: str) -> list[Call]:
+    """The calls that began before one mark and ended after another: they waited for a sleeper."""
+    at = {mark.text: mark.at for mark in history.marks}
+    calls = history.calls
+    return [call for call in calls if call.begin < at[stopped] and call.end > at[resumed]]
 
 
 def step_down(cluster: LocalCluster, primary: LocalNode) -> None:

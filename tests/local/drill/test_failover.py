@@ -6,13 +6,7 @@ import pytest
 
 from cluster.drill.report import Report
 from cluster.drill.workload import Workload
-from tests.local.drill.conftest import Drill, step_down
-
-WATCHED = 3.5
-"""Seconds to watch after a fault: longer than the gap may be."""
-
-PAUSED = 8.0
-"""Seconds for which a process that stands still does so."""
+from tests.local.drill.conftest import CALM, GOES_ON, SHARDS, Drill, held_up, step_down
 
 
 def assert_nothing_lost(report: Report) -> None:
@@ -28,10 +22,8 @@ def test_kill_of_a_shard_primary(drill: Drill) -> None:
         workload.mark(f"SIGKILL {primary}")
         drill.cluster.kill(primary)
 
-    report = drill.run(fault, WATCHED)
+    report = drill.run(fault)
     assert_nothing_lost(report)
-    assert report.gaps["shard-1"].seconds <= drill.longest_gap
-    assert report.gaps["shard-2"].seconds <= drill.longest_gap / 2
 
 
 def test_step_down_of_a_shard_primary(drill: Drill) -> None:
@@ -40,9 +32,8 @@ def test_step_down_of_a_shard_primary(drill: Drill) -> None:
         workload.mark(f"step down {primary.name}")
         step_down(drill.cluster, primary)
 
-    report = drill.run(fault, WATCHED)
+    report = drill.run(fault)
     assert_nothing_lost(report)
-    assert report.gaps["shard-2"].seconds <= drill.longest_gap
 
 
 def test_kill_of_the_config_primary(drill: Drill) -> None:
@@ -51,9 +42,8 @@ def test_kill_of_the_config_primary(drill: Drill) -> None:
         workload.mark(f"SIGKILL {primary}")
         drill.cluster.kill(primary)
 
-    report = drill.run(fault, WATCHED)
+    report = drill.run(fault)
     assert_nothing_lost(report)
-    assert report.gaps["all"].seconds <= drill.longest_gap
 
 
 @pytest.mark.parametrize("router", ["router-1", "router-2"])
@@ -62,9 +52,8 @@ def test_kill_of_one_router_of_two(drill: Drill, router: str) -> None:
         workload.mark(f"SIGKILL {router}")
         drill.cluster.kill(router)
 
-    report = drill.run(fault, 2.0)
+    report = drill.run(fault)
     assert_nothing_lost(report)
-    assert report.gaps["all"].seconds <= drill.longest_gap
 
 
 def test_a_shard_primary_that_stands_still(drill: Drill) -> None:
@@ -72,16 +61,16 @@ def test_a_shard_primary_that_stands_still(drill: Drill) -> None:
 
     def fault(workload: Workload) -> None:
         primary = drill.cluster.primary("shard-1").name
-        workload.mark(f"SIGSTOP {primary}")
+        workload.mark("stopped")
         drill.cluster.kill(primary, signal.SIGSTOP)
-        workload.run(PAUSED)
-        workload.mark(f"SIGCONT {primary}")
+        for shard in SHARDS:
+            workload.wait_for_writes(10 * CALM, shard, GOES_ON)
+        workload.mark("resumed")
         drill.cluster.resume()
 
-    report = drill.run(fault, 1.5)
+    report = drill.run(fault)
     assert_nothing_lost(report)
-    assert report.gaps["shard-1"].seconds < PAUSED / 2
-    assert max(latency.longest for latency in report.latencies.values()) < PAUSED / 2 * 1000
+    assert held_up(drill.history, "stopped", "resumed") == []
 
 
 def test_a_chunk_migration_during_the_load(drill: Drill) -> None:
@@ -92,5 +81,5 @@ def test_a_chunk_migration_during_the_load(drill: Drill) -> None:
             workload.mark("moved")
             workload.wait_for_writes(20, group, 20)
 
-    report = drill.run(fault, 0.5)
+    report = drill.run(fault)
     assert_nothing_lost(report)

@@ -40,7 +40,7 @@ def main(folder: Path) -> None:
     client: MongoClient[dict[str, Any]]
     try:
         local.up(config_servers=1, routers=1)
-        with MongoClient(local.uri("admin"), socketTimeoutMS=30_000) as client:
+        with MongoClient(local.uri("admin"), socketTimeoutMS=90_000) as client:
             prepare(client, "drill", "keys", SHARDS)
             with Workload(MongoTarget(client, "drill", "keys", SHARDS), Load(8)) as workload:
                 for shard in SHARDS:
@@ -48,14 +48,13 @@ def main(folder: Path) -> None:
                 cut(local.primary("shard-1").port)
                 workload.run(1.0)
                 for shard in SHARDS:
-                    workload.wait_for_writes(40, shard, 30)
+                    workload.wait_for_writes(40, shard, 60)  # the cut is never mended
             report = summarise(workload.finish())
     finally:
         local.down(purge=True)
     found = {
         "violations": [str(violation) for violation in report.violations],
         "errors": {str(name): str(count) for name, count in report.errors.items()},
-        "gaps": {group: report.gaps[group].seconds for group in SHARDS},
     }
     print(json.dumps(found))  # noqa: T201 - read by the test
 

@@ -24,7 +24,7 @@ def test_calls_and_retries_are_tallied() -> None:
     with deadline(5):
         assert attempt(call, idempotent=False) == 1
     assert (tally.calls, tally.retries) == (1, 2)
-    assert 0.02 < tally.seconds < 5  # the pauses count, too
+    assert tally.seconds > 0.02  # the pauses count, too
 
 
 def test_a_failed_call_counts() -> None:
