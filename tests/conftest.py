@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from pymongo import MongoClient
 
 from cluster.local.cluster import LocalCluster
+from tests.helpers import reaper
 
 HERE = Path(__file__).parent
 
@@ -30,6 +31,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
         return None
     asked = [str(argument) for argument in config.invocation_params.args]
     return None if any(collection_path.name in argument for argument in asked) else True
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """See that no server outlives this process, whatever ends it."""
+    if not session.config.option.collectonly:
+        reaper.watch()
 
 
 @pytest.fixture(scope="session")
