@@ -11,12 +11,13 @@ import click
 
 from api.local.commands import down, logs, restart, status, up
 from api.opening import settings_of, store_of
-from api.terminal import Narrator, progress_bar, python, run, state_option
+from api.terminal import Commands, Narrator, progress_bar, python, run, state_option
 
 FILE: click.ParamType[Path] = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: python -m cluster up && python -m api up",
 )
@@ -95,22 +96,28 @@ def drop(state: str, name: str, yes: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.option("--markdown", is_flag=True, help="As the table of api/SETTINGS.md.")
 def list_settings(state: str, as_json: bool, markdown: bool) -> None:
-    """List every setting: variable, default, meaning, and what is set now.
+    """List every setting, what is set now, and check it.
 
-    Of a secret only whether it is set.
+    Of a secret it shows only whether it is set. Exit 1 when what is set is not valid.
     """
     import msgspec  # noqa: PLC0415
 
     from api.local.state import State  # noqa: PLC0415
-    from api.settings import listing  # noqa: PLC0415
+    from api.settings import listing, loading  # noqa: PLC0415
 
     if as_json and markdown:
         raise click.UsageError("Give either --json or --markdown.")
-    entries = listing.listing(State(Path(state)).environment(os.environ))
+    environment = State(Path(state)).environment(os.environ)
+    entries = listing.listing(environment)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(entries), indent=2))
     else:
         click.echo((listing.as_markdown if markdown else listing.as_text)(entries).rstrip("\n"))
+    if markdown:
+        return  # a document is about no environment
+    for name in loading.unknown(environment):
+        click.echo(f"note: {name} is set, and the API has no such setting", err=True)
+    loading.check(environment)
 
 
 @main.command()

@@ -17,6 +17,7 @@ from gunicorn.glogging import Logger
 from api.app import create_app
 from api.listening import hand_on, listen, turn_away
 from api.settings import Settings, SettingsError, variable
+from api.settings.loading import unknown
 from api.web import logs, metrics_files
 from api.web.health import Draining
 
@@ -96,6 +97,8 @@ def use_log_file(file: Path, limit: int) -> None:
 
 def warn(settings: Settings) -> None:
     """Log what is allowed, but hardly meant."""
+    for name in unknown(os.environ):
+        log.warning("%s is set, and the API has no such setting", name)
     routers = settings.store_options().routers
     if routers < 2:
         log.warning(

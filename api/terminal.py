@@ -38,6 +38,16 @@ def run(command: click.Command, program: str) -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+class Commands(click.Group):
+    """A group whose help shows the first sentence of each command whole; click cuts it off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(200)) for name, one in found if one])
+
+
 def python() -> str:
     """This very Python as it is called from here, so that a printed hint works when pasted."""
     near = os.path.relpath(sys.executable)
@@ -78,7 +88,7 @@ def state_option(command: Any) -> Any:
     """--state DIR, which every command takes."""
     return click.option(
         "--state",
-        type=click.Path(path_type=str),
+        type=click.Path(path_type=str, file_okay=False),
         default=".shardstack",
         envvar="SHARDSTACK_STATE",
         show_default=True,

@@ -18,7 +18,7 @@ from cluster.errors import ClusterError
 from cluster.hosted.commands import bootstrap, prepare
 from cluster.layout import USERS
 from cluster.rolling_commands import rolling_restart, rotate_key
-from cluster.terminal import Stopwatch, python, run, state_option
+from cluster.terminal import Commands, Stopwatch, python, run, state_option
 
 if TYPE_CHECKING:
     from cluster.local.cluster import LocalCluster
@@ -38,6 +38,7 @@ def _place(state: str) -> Place:
 
 
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Example: python -m cluster up --shards 3 && python -m cluster status",
 )

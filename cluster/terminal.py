@@ -43,6 +43,16 @@ def run(command: click.Command, program: str, arguments: Sequence[str] | None = 
     sys.exit(status if isinstance(status, int) else 0)
 
 
+class Commands(click.Group):
+    """A group whose help shows the first sentence of each command whole; click cuts it off."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands."""
+        found = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(200)) for name, one in found if one])
+
+
 def python() -> str:
     """This very Python as it is called from here, so that a printed hint works when pasted."""
     near = os.path.relpath(sys.executable)

@@ -33,6 +33,7 @@ PUBLIC = frozenset(
         "auth.logout",
         "auth.jwks",
         "openapi.show",
+        "docs.start",
         "docs.page",
         "docs.asset",
         "leads.create",

@@ -75,6 +75,15 @@ def blueprint() -> Blueprint:
     """The page and its files."""
     docs = Blueprint("docs", __name__)
 
+    @docs.get("/")
+    @operation(answers={302: Answer(description="Its address, in Location")})
+    def start() -> Response:
+        """Where the description of the API is."""
+        response = Response(status=302)
+        response.headers["Location"] = "/docs"
+        response.autocorrect_location_header = False
+        return response
+
     @docs.get("/docs")
     @operation(answers={200: Answer(shape=str, media="text/html"), 304: NOT_MODIFIED})
     def page() -> Response:

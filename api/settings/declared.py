@@ -35,11 +35,12 @@ def some(doc: str) -> Meta:
     return Meta(min_length=1, description=doc)
 
 
-Seconds = float
+Seconds = Annotated[float, Meta(extra={"unit": "s"})]
+Bytes = Annotated[int, Meta(extra={"unit": "bytes"})]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All settings. Times in seconds, sizes in bytes."""
+    """All settings."""
 
     # The database
     database_uri: Annotated[
@@ -144,10 +145,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit_retention: Annotated[Seconds, positive("How long the audit trail is kept")] = 365 * 86400
 
     # Requests
-    body_limit: Annotated[int, positive("Largest request body")] = 64 * 1024
-    upload_limit: Annotated[int, positive("Largest file")] = 10 * MEBIBYTE
+    body_limit: Annotated[Bytes, positive("Largest request body")] = 64 * 1024
+    upload_limit: Annotated[Bytes, positive("Largest file")] = 10 * MEBIBYTE
     upload_deadline: Annotated[Seconds, positive("For a file to be sent or fetched")] = 120
-    import_limit: Annotated[int, positive("Largest body of a bulk import")] = 256 * MEBIBYTE
+    import_limit: Annotated[Bytes, positive("Largest body of a bulk import")] = 256 * MEBIBYTE
     bulk_deadline: Annotated[Seconds, positive("For a bulk import or export")] = 600
     page_size: Annotated[int, positive("Items on a page when the request names none")] = 20
     page_size_limit: Annotated[int, positive("Most items on a page, whatever is asked")] = 100

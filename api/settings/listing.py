@@ -1,6 +1,6 @@
 """The settings as people look them up: variable, default, meaning, and what is set now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -11,10 +11,9 @@ from api.settings.names import FILE, SECRETS, variable
 SET = "(set)"  # of a secret, more is not told
 HEAD = """# Settings of the API
 
-Each is an environment variable, checked at start; times are in seconds, sizes in bytes. Where a
-secret is marked, the same name with `_FILE` may name a file whose content it is.
-`python -m api settings` shows this list with what is set now; `python -m api settings --markdown`
-makes this file.
+Each is an environment variable, checked at start. Where a secret is marked, the same name with
+`_FILE` may name a file whose content it is. `python -m api settings` shows this list with what is
+set now, and checks it; `python -m api settings --markdown` makes this file.
 
 | variable | default | meaning |
 |---|---|---|
@@ -29,6 +28,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
     required: bool
     secret: bool
     meaning: str
+    unit: str
     now: str | None
 
 
@@ -50,25 +50,26 @@ def _list(environment: Mapping[str, str]) -> Iterator[Listed]:
             default=None if field.required else field.default,
             required=field.required or field.name == "jwt_secret",
             secret=secret,
-            meaning=meaning(hints[field.name]),
+            meaning=noted(hints[field.name], lambda note: note.description),
+            unit=noted(hints[field.name], lambda note: (note.extra or {}).get("unit")),
             now=now,
         )
 
 
-def meaning(hint: Any) -> str:
-    """The description in a setting's type."""
-    if get_origin(hint) is Annotated:
-        for note in get_args(hint)[1:]:
-            if isinstance(note, msgspec.Meta) and note.description:
-                return note.description
-    return ""
+def noted(hint: Any, read: Callable[[msgspec.Meta], str | None]) -> str:
+    """What the first note in a setting's type says that says something."""
+    notes = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    said = (read(note) for note in notes if isinstance(note, msgspec.Meta))
+    return next((text for text in said if text), "")
 
 
 def default_text(entry: Listed) -> str:
-    """The default in words."""
+    """The default in words, with its unit."""
     if entry.required:
         return "must be set"
-    return "none" if entry.default == "" else f"{entry.default}"
+    if entry.default == "":
+        return "none"
+    return f"{entry.default} {entry.unit}".rstrip()
 
 
 def as_text(entries: list[Listed]) -> str:
@@ -76,7 +77,7 @@ def as_text(entries: list[Listed]) -> str:
     width = max(len(entry.variable) for entry in entries)
     lines = []
     for entry in entries:
-        now = "" if entry.now is None else f"   now: {entry.now}"
+        now = "" if entry.now is None else f"   now: {entry.now} {entry.unit}".rstrip()
         secret = "   secret" if entry.secret else ""
         lines += [
             f"{entry.variable:{width}}  default: {default_text(entry)}{secret}{now}",

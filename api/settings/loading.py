@@ -24,8 +24,21 @@ def load(environment: Mapping[str, str] | None = None, *, tokens: bool = True) -
     `tokens=False` is for commands that neither make nor check tokens: they need no secret.
     """
     environment = os.environ if environment is None else environment
+    values = check(environment)
+    if "database_uri" not in values:
+        raise SettingsError(
+            f"{variable('database_uri')} is not set. Give the routers' connection string, "
+            "in it or in a file named by " + variable("database_uri") + FILE
+        )
+    if tokens:
+        check_secret(values.get("jwt_secret", ""), "jwt_secret")
+    return Settings(**values)
+
+
+def check(environment: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that are set, by name, each checked. Raises SettingsError."""
     known = {field.name: field for field in msgspec.structs.fields(Settings)}
-    _refuse_misspelled(environment, known)
+    _refuse_misspelled(environment)
     values: dict[str, Any] = {}
     for name, field in known.items():
         text = _look_up(environment, name)
@@ -39,20 +52,22 @@ def load(environment: Mapping[str, str] | None = None, *, tokens: bool = True) -
             raise SettingsError(
                 f"{variable(name)}{shown} is not valid: {str(error).lower()}. Set it anew"
             ) from None
-    if "database_uri" not in values:
-        raise SettingsError(
-            f"{variable('database_uri')} is not set. Give the routers' connection string, "
-            "in it or in a file named by " + variable("database_uri") + FILE
-        )
-    _check_uri(values["database_uri"])
-    if tokens or values.get("jwt_secret"):
-        check_secret(values.get("jwt_secret", ""), "jwt_secret")
-    if values.get("jwt_previous_secret"):
-        check_secret(values["jwt_previous_secret"], "jwt_previous_secret")
+    if "database_uri" in values:
+        _check_uri(values["database_uri"])
+    for name in ("jwt_secret", "jwt_previous_secret"):
+        if values.get(name):
+            check_secret(values[name], name)
     networks(values.get("trusted_proxies", ""), "trusted_proxies")
     origins(values.get("cors_origins", ""), "cors_origins")
     _check_region(values.get("phone_region", ""))
-    return Settings(**values)
+    return values
+
+
+def unknown(environment: Mapping[str, str]) -> list[str]:
+    """The variables that are named like settings, and are none."""
+    known = {variable(field.name) for field in msgspec.structs.fields(Settings)}
+    known |= {variable(name) + FILE for name in SECRETS} | ELSEWHERE
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
 
 
 def _look_up(environment: Mapping[str, str], name: str) -> str | None:
@@ -77,13 +92,13 @@ def _look_up(environment: Mapping[str, str], name: str) -> str | None:
     return lines[0].strip() if lines else ""
 
 
-def _refuse_misspelled(environment: Mapping[str, str], known: Mapping[str, object]) -> None:
-    names = {variable(name) for name in known} | {variable(name) + FILE for name in SECRETS}
-    for given in environment:
-        if given.startswith(PREFIX) and given not in names | ELSEWHERE:
-            close = difflib.get_close_matches(given, names, n=1, cutoff=0.85)
-            if close:
-                raise SettingsError(f"{given} is no setting. Did you mean {close[0]}?")
+def _refuse_misspelled(environment: Mapping[str, str]) -> None:
+    names = [variable(field.name) for field in msgspec.structs.fields(Settings)]
+    names += [variable(name) + FILE for name in SECRETS]
+    for given in unknown(environment):
+        close = difflib.get_close_matches(given, names, n=1, cutoff=0.85)
+        if close:
+            raise SettingsError(f"{given} is no setting. Did you mean {close[0]}?")
 
 
 def _check_region(region: str) -> None:

@@ -65,3 +65,8 @@ def test_files_are_packed_and_kept(app: Flask) -> None:
 def test_other_files_are_not_served(app: Flask, name: str) -> None:
     app.register_error_handler(api.docs.ProblemError, lambda error: ("", error.status))
     assert app.test_client().get(f"/docs/{name}").status_code == 404
+
+
+def test_the_start_leads_to_the_page(app: Flask) -> None:
+    answer = app.test_client().get("/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/docs")

@@ -35,7 +35,8 @@ def test_the_document_is_current() -> None:
 
 
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
-    marked = {variable(name): f"marked-{name}" for name in SECRETS}
+    marked = {variable(name): f"{KEY}-marked" for name in SECRETS}
+    marked["SHARDSTACK_DATABASE_URI"] = "mongodb://app:marked@127.0.0.1:1,127.0.0.1:2/x"
     (tmp_path / "file").write_text("marked-file")
     marked["SHARDSTACK_METRICS_TOKEN_FILE"] = str(tmp_path / "file")
     del marked["SHARDSTACK_METRICS_TOKEN"]
@@ -60,11 +61,42 @@ def test_what_is_set_is_shown(tmp_path: Path) -> None:
     assert shown["SHARDSTACK_HOST"]["now"] is None
 
 
+def test_units_stand_beside_the_defaults() -> None:
+    text = listing.as_text(listing.listing({"SHARDSTACK_DRAIN": "3"}))
+    assert "default: 0.5 s   now: 3 s" in text
+    assert "default: 65536 bytes" in text
+
+
+def test_what_is_set_is_checked_where_it_is_shown(tmp_path: Path) -> None:
+    def shown(**environment: str) -> tuple[int, str]:
+        arguments = ["settings", "--state", str(tmp_path)]
+        done = CliRunner().invoke(main, arguments, env=environment)
+        return done.exit_code, f"{done.output}{done.exception or ''}"
+
+    code, text = shown(SHARDSTACK_PORT="abc")
+    assert code == 1
+    assert "SHARDSTACK_PORT 'abc' is not valid" in text
+    code, text = shown(SHARDSTACK_LOG="x", SHARDSTACK_STATE=str(tmp_path))
+    assert code == 0
+    assert "SHARDSTACK_LOG is set, and the API has no such setting" in text
+    assert "SHARDSTACK_STATE is set" not in text
+
+
+def test_a_server_names_variables_that_it_does_not_know(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARDSTACK_LOG", "x")
+    with caplog.at_level(logging.WARNING, "api"):
+        uri = URI.format(",127.0.0.1:2")
+        warn(settings.load({"SHARDSTACK_DATABASE_URI": uri}, tokens=False))
+    assert "SHARDSTACK_LOG is set, and the API has no such setting" in caplog.messages
+
+
 def test_one_router_is_worth_a_warning(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "api"):
         for more in (",127.0.0.1:2", ""):
             warn(settings.load({"SHARDSTACK_DATABASE_URI": URI.format(more)}, tokens=False))
-    (line,) = caplog.messages
+    (line,) = [one for one in caplog.messages if "router" in one]
     assert "SHARDSTACK_DATABASE_URI" in line
     assert "two or more" in line
     assert "pw-in-uri" not in line
