@@ -11,7 +11,16 @@ import click
 
 from api.local.commands import down, logs, restart, status, up
 from api.opening import settings_of, store_of
-from api.terminal import Commands, Narrator, progress_bar, python, run, state_option
+from api.terminal import (
+    ALL_SETTINGS,
+    DATABASE_SETTINGS,
+    Commands,
+    Narrator,
+    progress_bar,
+    python,
+    run,
+    state_option,
+)
 
 FILE: click.ParamType[Path] = click.Path(dir_okay=False, path_type=Path)
 
@@ -25,11 +34,11 @@ def main() -> None:
     """The API: CRUD over a sharded MongoDB cluster, secured by JWT.
 
     Settings come from the environment (SHARDSTACK_…); what is not set there is taken from the
-    state folder of a local cluster, if there is one.
+    state folder of a local cluster, if there is one. `python -m api settings` lists them.
     """
 
 
-@main.command()
+@main.command(epilog=ALL_SETTINGS)
 @state_option
 @click.option("--reload", is_flag=True, help="Serve the code anew whenever it changes.")
 @click.option("--inherit", type=int, nargs=3, hidden=True)
@@ -46,7 +55,7 @@ def serve(state: str, reload: bool, inherit: tuple[int, int, int] | None) -> Non
     Server(settings, Inherited(*inherit) if inherit else None).run()
 
 
-@main.group(invoke_without_command=True)
+@main.group(invoke_without_command=True, epilog=DATABASE_SETTINGS)
 @state_option
 @click.option("--orphans", is_flag=True, help="List what removed resources left; change nothing.")
 @click.pass_context
@@ -69,7 +78,7 @@ def schema(context: click.Context, state: str, orphans: bool) -> None:
         click.echo("every collection belongs to a resource")
 
 
-@schema.command("drop")
+@schema.command("drop", epilog=DATABASE_SETTINGS)
 @state_option
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -128,7 +137,7 @@ def openapi() -> None:
     click.echo(description())
 
 
-@main.command()
+@main.command(epilog=DATABASE_SETTINGS)
 @state_option
 def sweep(state: str) -> None:
     """Remove files whose upload or deletion a crash broke off. Safe to repeat at any moment.
@@ -144,7 +153,9 @@ def sweep(state: str) -> None:
     click.echo(f"orphaned files: {removed} removed")
 
 
-@main.command(epilog="Example: python -m api create-admin --email ada@example.com")
+@main.command(
+    epilog=f"Example: python -m api create-admin --email ada@example.com\n\n{DATABASE_SETTINGS}"
+)
 @state_option
 @click.option("--email", required=True, help="The administrator's address; to log in with.")
 @click.option("--name", default="Administrator", show_default=True, help="The name shown.")
@@ -173,7 +184,7 @@ def create_admin(
         click.echo(f"password: {password}   (shown only now)")
 
 
-@main.command()
+@main.command(epilog=DATABASE_SETTINGS)
 @state_option
 @click.option(
     "--count", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="How many."
@@ -196,7 +207,11 @@ def sample_data(state: str, count: int) -> None:
         )
 
 
-@main.command("setup", epilog="Example: python -m api setup --jwt-file jwt --admin-file admin.json")
+@main.command(
+    "setup",
+    epilog="Example: python -m api setup --jwt-file jwt --admin-file admin.json\n\n"
+    + DATABASE_SETTINGS,
+)
 @state_option
 @click.option("--jwt-file", type=FILE, required=True, help="The secret that signs tokens.")
 @click.option("--admin-file", type=FILE, required=True, help="Address and password, as JSON.")

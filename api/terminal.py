@@ -1,6 +1,7 @@
 """How commands speak: results on standard output, one `error:` line on standard error.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 what was asked about does not run (as the Linux
+Standard Base has it), 130 interrupted.
 """
 
 import difflib
@@ -14,6 +15,17 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
+
+NOT_RUNNING = 3
+STATE = ".shardstack"
+"""The state folder of who names none."""
+ALL_SETTINGS = (
+    "Environment: it reads every setting (SHARDSTACK_…); `python -m api settings` lists them."
+)
+DATABASE_SETTINGS = (
+    "Environment: it reads SHARDSTACK_DATABASE_URI (or …_FILE), else the state folder, and checks "
+    "every other setting; `python -m api settings` lists them."
+)
 
 
 def run(command: click.Command, program: str) -> NoReturn:
@@ -89,7 +101,7 @@ def state_option(command: Any) -> Any:
     return click.option(
         "--state",
         type=click.Path(path_type=str, file_okay=False),
-        default=".shardstack",
+        default=STATE,
         envvar="SHARDSTACK_STATE",
         show_default=True,
         metavar="DIR",

@@ -14,11 +14,11 @@ import click
 
 from cluster import topology as topologies
 from cluster.backup.commands import dump, restore
-from cluster.errors import ClusterError
+from cluster.errors import ClusterError, StateError
 from cluster.hosted.commands import bootstrap, prepare
 from cluster.layout import USERS
 from cluster.rolling_commands import rolling_restart, rotate_key
-from cluster.terminal import Commands, Stopwatch, python, run, state_option
+from cluster.terminal import NOT_RUNNING, STATE, Commands, Stopwatch, python, run, state_option
 
 if TYPE_CHECKING:
     from cluster.local.cluster import LocalCluster
@@ -49,11 +49,18 @@ def main() -> None:
     two clusters, which do not disturb one another. In a container or on a host that belongs to a
     cluster (SHARDSTACK_SECRETS is set there), the commands are about that one; `up`, `down` and
     `logs` are refused there, since others start and stop its servers.
+
+    \b
+    Environment variables:
+      SHARDSTACK_STATE     the folder, where --state is not given
+      SHARDSTACK_TOPOLOGY  for `up`, where --topology is not given
+      MONGODB_BIN_DIR      the folder of mongod and mongos; else PATH, else a Python wheel
+      SHARDSTACK_SECRETS   as above; deploy/compose/README.md has those of containers
     """
 
 
 class _AutoOr(click.ParamType[str | float]):
-    """ "auto" or a number; the topology's rules tell what is wrong with anything else."""
+    """The word auto, or a number; the topology's rules tell what is wrong with anything else."""
 
     def __init__(self, what: str) -> None:
         self.name = f"auto|{what}"
@@ -66,6 +73,20 @@ class _AutoOr(click.ParamType[str | float]):
                 continue
         return str(value)
 
+    def get_metavar(self, param: Any, ctx: Any) -> str:  # noqa: ARG002
+        """As it is to be typed; click would put it in capitals."""
+        return self.name
+
+
+class _Profile(click.ParamType[str]):
+    """One of the words; the topology's rules tell what is wrong with anything else."""
+
+    name = "|".join(topologies.PROFILES)
+
+    def get_metavar(self, param: Any, ctx: Any) -> str:  # noqa: ARG002
+        """As it is to be typed."""
+        return self.name
+
 
 FLAGS: dict[str, tuple[Any, str]] = {
     "shards": (int, "Shards."),
@@ -74,7 +95,7 @@ FLAGS: dict[str, tuple[Any, str]] = {
     "routers": (int, "Routers."),
     "election_timeout_ms": (int, "Silence after which a primary is replaced."),
     "heartbeat_interval_ms": (int, "Time between heartbeats."),
-    "profile": (str, "How each mongod is set: auto, laptop or production."),
+    "profile": (_Profile(), "How each mongod is set."),
     "cache_gb": (_AutoOr("GIB"), "Cache of each mongod in GiB, at least 0.25."),
     "oplog_mb": (_AutoOr("MIB"), "Oplog of each member in MiB."),
     "connections": (_AutoOr("COUNT"), "Connections that may come in to each mongod."),
@@ -98,7 +119,8 @@ def _topology_flags(command: Callable[..., None]) -> Callable[..., None]:
     type=click.Path(path_type=Path),
     envvar="SHARDSTACK_TOPOLOGY",
     metavar="FILE",
-    help=f"A TOML file; {topologies.DEFAULT_FILE.name} beside this program explains every value.",
+    help=f"A TOML file (or SHARDSTACK_TOPOLOGY); {topologies.DEFAULT_FILE.name} beside this "
+    "program explains every value.",
 )
 @_topology_flags
 def up(state: str, file: Path | None, **flags: Any) -> None:
@@ -123,7 +145,7 @@ def _summary(cluster: LocalCluster) -> None:
     )
     click.echo(f"  connect  {cluster.uri('admin')}")
     click.echo(f"  secrets  {cluster.state.secrets}")
-    usual = cluster.state.folder == Path(".shardstack").absolute()
+    usual = cluster.state.folder == Path(STATE).absolute()
     flag = "" if usual else f" --state {cluster.state.folder}"
     click.echo(f"  look     {python()} -m cluster status{flag}")
     click.echo(f"  stop     {python()} -m cluster down{flag}")
@@ -136,11 +158,18 @@ def _summary(cluster: LocalCluster) -> None:
 def down(state: str, purge: bool, yes: bool) -> None:
     """Stop every process; all files stay, unless --purge is given."""
     cluster = _local(state, "down")
-    if purge and not yes and cluster.state.folder.exists():
-        _ask(f"--purge deletes everything in {cluster.state.folder}: data, secrets, logs.")
+    folder = cluster.state.folder
+    if state != STATE and not folder.exists():
+        raise StateError(f"there is no folder {folder}. Name the cluster's with --state.")
+    if purge and not yes and cluster.state.used():
+        _ask(f"--purge deletes everything in {folder}: data, secrets, logs.")
+    made = cluster.state.made()
     watch = Stopwatch()
-    cluster.down(purge=purge, report=watch.change)
-    watch.phase("the cluster is down")
+    running = cluster.down(purge=purge, report=watch.change)
+    if running:
+        watch.phase("the cluster is down")
+    else:
+        watch.phase("the cluster does not run" if made else f"no cluster was ever made in {folder}")
 
 
 def _ask(warning: str) -> None:
@@ -155,15 +184,26 @@ def _ask(warning: str) -> None:
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def status(state: str, as_json: bool) -> None:
-    """Show members, shards, routers and the balancer; exit 1 when something is unwell."""
+    """Show members, shards, routers and the balancer.
+
+    Exit 0 when all is well, 1 when something is not, 3 when nothing runs.
+    """
     from cluster.status_view import show  # noqa: PLC0415
 
-    found = _place(state).status()
+    where = _place(state)
+    stopped = where.stopped()
+    if stopped and not as_json:
+        if state != STATE and not Path(state, "cluster.json").exists():
+            where.access()  # raises: a folder was named, and there is no cluster in it
+        flag = "" if state == STATE else f" --state {state}"
+        click.echo(f"cluster   {stopped}. Start it: {python()} -m cluster up{flag}")
+        sys.exit(NOT_RUNNING)
+    found = where.status()
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(found), indent=2))
     else:
         show(found)
-    sys.exit(0 if found.healthy else 1)
+    sys.exit(NOT_RUNNING if stopped else 0 if found.healthy else 1)
 
 
 @main.command()

@@ -32,6 +32,9 @@ class Place(Protocol):
     def status(self) -> ClusterStatus:
         """How the servers are."""
 
+    def stopped(self) -> str:
+        """Why none of the servers runs ("does not run"); "" where some do, or it is not known."""
+
     def add_shard(self, name: str | None, *, report: Report, phase: Report) -> str:
         """One more shard, the next one where no name is given; returns its name."""
 

@@ -15,7 +15,11 @@ import click
 
 from cluster.errors import ClusterError, TopologyError
 
-FAILURE, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+FAILURE, WRONG_USAGE, NOT_RUNNING, INTERRUPTED = 1, 2, 3, 130
+"""Exit statuses; 3 is what the Linux Standard Base has for a service that does not run."""
+
+STATE = ".shardstack"
+"""The state folder of who names none."""
 
 
 def run(command: click.Command, program: str, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -125,7 +129,7 @@ def state_option(command: Any) -> Any:
     return click.option(
         "--state",
         type=click.Path(path_type=str),
-        default=".shardstack",
+        default=STATE,
         envvar="SHARDSTACK_STATE",
         show_default=True,
         metavar="DIR",

@@ -19,6 +19,7 @@ from cluster.errors import TopologyError
 
 DEFAULT_FILE = Path(__file__).with_name("default.toml")
 AUTO = "auto"
+PROFILES = (AUTO, "laptop", "production")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def make(
 ) -> Topology:
     """A checked Topology of plain values; `source` and `flags` are for the messages only."""
     problems = []
+    values = {name: _word(name, value) for name, value in values.items()}
     for name in values:
         if name not in RULES:
             close = difflib.get_close_matches(name, RULES, n=1)
@@ -82,6 +84,11 @@ def make(
     if problems:
         raise TopologyError(problems)
     return topology
+
+
+def _word(name: str, value: Any) -> Any:
+    """A word with a meaning of its own is taken in capitals, too; a database's name has none."""
+    return value.lower() if isinstance(value, str) and name != "database" else value
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -142,7 +149,7 @@ def _auto_or(rule: Rule) -> Rule:
 
 
 def _profile(value: object) -> str | None:
-    if value in (AUTO, "laptop", "production"):
+    if value in PROFILES:
         return None
     return 'Give "auto", "laptop" or "production".'
 

@@ -7,13 +7,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from api.terminal import Narrator, progress_bar, python, state_option
+from api.files import LocalError
+from api.terminal import (
+    ALL_SETTINGS,
+    NOT_RUNNING,
+    STATE,
+    Narrator,
+    progress_bar,
+    python,
+    state_option,
+)
 
 if TYPE_CHECKING:
+    from api.local.state import State
     from api.local.up import Outcome
 
 
-@click.command(epilog="Example: python -m api up --port 8080")
+@click.command(epilog=f"Example: python -m api up --port 8080\n\n{ALL_SETTINGS}")
 @state_option
 @click.option("--port", type=click.IntRange(1, 65535), help="Port; else 8000 or the next free one.")
 @click.option(
@@ -32,7 +42,7 @@ def up(state: str, port: int | None, samples: int) -> None:
     _bring_up(state, port, samples, restart=False)
 
 
-@click.command()
+@click.command(epilog=ALL_SETTINGS)
 @state_option
 def restart(state: str) -> None:
     """Replace the background server by a new one; no request is lost."""
@@ -50,7 +60,7 @@ def _bring_up(state: str, port: int | None, samples: int, *, restart: bool) -> N
 
 
 def _tell(outcome: "Outcome", admin_file: Path, state: str) -> None:
-    flag = "" if state == ".shardstack" else f" --state {state}"
+    flag = "" if state == STATE else f" --state {state}"
     secret = outcome.admin.password if outcome.admin_made else f"kept in {admin_file}"
     login = f"{outcome.url}/api/v1/auth/login -H 'Content-Type: application/json' -d @{admin_file}"
     report = outcome.samples
@@ -73,17 +83,25 @@ def curl_line(url: str, login: str) -> str:
     return f'curl -s "{url}/api/v1/users?limit=3" -H "Authorization: Bearer {token}"'
 
 
+def _named(state: str) -> "State":
+    """The state folder. Raises LocalError: somebody named one that is not there."""
+    from api.local.state import State  # noqa: PLC0415
+
+    if state != STATE and not Path(state).exists():
+        raise LocalError(f"there is no folder {state}. Name the API's with --state")
+    return State(Path(state))
+
+
 @click.command()
 @state_option
 def down(state: str) -> None:
     """Stop the background server; requests in flight may finish."""
     from api.local.server import Server  # noqa: PLC0415
-    from api.local.state import State  # noqa: PLC0415
 
-    if not Path(state).exists():
-        click.echo("the API does not run")
+    folder = _named(state)
+    if not folder.server_lock.exists():
+        click.echo(f"no API was ever started in {state}")
         return
-    folder = State(Path(state))
     with folder.locked():
         server = Server(folder)
         server.tidy()
@@ -95,12 +113,14 @@ def down(state: str) -> None:
 @state_option
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def status(state: str, as_json: bool) -> None:
-    """Say whether the background server runs and is ready; exit 1 when not."""
+    """Say whether the background server runs and is ready.
+
+    Exit 0 when it is ready, 1 when it is not, 3 when it does not run.
+    """
     from api.code import fingerprint  # noqa: PLC0415
     from api.local.server import Server, probe  # noqa: PLC0415
-    from api.local.state import State  # noqa: PLC0415
 
-    folder = State(Path(state))
+    folder = _named(state)
     pid, port = Server(folder).pid(), folder.record().port
     code, answer = probe(port) if pid and port else (0, {})
     old = folder.record().code != fingerprint()
@@ -119,7 +139,8 @@ def status(state: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif pid is None:
-        click.echo(f"API       does not run. Start it: {python()} -m api up")
+        flag = "" if state == STATE else f" --state {state}"
+        click.echo(f"API       does not run. Start it: {python()} -m api up{flag}")
     else:
         ready = f"ready, behind a {found['router']}" if code == 200 else f"not ready: {answer}"
         click.echo(f"API       {found['url']}  pid {pid}  {ready}")
@@ -133,7 +154,7 @@ def status(state: str, as_json: bool) -> None:
             why = answer.get("log_fault") or "the log is written again"
             click.echo(f"          {answer['log_lines_lost']} log lines were lost: {why}")
         click.echo(f"log       {folder.log}")
-    raise SystemExit(0 if code == 200 else 1)
+    raise SystemExit(0 if code == 200 else 1 if pid else NOT_RUNNING)
 
 
 @click.command(epilog="Example: python -m api logs --request 7ab9fd62b5a2efc8")

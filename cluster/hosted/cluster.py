@@ -67,6 +67,10 @@ class HostedCluster:
         """How the servers are."""
         return inspect(self.access())
 
+    def stopped(self) -> str:
+        """Others start and stop the servers: it is not known."""
+        return ""
+
     def _layout(self, shards: list[str]) -> Layout:
         return arrange(self.topology, shards, place_of, self._profile.catch_up_timeout_ms)
 

@@ -19,7 +19,7 @@ ROUTER_PORT, SHARD_PORT, CONFIG_PORT = 27017, 27018, 27019
 
 
 def _auto_or(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    return lambda text: text if text == topology.AUTO else read(text)
+    return lambda text: text if text.lower() == topology.AUTO else read(text)
 
 
 READERS: dict[str, Callable[[str], Any]] = {

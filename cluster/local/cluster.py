@@ -56,13 +56,14 @@ class LocalCluster(LocalNodes):
             self._sweep(record)
             bring_up(self.state, record, report, phase)
 
-    def down(self, *, purge: bool = False, report: Report = silent) -> None:
+    def down(self, *, purge: bool = False, report: Report = silent) -> int:
         """Stops every process, the config servers last; `purge` then deletes all that is here.
 
-        Raises StateError: the API still works in the folder that shall be purged.
+        Returns how many ran. Raises StateError: the API still works in the folder that shall be
+        purged.
         """
-        if not self.state.folder.exists():
-            return
+        if not self.state.used():
+            return 0
         with self.state.locked():
             if purge:
                 self.state.assert_unused()
@@ -82,6 +83,7 @@ class LocalCluster(LocalNodes):
                 report(f"deleted everything in {self.state.folder}")
                 if left:
                     report(f"left there, since others made it: {listed(left)}")
+        return len(running)
 
     def add_shard(
         self, wanted: str | None = None, *, report: Report = silent, phase: Report = silent
@@ -128,6 +130,12 @@ class LocalCluster(LocalNodes):
         from cluster.local.status import local_status  # noqa: PLC0415 - it asks this class
 
         return local_status(self)
+
+    def stopped(self) -> str:
+        """Why no process runs, in words; "" when one does."""
+        if self.state.load() is None:
+            return "was never made"
+        return "" if any(node.pid for node in self.nodes()) else "does not run"
 
     def keys(self) -> list[str]:
         """What the key file holds, the key to log in with first."""

@@ -50,6 +50,14 @@ class State(Secrets):
         """The folder of one node."""
         return self.nodes / name
 
+    def made(self) -> bool:
+        """Whether a cluster was ever made here, whatever is left of it."""
+        return self.record_file.exists() or self.nodes.exists()
+
+    def used(self) -> bool:
+        """Whether anything in the folder is ours."""
+        return any((self.folder / name).exists() for name in (*PARTS, *FILES))
+
     def load(self) -> Record | None:
         """The record, None when no cluster was made here; StateError when it is damaged."""
         try:

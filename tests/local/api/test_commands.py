@@ -93,7 +93,7 @@ def test_up_at_any_moment(state: Path, users: Documents) -> None:
 
     assert "is down" in api(state, "down").stdout
     assert "does not run" in api(state, "down").stdout
-    assert api(state, "status").returncode == 1
+    assert api(state, "status").returncode == 3
 
 
 def test_up_interrupted_half_way(state: Path) -> None:
@@ -128,7 +128,7 @@ def test_a_taken_port(state: Path, tmp_path: Path) -> None:
         f"error: port {port} is taken by another program. Stop that, or choose another port "
         "with --port.\n"
     )
-    assert api(tmp_path, "status").returncode == 1
+    assert api(tmp_path, "status").returncode == 3
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,14 @@ import click
 import pytest
 
 import cluster
+from cluster import topology
 from cluster.__main__ import main
 from cluster.errors import DeadlineError
 from cluster.local import logs
 from cluster.local.launcher import Program
 from cluster.local.programs import why_it_died
+from cluster.local.record import Record
+from cluster.local.state import State
 from cluster.waiting import Cancelled, Waiter
 
 
@@ -127,9 +130,55 @@ def test_without_a_cluster_it_says_how_to_make_one(tmp_path: Path, command: str)
     assert not (tmp_path / "state").exists()
 
 
-def test_down_without_a_cluster_is_fine_and_leaves_nothing(tmp_path: Path) -> None:
-    assert _cluster(tmp_path, "down", "--purge").returncode == 0
-    assert not (tmp_path / "state").exists()
+def test_down_without_its_folder_is_fine_unless_somebody_named_it(tmp_path: Path) -> None:
+    for more in ([], ["--purge"]):
+        named = _cluster(tmp_path, "down", *more)
+        assert (named.returncode, named.stdout) == (1, "")
+        assert f"error: there is no folder {tmp_path}/state." in named.stderr
+        unnamed = _in(tmp_path, "down", *more)
+        assert unnamed.returncode == 0
+        assert f"no cluster was ever made in {tmp_path}/.shardstack" in unnamed.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_down_tells_what_does_not_run_from_what_was_never_made(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    never = _cluster(tmp_path, "down")
+    assert (never.returncode, "no cluster was ever made in" in never.stdout) == (0, True)
+    assert list((tmp_path / "state").iterdir()) == []
+    _stopped(tmp_path / "state")
+    stopped = _cluster(tmp_path, "down")
+    assert (stopped.returncode, "the cluster does not run" in stopped.stdout) == (0, True)
+
+
+def test_status_of_what_does_not_run_is_one_line_and_status_3(tmp_path: Path) -> None:
+    never = _in(tmp_path, "status")
+    assert (never.returncode, never.stderr) == (3, "")
+    assert never.stdout.startswith("cluster   was never made. Start it: ")
+    assert never.stdout.count("\n") == 1
+    _stopped(tmp_path / "state")
+    stopped = _cluster(tmp_path, "status")
+    assert (stopped.returncode, stopped.stderr) == (3, "")
+    assert stopped.stdout.startswith("cluster   does not run. Start it: ")
+    assert stopped.stdout.endswith(f" -m cluster up --state {tmp_path}/state\n")
+    assert stopped.stdout.count("\n") == 1
+
+
+def _stopped(folder: Path) -> None:
+    """A state folder of a cluster that was made, and runs no longer."""
+    record = Record.new(topology.load())
+    record.ports = {name: 20_000 + place for place, name in enumerate(record.node_names())}
+    folder.mkdir(exist_ok=True)
+    State(folder).save(record)
+
+
+@pytest.mark.parametrize("flag", ["ports", "cache-gb", "oplog-mb", "connections", "profile"])
+def test_words_are_taken_as_help_writes_them_and_in_capitals(tmp_path: Path, flag: str) -> None:
+    shown = " ".join(_cluster(tmp_path, "up", "--help").stdout.split())
+    assert f"--{flag} auto|" in shown
+    for word in ("auto", "AUTO", "Auto"):
+        done = _cluster(tmp_path, "up", f"--{flag}", word, "--shards", "0")
+        assert done.stderr == "error: --shards is 0. Give a whole number from 1 to 32.\n"
 
 
 def test_purge_asks_or_is_told_not_to(tmp_path: Path) -> None:
@@ -215,6 +264,21 @@ def test_an_image_without_local_clusters_says_so(tmp_path: Path) -> None:
         assert done.returncode == 1, command
         (line,) = done.stderr.splitlines()
         assert "this image has what looks after containers and hosts only" in line
+
+
+def _in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command that names no state folder, run in `folder`."""
+    unset = {name: value for name, value in os.environ.items() if name != "SHARDSTACK_STATE"}
+    return subprocess.run(
+        [sys.executable, "-m", "cluster", *arguments],
+        cwd=folder,
+        env=unset,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
 
 
 def _cluster(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
