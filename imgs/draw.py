@@ -23,8 +23,8 @@ def architecture(palette: Palette) -> str:
         "Architecture of shardstack",
         "API consumers reach the API by HTTPS through Caddy. The API speaks to two or more routers,"
         " which send each call to the shard that owns the data. Every shard, like the config"
-        " servers, is a replica set of three members. It runs as local processes, in Docker Compose"
-        " or on DigitalOcean droplets, made by one bootstrap.",
+        " servers, is a replica set of three members. It runs as local processes, without Caddy, or"
+        " in Docker Compose, made by one bootstrap.",
     )
     _front(canvas)
     _routers(canvas)
@@ -44,7 +44,7 @@ def _front(canvas: Canvas) -> None:
     canvas.label((212, MIDDLE - 10), "HTTPS", "small")
     canvas.box(Box(248, MIDDLE - 44, 112, 88), "green")
     canvas.label((304, MIDDLE - 4), "Caddy", "title")
-    canvas.label((304, MIDDLE + 18), "ends TLS", "small")
+    canvas.label((304, MIDDLE + 18), "in Compose", "small")
     canvas.arrow((360, MIDDLE), (424, MIDDLE))
     for offset in (16, 8, 0):
         canvas.box(Box(424 + offset, MIDDLE - 44 - offset, 132, 88), "blue")
@@ -88,12 +88,11 @@ def _shard(canvas: Canvas, number: int) -> None:
 
 def _places(canvas: Canvas) -> None:
     canvas.rule((36, 576), (1144, 576))
-    canvas.label((36, 616), "Three places to run it,", "title", anchor="start")
+    canvas.label((36, 616), "Two places to run it,", "title", anchor="start")
     canvas.label((36, 636), "made by one bootstrap", "title", anchor="start")
     places = (
-        (272, "ink", "local processes", "python -m cluster up"),
-        (568, "blue", "Docker Compose", "docker-compose.cluster.yml"),
-        (864, "green", "DigitalOcean droplets", "python -m deploy, Ansible"),
+        (420, "ink", "local processes", "make up"),
+        (740, "blue", "Docker Compose", "make compose-up"),
     )
     for left, colour, name, how in places:
         canvas.box(Box(left, 596, 280, 52), colour)

@@ -30,6 +30,7 @@ from api.store.shape import fresh
 from cluster.local.cluster import LocalCluster
 from tests.bench import dataset, servers
 from tests.bench.plans import PASSWORD
+from tests.bench.results import ratio
 
 WANTED = 0.5
 NDJSON = "application/x-ndjson"
@@ -113,8 +114,8 @@ def _compare(  # noqa: PLR0917 - each is a part of the comparison
         median(imported for imported, _, _ in rounds),
         median(ordered for _, ordered, _ in rounds),
         median(unordered for _, _, unordered in rounds),
-        median(imported / ordered for imported, ordered, _ in rounds),
-        median(imported / unordered for imported, _, unordered in rounds),
+        ratio((imported, ordered) for imported, ordered, _ in rounds),
+        ratio((imported, unordered) for imported, _, unordered in rounds),
         rounds,
     )
 

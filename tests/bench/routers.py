@@ -21,6 +21,7 @@ from pymongo import MongoClient
 from cluster.drill.mongo import prepare
 from cluster.local.cluster import LocalCluster
 from tests.bench.load import Plan, Run, document
+from tests.bench.results import ratio
 
 SHARDS = ("shard-1", "shard-2")
 OWNER = "shard-1"
@@ -86,11 +87,11 @@ def measure(cluster: LocalCluster, runs: int, seconds: float, threads: int) -> R
                 way: one_run(ways[way], kind, f"{number}-{way}", seconds, threads) for way in order
             }
             pairs.append((pair[0], pair[1]))
-        ratio = median(
-            ours.operations_per_second / theirs.operations_per_second for ours, theirs in pairs
+        found = ratio(
+            (ours.operations_per_second, theirs.operations_per_second) for ours, theirs in pairs
         )
         through, direct = (middle([pair[way] for pair in pairs]) for way in (0, 1))
-        result.comparisons.append(Comparison(kind, ratio, wanted, through, direct, pairs))
+        result.comparisons.append(Comparison(kind, found, wanted, through, direct, pairs))
     return result
 
 
