@@ -168,8 +168,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         positive("Bytes a second: who sends a body or takes an answer more slowly is cut off"),
     ] = 1024
     queue_wait: Annotated[
-        Seconds, positive("For a thread to be free; then 503. It counts against the deadline")
-    ] = 2
+        Seconds,
+        positive(
+            "For a thread to be free; then 503. Longer than a failover, which holds up all "
+            "threads, and shorter than request_deadline, which it counts against"
+        ),
+    ] = 8
     idempotency_lifetime: Annotated[
         Seconds, positive("How long an Idempotency-Key is remembered")
     ] = 86400
@@ -206,7 +210,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, text("File that the server logs to, private; without one, standard output")
     ] = ""
     log_limit: Annotated[
-        int, positive("Size at which that file becomes FILE.1, in place of an earlier one")
+        Bytes, positive("Size at which that file becomes FILE.1, in place of an earlier one")
     ] = 8 * MEBIBYTE
 
     def store_options(self) -> StoreOptions:

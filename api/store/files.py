@@ -220,7 +220,7 @@ class Files:
                 _await_majority(chunks, key)
 
     def describe(self, made: StoredFile, owner: Owner) -> None:
-        """Complete the description. Raises `UnavailableError` when the file was swept meanwhile."""
+        """Complete the description. Raises `OvertakenError` when the file was swept meanwhile."""
         whole = {
             "length": made.size,
             "metadata": {"sha256": made.digest},
@@ -228,7 +228,7 @@ class Files:
             MARK: datetime.now(UTC),
         }
         if not self.update({"_id": made.id, DOOMED: {"$exists": False}}, {"$set": whole}):
-            raise UnavailableError("the upload took so long that its file was swept")
+            raise OvertakenError("the upload took so long that its file was swept")
 
     def update(self, condition: Document, change: Document) -> bool:
         """Change one description; whether there was one."""

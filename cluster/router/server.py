@@ -102,7 +102,9 @@ class ClientConnection(asyncio.Protocol):
                     log.info("%s is hung up on: %s", self._peer, error)
                     self.close()
                     return
-                if request.wants_reply and self._transport is not None:
+                if self._transport is None or self._transport.is_closing():
+                    return  # the client has gone meanwhile
+                if request.wants_reply:
                     answer = wire.encode_reply(
                         next(_ids), request.id, document, legacy=request.legacy
                     )

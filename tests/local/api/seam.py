@@ -16,6 +16,10 @@ WRITES = ("insert", "update", "delete", "findAndModify")
 Hook = Callable[[str, str, dict[str, Any]], None]  # command, collection, the whole command
 
 
+HANDSHAKE = {"saslStart", "saslContinue"}
+"""What a new connection says first: whether one is opened depends on the pool, not on a test."""
+
+
 class Seam(monitoring.CommandListener):
     """Calls the hooks of the current thread."""
 
@@ -28,13 +32,13 @@ class Seam(monitoring.CommandListener):
         self._local.collection = str(event.command.get(name, ""))
         self._local.command = dict(event.command)
         hook: Hook | None = getattr(self._local, "before", None)
-        if hook is not None:
+        if hook is not None and name not in HANDSHAKE:
             hook(name, self._local.collection, self._local.command)
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         """After its answer has come."""
         hook: Hook | None = getattr(self._local, "after", None)
-        if hook is not None:
+        if hook is not None and event.command_name not in HANDSHAKE:
             hook(event.command_name, self._local.collection, self._local.command)
 
     def failed(self, event: monitoring.CommandFailedEvent) -> None:

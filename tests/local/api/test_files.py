@@ -10,6 +10,7 @@ from gridfs import GridFSBucket
 
 from api.store import Documents, DuplicateError, Store, UnavailableError
 from api.store.deadline import deadline
+from api.store.errors import OvertakenError
 from api.store.files import (
     CHUNK_SIZE,
     CHUNKS,
@@ -211,7 +212,7 @@ def test_who_is_swept_while_uploading_learns_it(files: Files, store: Store, owne
             taking.write(secrets.token_bytes(CHUNK_SIZE))
             taking.assign(owner)
 
-    with pytest.raises(UnavailableError):
+    with pytest.raises(OvertakenError):
         send()
     assert left(store, taking.id) == (0, 0)
 

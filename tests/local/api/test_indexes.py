@@ -27,7 +27,7 @@ from api.crud.values import Id, Time
 from api.settings import Settings
 from api.store import Store, Unique
 from api.store.deadline import deadline
-from api.web.queries import strip
+from api.web import expected
 from cluster.local.cluster import LocalCluster
 from tests.local.api.conftest import DROPPED, make_person, sign_up
 
@@ -136,7 +136,7 @@ def value(name: str, kind: Any, n: int) -> Any:
     item = values.item(kind)
     if item is not None:
         return [value(name, item, n)]
-    plain = strip(kind)
+    plain = expected.plain(kind)
     day = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(days=n)
     if isinstance(plain, type) and issubclass(plain, Enum):
         kinds = [member.value for member in plain]

@@ -163,7 +163,7 @@ def test_owners(
         ({"status": "lost"}, "#/status"),
         ({"description": "x" * 2001}, "#/description"),
         ({"description": "a\x00b"}, "#/description"),
-        ({"members": ["x"]}, "#/members"),
+        ({"members": ["x"]}, "#/members/0"),
         ({"members": ["0" * 24] * 2}, "#/members"),
         ({"members": [f"{n:024x}" for n in range(101)]}, "#/members"),
         ({"members": None}, "#/members"),
