@@ -1,20 +1,39 @@
 """Which code this is: what a running server has loaded, or would load now."""
 
 import hashlib
+import os
 import sysconfig
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).parent
 
 
 def fingerprint() -> str:
-    """Changes with every program and data file of this package, and with what is installed."""
+    """Changes with every program and data file of this package, and with what is installed.
+
+    A file that vanishes while it is looked at counts as gone.
+    """
     found = hashlib.sha256()
-    for path in sorted(HERE.rglob("*")):
-        if path.is_file() and path.suffix not in (".pyc", ".md"):
-            found.update(f"{path.relative_to(HERE)}\0".encode())
-            found.update(path.read_bytes())
+    for path in _files():
+        with suppress(OSError):
+            content = path.read_bytes()
+            found.update(f"{path.relative_to(HERE)}\0".encode() + content)
     # Distributions have their version in a folder's name.
     installed = Path(sysconfig.get_path("purelib")).glob("*.dist-info")
     found.update("\0".join(sorted(folder.name for folder in installed)).encode())
     return found.hexdigest()
+
+
+def _files() -> Iterator[Path]:
+    """In order. What is written beside code while it runs or is edited is none.
+
+    Python names what it compiles `x.cpython-311.pyc.<number>` until it is whole.
+    """
+    for folder, folders, names in os.walk(HERE):
+        folders[:] = sorted(one for one in folders if one != "__pycache__" and one[0] != ".")
+        for name in sorted(names):
+            path = Path(folder, name)
+            if name[0] not in ".#" and not name.endswith(("~", ".md")) and path.is_file():
+                yield path

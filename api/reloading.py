@@ -44,6 +44,9 @@ class Reloading:
             ) from None
         try:
             while True:
+                if self._present is not None and self._present.poll() is not None:
+                    click.echo("the server has ended. Starting another", err=True)
+                    self._present, self._loaded = None, ""
                 if (now := code.fingerprint()) != self._loaded:
                     self._loaded = now
                     self._replace(listener)
@@ -57,6 +60,8 @@ class Reloading:
     def _replace(self, listener: socket.socket) -> None:
         following = self._start(listener)
         if following is None:
+            if code.fingerprint() != self._loaded:
+                return  # more has been saved meanwhile; the next look starts that
             going_on = "; the code before it serves on" if self._present else ""
             click.echo(f"the code does not start{going_on}. Waiting for a change", err=True)
             return
@@ -81,9 +86,7 @@ class Reloading:
         finally:
             os.close(writing)
         try:
-            # A byte from a worker; or the end, when nobody is left who could write one.
-            select.select([reading], [], [])
-            if os.read(reading, 1):
+            if self._accepts(reading):
                 return child
         except BaseException:
             self._end(child, signal.SIGTERM)
@@ -92,6 +95,14 @@ class Reloading:
             os.close(reading)
         self._end(child, signal.SIGTERM)
         return None
+
+    def _accepts(self, reading: int) -> bool:
+        """Wait for it. False when the server ends before, or the code changes once more."""
+        while not select.select([reading], [], [], LOOK_SECONDS)[0]:
+            if code.fingerprint() != self._loaded:
+                return False
+        # A byte from a worker; or the end, when nobody is left who could write one.
+        return bool(os.read(reading, 1))
 
     @staticmethod
     def _end(child: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:

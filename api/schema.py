@@ -73,10 +73,15 @@ class Orphan(NamedTuple):
         )
 
 
-def orphans(store: Store) -> list[Orphan]:
-    """The collections that no resource of this code has, by name."""
+def orphan_names(store: Store) -> list[str]:
+    """The collections that no resource of this code has, in order."""
     declared = {one.name for one in wanted()}
     names = attempt(store.database.list_collection_names, idempotent=True)
+    return sorted(name for name in names if name not in declared and not name.startswith("system."))
+
+
+def orphans(store: Store) -> list[Orphan]:
+    """The same with what they hold. Counts it: that takes long where there is much."""
     return [
         Orphan(
             name,
@@ -84,8 +89,7 @@ def orphans(store: Store) -> list[Orphan]:
             _count(store, CLAIMS, _claims_of(name)),
             _count(store, FILES, {"owner.collection": name}),
         )
-        for name in sorted(names)
-        if name not in declared and not name.startswith("system.")
+        for name in orphan_names(store)
     ]
 
 
@@ -95,9 +99,9 @@ def drop(store: Store, name: str) -> None:
     The collection goes last: as long as it is there, what an interruption left is listed.
     Raises SchemaError for any other one.
     """
-    found = {one.name for one in orphans(store)}
+    found = orphan_names(store)
     if name not in found:
-        known = ", ".join(sorted(found)) or "none"
+        known = ", ".join(found) or "none"
         raise SchemaError(f"{name} is no orphaned collection. Orphaned are: {known}")
     files = store.collection(FILES)
     owned = {"owner.collection": name}

@@ -13,6 +13,7 @@ import msgspec
 from api import accounts, schema
 from api.files import read, write_private
 from api.store import Store
+from api.terminal import python
 
 ADMIN_EMAIL = "admin@example.com"
 
@@ -38,11 +39,17 @@ def prepare(
 ) -> tuple[Admin, bool]:
     """Apply the schema and make the administrator: who it is, and whether it was made just now.
 
+    Names the collections that removed resources left, and leaves them alone.
     Raises LocalError, SchemaError, StoreError.
     """
     with timed("schema applied"):
         for line in schema.apply(store):
             say(f"  {line}")
+        for name in schema.orphan_names(store):
+            say(
+                f"  no resource has {name} any more. "
+                f"What it holds, and how to remove it: {python()} -m api schema --orphans"
+            )
     with timed("administrator"):
         admin = read(admin_file, Admin)
         if admin is None:
