@@ -22,10 +22,16 @@ SAY_SECONDS = 2.0
 
 def settings_of(state: str, *, tokens: bool) -> "Settings":
     """The settings; `tokens`: whether the command makes or checks tokens."""
-    from api import settings  # noqa: PLC0415
     from api.local.state import State  # noqa: PLC0415
+    from api.settings import loading  # noqa: PLC0415
 
-    return settings.load(State(Path(state)).environment(os.environ), tokens=tokens)
+    environment = State(Path(state)).environment(os.environ)
+    if "database_uri" not in loading.check(environment):
+        raise LocalError(
+            f"SHARDSTACK_DATABASE_URI is not set, and there is no cluster in {state}. "
+            f"Start one: {python()} -m cluster up, or name its folder with --state"
+        )
+    return loading.load(environment, tokens=tokens)
 
 
 @contextmanager

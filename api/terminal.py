@@ -46,7 +46,8 @@ def run(command: click.Command, program: str) -> NoReturn:
     except Exception as error:
         if not is_ours(error):
             raise
-        fail(f"{error}".rstrip(".") + ".")
+        text = f"{error}"
+        fail(text if text.endswith(("?", ".")) else f"{text}.")
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -159,7 +159,7 @@ def down(state: str, purge: bool, yes: bool) -> None:
     """Stop every process; all files stay, unless --purge is given."""
     cluster = _local(state, "down")
     folder = cluster.state.folder
-    if state != STATE and not folder.exists():
+    if state != STATE and not folder.is_dir():
         raise StateError(f"there is no folder {folder}. Name the cluster's with --state.")
     if purge and not yes and cluster.state.used():
         _ask(f"--purge deletes everything in {folder}: data, secrets, logs.")

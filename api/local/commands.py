@@ -1,6 +1,7 @@
 """`python -m api up`, `down` and `status`: the server in the background of this machine."""
 
 import json
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,7 @@ def _bring_up(state: str, port: int | None, samples: int, *, restart: bool) -> N
     from api.local.up import Up  # noqa: PLC0415
 
     folder = State(Path(state))
+    folder.assert_cluster(os.environ)  # a wrong name shall leave no trace
     with folder.locked(), progress_bar("sample users") as progress:
         outcome = Up(folder, Narrator()).run(port, samples, progress, restart=restart)
     _tell(outcome, folder.admin_file, state)

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 
 from api.files import LocalError, read, write_private
+from api.terminal import python
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -55,6 +56,15 @@ class State:
             if variable not in found and f"{variable}_FILE" not in found and path.exists():
                 found[f"{variable}_FILE"] = str(path.resolve())
         return found
+
+    def assert_cluster(self, base: Mapping[str, str]) -> None:
+        """LocalError where neither `base` nor a cluster in this folder names a database."""
+        found = self.environment(base)
+        if not any(f"SHARDSTACK_DATABASE_URI{end}" in found for end in ("", "_FILE")):
+            raise LocalError(
+                f"there is no cluster in {self.folder}. Start one: {python()} -m cluster up, "
+                "or name its folder with --state"
+            )
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -13,13 +13,12 @@ from collections.abc import Callable
 import msgspec
 
 from api import code, samples, settings, setup
-from api.files import LocalError
 from api.local.server import FIRST_PORT, HOST, Server
 from api.local.state import Record, State
 from api.opening import opened
 from api.setup import Admin
 from api.store import BulkReport, Store
-from api.terminal import Narrator, python
+from api.terminal import Narrator
 
 ACCEPTING_SECONDS = 60.0
 READY_SECONDS = 20.0
@@ -123,10 +122,6 @@ class Up:
     def _settings(self, environment: dict[str, str], port: int) -> settings.Settings:
         environment |= {"SHARDSTACK_HOST": HOST, "SHARDSTACK_PORT": str(port)}
         environment |= {"SHARDSTACK_LOG_FILE": str(self._state.log.absolute())}
-        if not any(f"SHARDSTACK_DATABASE_URI{end}" in environment for end in ("", "_FILE")):
-            raise LocalError(
-                f"there is no cluster in {self._state.folder}. Start one: {python()} -m cluster up"
-            )
         return settings.load(environment)
 
     def _load_samples(

@@ -12,12 +12,12 @@ import pytest
 from api.__main__ import main
 
 
-def _api(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command run in `folder`, with no setting in its environment."""
+def _api(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """A command run in `folder`, with no other settings in its environment."""
     return subprocess.run(
         [sys.executable, "-m", "api", *arguments],
         cwd=folder,
-        env={k: v for k, v in os.environ.items() if not k.startswith("SHARDSTACK_")},
+        env={k: v for k, v in os.environ.items() if not k.startswith("SHARDSTACK_")} | settings,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -39,6 +39,20 @@ def test_never_started_wrong_name_and_not_running_are_three_sentences(tmp_path: 
     lock.touch()
     stopped = _api(tmp_path, "down")
     assert (stopped.returncode, stopped.stdout) == (0, "the API does not run\n")
+
+
+@pytest.mark.parametrize("command", ["up", "restart", "schema", "serve", "sweep", "sample-data"])
+def test_a_folder_without_a_cluster_is_named_and_nothing_made(tmp_path: Path, command: str) -> None:
+    done = _api(tmp_path, command, "--state", "typo")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert "there is no cluster in typo. Start one: " in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_question_ends_as_one(tmp_path: Path) -> None:
+    done = _api(tmp_path, "settings", SHARDSTACK_PROT="1")
+    assert done.stderr.endswith("Did you mean SHARDSTACK_PORT?\n")
 
 
 def test_status_of_what_does_not_run_is_one_line_and_status_3(tmp_path: Path) -> None:

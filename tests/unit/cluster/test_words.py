@@ -139,6 +139,8 @@ def test_down_without_its_folder_is_fine_unless_somebody_named_it(tmp_path: Path
         assert unnamed.returncode == 0
         assert f"no cluster was ever made in {tmp_path}/.shardstack" in unnamed.stdout
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "state").touch()
+    assert "error: there is no folder" in _cluster(tmp_path, "down").stderr
 
 
 def test_down_tells_what_does_not_run_from_what_was_never_made(tmp_path: Path) -> None:
