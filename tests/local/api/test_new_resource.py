@@ -48,6 +48,9 @@ def with_notes(
         sys.modules.pop("api.resources.notes", None)
         if app is not None:
             app.extensions["store"].close()
+        with deadline(60):
+            if "notes" in schema.orphan_names(store):
+                schema.drop(store, "notes")
 
 
 def test_it_is_served(with_notes: Flask) -> None:
