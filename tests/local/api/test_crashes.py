@@ -14,6 +14,8 @@ import requests
 
 from tests.local.api.conftest import GRACE, PASSWORD, RunningServer, make_person
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 SERVER = Path(__file__).with_name("crash_server.py")
 MOST_WRITES = 12  # of one request; more would be a defect of its own
 PATIENCE = 10.0  # seconds, far above the grace time

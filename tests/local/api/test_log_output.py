@@ -18,7 +18,11 @@ import requests
 
 from tests.local.api.conftest import free_port, make_person
 
-pytestmark = pytest.mark.usefixtures("store")  # which applies the schema
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.core,
+    pytest.mark.usefixtures("store"),  # which applies the schema
+]
 
 TOKEN = "a-token-for-scrapers-only-7f1c"
 SERVE = [sys.executable, "-m", "api", "serve", "--state", "nowhere"]

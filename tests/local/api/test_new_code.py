@@ -23,6 +23,8 @@ from cluster.local.cluster import LocalCluster
 from tests.local.api.conftest import free_port
 
 pytestmark = [
+    pytest.mark.long,
+    pytest.mark.core,
     pytest.mark.usefixtures("store"),  # which applies the schema
     pytest.mark.timeout(400),  # for many processes in a row on a busy machine
 ]

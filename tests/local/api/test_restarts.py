@@ -25,7 +25,11 @@ import pytest
 from cluster.local.cluster import LocalCluster
 from tests.local.api.conftest import RunningServer, free_port
 
-pytestmark = pytest.mark.usefixtures("store")  # which applies the schema
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.core,
+    pytest.mark.usefixtures("store"),  # which applies the schema
+]
 
 ENOUGH = 150
 """Answers before something happens to the server, and again after all is over."""

@@ -16,6 +16,8 @@ from cluster.local.cluster import LocalCluster
 from tests.local.api.conftest import free_port
 from tests.local.cluster.small import SMALL
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 
 def run(state: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(

@@ -20,6 +20,8 @@ from cluster.waiting import Waiter
 from tests.local.backup.dumping import Client, members_locked, untouched, windows
 from tests.local.cluster.small import error_of, run
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 LINE = "is locked against writes (fsync), which wait."
 
 
