@@ -91,7 +91,10 @@ class _Dump:
         self.report, self.phase = tell
 
     def run(self, folder: Path, place: Path) -> Dumped:
-        """Tries until a moment could be read; leaves the backup in `folder`, to be `place`."""
+        """Reads the cluster at one moment, again while that fails, at most `TRIES` times.
+
+        Writes into the temporary `folder`; the backup will be at `place`. Raises ClusterError.
+        """
         with history(self.connections, self.access.layout, self.report) as kept:
             for tries in range(1, TRIES + 1):
                 part = folder / f"try-{tries}"
