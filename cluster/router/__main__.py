@@ -55,7 +55,8 @@ async def _run(arguments: Arguments, keys: list[str]) -> None:
     connector = Connector(keys, arguments.tls)
     shards = Shards(arguments.config, connector)
     catalogue = Catalogue(shards)
-    services = Services(shards, catalogue, Cursors(), Identities(shards), Defaults(shards))
+    identities = Identities(shards)
+    services = Services(shards, catalogue, Cursors(), identities, Defaults(shards))
     services.drain_seconds = arguments.drain_seconds
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -66,9 +67,12 @@ async def _run(arguments: Arguments, keys: list[str]) -> None:
     await asyncio.wait({contact, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if not services.stop.is_set():
         await contact
-        keeping = asyncio.create_task(catalogue.keep_shards())
+        keeping = [
+            asyncio.create_task(kept) for kept in (catalogue.keep_shards(), identities.keep())
+        ]
         await serve(services, arguments.addresses, arguments.port, arguments.tls.server)
-        keeping.cancel()
+        for task in keeping:
+            task.cancel()
     stopping.cancel()
     contact.cancel()
     shards.close()

@@ -149,7 +149,7 @@ async def list_databases(context: Context) -> Document:
                 total["sizeOnDisk"] = total.get("sizeOnDisk", 0) + entry["sizeOnDisk"]
                 total["empty"] = total.get("empty", True) and entry["empty"]
                 total.setdefault("shards", {})[shard] = entry["sizeOnDisk"]
-    privileges = await context.services.identities.privileges(context.login)
+    privileges = await context.privileges()
     listed = sorted(merged.values(), key=lambda entry: str(entry["name"]))
     if not privileges.allow((None, None, "listDatabases")) or context.sent.get(
         "authorizedDatabases"

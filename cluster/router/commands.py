@@ -152,7 +152,7 @@ async def execute(context: Context) -> Answer:
     if not context.login.user:
         raise CommandError(13, f"command {context.name} requires authentication")
     _refuse_transaction(context)
-    privileges = await context.services.identities.privileges(context.login)
+    privileges = await context.privileges()
     free = _FREE.get(context.name)
     if free is not None:
         return await free(context)

@@ -11,7 +11,7 @@ import bson
 from cluster.router.catalogue import Catalogue
 from cluster.router.cursors import Cursors
 from cluster.router.errors import SHARD_NOT_FOUND, STALE, CommandError
-from cluster.router.identity import Identities, Login
+from cluster.router.identity import Identities, Login, Privileges
 from cluster.router.shards import FAILOVER_SECONDS, Reply, Shards
 
 Document = dict[str, Any]
@@ -50,7 +50,7 @@ class Defaults:
         if time.monotonic() >= self._until:
             command = {"getDefaultRWConcern": 1, "$db": "admin"}
             try:
-                self._known = await self._shards.config(command, seconds=1 if self._known else 20)
+                self._known = await self._shards.config(command, seconds=0 if self._known else 20)
             except CommandError:
                 if not self._known:
                     raise  # else: no config primary now, and what was known goes on
@@ -125,6 +125,14 @@ class Context:
             raise CommandError(72, "txnNumber needs an lsid")
         own = {"id": lsid["id"], "uid": self.login.digest}
         return {"lsid": own, "txnNumber": self.sent["txnNumber"]}
+
+    async def privileges(self) -> Privileges:
+        """What the user may do.
+
+        Raises:
+            CommandError: 13, it does not exist any more.
+        """
+        return (await self.services.identities.of(self.login.user, self.login.db)).privileges
 
     @property
     def wants_primary(self) -> bool:

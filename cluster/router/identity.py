@@ -1,23 +1,24 @@
-"""Who a client is, and what it may do: log-in by relay, privileges as the config servers know them.
+"""Who a client is, and what it may do: as the config servers know it, kept by the router.
 
-The router holds no passwords. It passes a client's SCRAM messages on to the config primary, over a
-connection of their own, and asks there who has logged in. What that user may do is read with the
-router's own right and kept for a short time, as mongos does.
+As mongos does, the router reads a user with its roles, privileges and the keys that SCRAM derives
+from its password, and checks the client's proof itself. Keys stay in memory and are shown nowhere.
 """
 
+import asyncio
+import contextlib
 import hashlib
-import time
+import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from cluster.router.errors import CommandError, HangUpError, HostError
-from cluster.router.pools import Pools
-from cluster.router.shards import CONFIG, Shards
-from cluster.router.upstream import Connection
+from cluster.router import scram
+from cluster.router.errors import CommandError
+from cluster.router.shards import Shards
 
-PRIVILEGE_SECONDS = 30.0  # mongos: userCacheInvalidationIntervalSecs
-RELAY_SECONDS = 15.0
+KEPT_SECONDS = 30.0  # mongos: userCacheInvalidationIntervalSecs
+LOG_IN_SECONDS = 15.0
+KNOWN_SECONDS = 2.0  # for the config servers to answer about a user whom the router knows already
 Action = tuple[str | None, str | None, str]
 """(database, collection, action); database None means the cluster, collection None the database."""
 
@@ -62,17 +63,116 @@ class Privileges:
         return any(place[0] in (db, "") for place in self._on) or bool(self._anywhere)
 
 
+class User:
+    """A user as the config servers know it."""
+
+    def __init__(self, entry: Mapping[str, Any]) -> None:
+        """``entry`` is the user's document in the reply of usersInfo."""
+        self.roles = entry["inheritedRoles"]
+        self.listing = entry["inheritedPrivileges"]
+        self.privileges = Privileges(self.listing)
+        self.credentials: Mapping[str, Any] = entry.get("credentials", {})
+        """By SCRAM mechanism."""
+        own = entry.get("authenticationRestrictions", [])
+        self._restrictions = [own, *entry.get("inheritedAuthenticationRestrictions", [])]
+
+    def may_come(self, client: str, server: str) -> bool:
+        """Whether its own and each role's restrictions let it log in from one address at another.
+
+        Source: https://www.mongodb.com/docs/manual/reference/method/db.createUser/
+        """
+        ends = {"clientSource": client, "serverAddress": server}
+        return all(
+            not choices
+            or any(
+                all(_within(ends[end], ranges) for end, ranges in choice.items() if end in ends)
+                for choice in choices
+            )
+            for choices in self._restrictions
+        )
+
+
+def _within(address: str, ranges: Iterable[str]) -> bool:
+    try:
+        own = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return any(own in ipaddress.ip_network(text, strict=False) for text in ranges)
+
+
+class Identities:
+    """The users who have come to this router."""
+
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._known: dict[tuple[str, str], User] = {}
+
+    def forget(self) -> None:
+        """Users or roles have been changed through this router."""
+        self._known.clear()
+
+    async def keep(self) -> None:
+        """Read the known users anew now and then, for what was changed through other routers.
+
+        While there is no config primary nothing can be changed, and what was known goes on.
+        """
+        while True:
+            await asyncio.sleep(KEPT_SECONDS)
+            with contextlib.suppress(CommandError):
+                for user, db in list(self._known):
+                    await self._read(user, db)
+
+    async def of(self, user: str, db: str) -> User:
+        """A user who has logged in, as known for half a minute at most.
+
+        Raises:
+            CommandError: 13, it does not exist any more.
+        """
+        found = self._known.get((user, db)) or await self._read(user, db)
+        if found is None:
+            raise CommandError(13, f"user {user}@{db} does not exist any more: log in again")
+        return found
+
+    async def newest(self, user: str, db: str) -> User | None:
+        """A user as it is now, for a log-in; as it was known, if no config server answers.
+
+        Raises:
+            CommandError: none answers, and the user is not known.
+        """
+        known = self._known.get((user, db))
+        if known is None:
+            return await self._read(user, db, LOG_IN_SECONDS)
+        try:
+            async with asyncio.timeout(KNOWN_SECONDS):
+                return await self._read(user, db, 0)
+        except (CommandError, TimeoutError):
+            return known
+
+    async def _read(self, user: str, db: str, seconds: float = LOG_IN_SECONDS) -> User | None:
+        shown = ("showPrivileges", "showCredentials", "showAuthenticationRestrictions")
+        command = {"usersInfo": {"user": user, "db": db}, **dict.fromkeys(shown, True)}
+        reply = await self._shards.config({**command, "$db": "admin"}, seconds=seconds)
+        if not reply["users"]:
+            self._known.pop((user, db), None)
+            return None
+        self._known[user, db] = User(reply["users"][0])
+        return self._known[user, db]
+
+
 @dataclass(slots=True)
 class Login:
     """A client connection's state of authentication."""
 
+    client: str = ""
+    """Address that the client comes from."""
+    server: str = ""
+    """Address that it came to."""
     user: str = ""
     """Name of who has logged in, empty before."""
     db: str = ""
     digest: bytes = b""
     """SHA-256 of ``user@db``: mongod keeps the sessions of users apart by it."""
-    _relay: Connection | None = None
-    _pools: Pools | None = None
+    _conversation: scram.Conversation | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -81,130 +181,64 @@ class Login:
 
     def forget(self) -> None:
         """Log out."""
-        self.close()
         self.user = self.db = ""
         self.digest = b""
+        self._conversation = None
 
-    def close(self) -> None:
-        if self._relay is not None and self._pools is not None:
-            self._pools.take_back(self._relay)
-            self._relay = None
+    async def start(
+        self, identities: Identities, db: str, command: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """First step of SCRAM (``saslStart``).
 
-    async def start(self, shards: Shards, db: str, command: Mapping[str, Any]) -> dict[str, Any]:
-        """First step of SCRAM (``saslStart``), passed on to the config primary.
-
-        If that fails meanwhile, the step is repeated on its successor.
+        Raises:
+            CommandError: 18, there is no such user, or it may not come from there.
         """
-        mechanism, payload = command.get("mechanism"), command.get("payload")
-        if mechanism not in ("SCRAM-SHA-256", "SCRAM-SHA-1") or not isinstance(payload, bytes):
-            raise CommandError(
-                2, "saslStart takes mechanism SCRAM-SHA-256 or SCRAM-SHA-1 and a payload"
-            )
-        if db == "local" or b"n=__system," in payload:
-            raise CommandError(18, "Authentication failed.")
         self.forget()
-        self.db, self._pools = db, shards.pools
-        fields = {"mechanism": mechanism, "payload": payload}
-        options = {"options": command["options"]} if "options" in command else {}
-        step = {"saslStart": 1, **fields, **options, "$db": db}
-        config, deadline = shards.set_of(CONFIG), time.monotonic() + RELAY_SECONDS
-        while True:
-            host = await config.wait_for_primary(deadline - time.monotonic())
-            try:
-                self._relay = await shards.pools.lend(host)
-                return await self._pass_on(step)
-            except HostError as error:
-                self.close()
-                config.doubt(host)
-                if time.monotonic() >= deadline:
-                    raise CommandError(6, f"cannot log in at the config primary: {error}") from None
+        mechanism, payload = command.get("mechanism"), command.get("payload")
+        if mechanism not in scram.MECHANISMS or not isinstance(payload, bytes):
+            names = " or ".join(scram.MECHANISMS)
+            raise CommandError(2, f"saslStart takes mechanism {names} and a payload")
+        options = command.get("options")
+        brief = isinstance(options, Mapping) and bool(options.get("skipEmptyExchange"))
+        try:
+            conversation = scram.Conversation(mechanism, payload, brief=brief)
+            if db == "local" or conversation.user == scram.USER:
+                raise _refusal()
+            user = await identities.newest(conversation.user, db)
+            if user is None or not user.may_come(self.client, self.server):
+                raise _refusal()
+            challenge = conversation.challenge(user.credentials.get(mechanism))
+        except scram.ProofError:
+            raise _refusal() from None
+        self.db, self._conversation = db, conversation
+        return _step(challenge, done=False)
 
-    async def proceed(self, command: Mapping[str, Any]) -> dict[str, Any]:
+    def proceed(self, command: Mapping[str, Any]) -> dict[str, Any]:
         """Later steps (``saslContinue``).
 
         Raises:
-            HangUpError: the config primary that took the first step is gone. No other can go on
-                from there; a client that loses its connection begins anew by itself.
+            CommandError: 18, the client does not prove that it knows the password.
         """
-        if self._relay is None:
+        conversation, payload, db = self._conversation, command.get("payload"), self.db
+        if conversation is None or command.get("conversationId") != 1:
             raise CommandError(17, "No SASL session state found")
-        fields = {key: command[key] for key in ("conversationId", "payload") if key in command}
+        self.forget()  # whatever comes of this step, it cannot be tried again
         try:
-            return await self._pass_on({"saslContinue": 1, **fields, "$db": self.db})
-        except HostError as error:
-            self.forget()
-            raise HangUpError(f"the config primary failed during log-in: {error}") from None
-
-    async def _pass_on(self, command: dict[str, Any]) -> dict[str, Any]:
-        relay = self._relay
-        if relay is None:
-            raise CommandError(17, "No SASL session state found")
-        reply = await relay.call(command)
-        if reply.get("ok") and reply.get("done"):
-            status = await relay.call({"connectionStatus": 1, "$db": "admin"})
-            self._take_over(status)
-        if not reply.get("ok"):
-            self.forget()
-            raise CommandError.of_reply(reply)
-        wanted = ("conversationId", "done", "payload", "ok")
-        return {key: reply[key] for key in wanted if key in reply}
-
-    def _take_over(self, status: Mapping[str, Any]) -> None:
-        self.close()
-        users = status["authInfo"]["authenticatedUsers"]
-        if len(users) != 1 or users[0]["user"] == "__system":
-            self.forget()
-            raise CommandError(18, "Authentication failed.")
-        self.user, self.db = users[0]["user"], users[0]["db"]
+            answer = conversation.answer(payload if isinstance(payload, bytes) else b"")
+        except scram.ProofError:
+            raise _refusal() from None
+        self.db = db
+        if not conversation.done:
+            self._conversation = conversation
+            return _step(answer, done=False)
+        self.user = conversation.user
         self.digest = hashlib.sha256(self.name.encode()).digest()
+        return _step(answer, done=True)
 
 
-class Identities:
-    """Users as the config servers know them, kept for a short time."""
+def _refusal() -> CommandError:
+    return CommandError(18, "Authentication failed.")
 
-    def __init__(self, shards: Shards) -> None:
-        self._shards = shards
-        self._known: dict[str, tuple[float, Mapping[str, Any], Privileges]] = {}
 
-    def forget(self) -> None:
-        """Users or roles have been changed through this router."""
-        self._known.clear()
-
-    async def privileges(self, login: Login) -> Privileges:
-        """What the user may do now.
-
-        Raises:
-            CommandError: 13, the user does not exist any more.
-        """
-        known = self._known.get(login.name)
-        if known is not None and time.monotonic() < known[0]:
-            return known[2]
-        return (await self._load(login))[2]
-
-    async def entry(self, login: Login) -> Mapping[str, Any]:
-        """The user as usersInfo shows it, with inherited roles and privileges."""
-        await self.privileges(login)
-        return self._known[login.name][1]
-
-    async def _load(self, login: Login) -> tuple[float, Mapping[str, Any], Privileges]:
-        known = self._known.get(login.name)
-        command = {"usersInfo": {"user": login.user, "db": login.db}, "showPrivileges": True}
-        try:
-            reply = await self._shards.config(
-                {**command, "$db": "admin"}, seconds=1 if known else 20
-            )
-        except CommandError:
-            if known is None:
-                raise
-            until = (
-                time.monotonic() + PRIVILEGE_SECONDS
-            )  # no config primary: what was known goes on
-            self._known[login.name] = (until, *known[1:])
-            return self._known[login.name]
-        if not reply["users"]:
-            self._known.pop(login.name, None)
-            raise CommandError(13, f"user {login.name} does not exist any more: log in again")
-        user = reply["users"][0]
-        until = time.monotonic() + PRIVILEGE_SECONDS
-        self._known[login.name] = (until, user, Privileges(user["inheritedPrivileges"]))
-        return self._known[login.name]
+def _step(payload: bytes, *, done: bool) -> dict[str, Any]:
+    return {"conversationId": 1, "done": done, "payload": payload, "ok": 1.0}

@@ -1,7 +1,7 @@
 """Idle and busy connections to members, by host.
 
 Closing a host's connections is how a call to a dead or deposed primary ends at once instead of
-hanging: also one that has only begun to connect, and a log-in that is being passed on.
+hanging: also one that has only begun to connect.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ class Pools:
         Raises:
             HostError: as `Connection.call_raw`.
         """
-        connection = self._idle_one(host) or await self._open(host, log_in=True)
+        connection = self._idle_one(host) or await self._open(host)
         busy = self._busy.setdefault(host, set())
         busy.add(connection)
         try:
@@ -41,21 +41,6 @@ class Pools:
         """As `call_raw`, with the reply decoded one level deep."""
         return wire.parse_reply(await self.call_raw(host, command))
 
-    async def lend(self, host: str) -> Connection:
-        """A connection that nobody has logged in on; `take_back` ends it.
-
-        Raises:
-            HostError: nobody answers there in time.
-        """
-        connection = await self._open(host, log_in=False)
-        self._busy.setdefault(host, set()).add(connection)
-        return connection
-
-    def take_back(self, connection: Connection) -> None:
-        """Close a connection that was lent."""
-        self._busy.get(connection.host, set()).discard(connection)
-        connection.abort("it is not needed any more")
-
     def _idle_one(self, host: str) -> Connection | None:
         idle = self._idle.get(host)
         while idle:
@@ -64,8 +49,8 @@ class Pools:
                 return connection
         return None
 
-    async def _open(self, host: str, *, log_in: bool) -> Connection:
-        task = asyncio.create_task(self.connector.open(host, log_in=log_in))
+    async def _open(self, host: str) -> Connection:
+        task = asyncio.create_task(self.connector.open(host, log_in=True))
         opening = self._opening.setdefault(host, {})
         opening[task] = ""
         try:

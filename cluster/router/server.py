@@ -40,13 +40,14 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername") or ("", 0)
         self._peer = f"{peer[0]}:{peer[1]}"
+        here = transport.get_extra_info("sockname") or ("", 0)
+        self._login.client, self._login.server = peer[0], here[0]
         self._open.add(self)
         self._services.connections = len(self._open)
 
     def connection_lost(self, _: Exception | None) -> None:
         self._open.discard(self)
         self._services.connections = len(self._open)
-        self._login.close()
         self._waiting.clear()  # a command that has begun goes on: it may be a write half done
 
     def data_received(self, data: bytes) -> None:

@@ -13,6 +13,7 @@ from bson.datetime_ms import DatetimeMS
 from cluster.router import wire
 from cluster.router.context import Answer, Context, Document, result
 from cluster.router.errors import CommandError, HangUpError
+from cluster.router.scram import MECHANISMS
 from cluster.router.shards import CONFIG
 
 WIRE_VERSION = 17  # MongoDB 6.0
@@ -29,9 +30,10 @@ async def hello(context: Context) -> Document:
     answer["isWritablePrimary" if context.name == "hello" else "ismaster"] = True
     asked = context.sent.get("saslSupportedMechs")
     if isinstance(asked, str):
-        reply = await context.run(CONFIG, {"hello": 1, "saslSupportedMechs": asked}, db="admin")
-        if "saslSupportedMechs" in reply.fields:
-            answer["saslSupportedMechs"] = reply.fields["saslSupportedMechs"]
+        db, _, name = asked.partition(".")
+        user = await context.services.identities.newest(name, db)
+        if user is not None:
+            answer["saslSupportedMechs"] = [it for it in MECHANISMS if it in user.credentials]
     return {
         **answer,
         "msg": "isdbgrid",
@@ -67,11 +69,11 @@ async def fine(_: Context) -> Document:
 
 
 async def sasl_start(context: Context) -> Document:
-    return await context.login.start(context.services.shards, context.db, context.sent)
+    return await context.login.start(context.services.identities, context.db, context.sent)
 
 
 async def sasl_continue(context: Context) -> Document:
-    return await context.login.proceed(context.sent)
+    return context.login.proceed(context.sent)
 
 
 async def logout(context: Context) -> Document:
@@ -84,8 +86,8 @@ async def connection_status(context: Context) -> Document:
     login, users, roles, privileges = context.login, [], [], []
     if login.user:
         users = [{"user": login.user, "db": login.db}]
-        entry = await context.services.identities.entry(login)
-        roles, privileges = entry["inheritedRoles"], entry["inheritedPrivileges"]
+        user = await context.services.identities.of(login.user, login.db)
+        roles, privileges = user.roles, user.listing
     info: Document = {"authenticatedUsers": users, "authenticatedUserRoles": roles}
     if context.sent.get("showPrivileges"):
         info["authenticatedUserPrivileges"] = privileges

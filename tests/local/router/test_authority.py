@@ -12,6 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from cluster.local.cluster import LocalCluster
+from cluster.waiting import Waiter
 from tests.local.router.conftest import connect
 
 Documents = Collection[dict[str, Any]]
@@ -182,6 +183,67 @@ def test_rights_follow_a_change_and_end_with_the_user(
         mine.command({"delete": sharded.name, "deletes": [{"q": {"_id": "b"}, "limit": 1}]})
         admin.command("dropUser", "brief")
         assert refused(mine, {"find": sharded.name}) == 13
+
+
+def test_a_user_comes_from_where_it_may_and_nowhere_else(
+    cluster: LocalCluster, single_routers: list[Client]
+) -> None:
+    admin, port = single_routers[0].admin, single_routers[0].address[1]  # type: ignore[index]
+    for name, network in (("local", "127.0.0.0/8"), ("remote", "192.0.2.0/24")):
+        restrictions = [{"clientSource": [network], "serverAddress": ["127.0.0.1"]}]
+        admin.command(
+            "createUser", name, pwd=PASSWORD, roles=[], authenticationRestrictions=restrictions
+        )
+    try:
+        with connect(cluster, port, username="local", password=PASSWORD) as client:
+            assert client.admin.command("connectionStatus")["ok"] == 1
+        with connect(cluster, port, username="remote", password=PASSWORD) as client:
+            assert refused(client.admin, {"connectionStatus": 1}) == 18
+    finally:
+        for name in ("local", "remote"):
+            admin.command("dropUser", name)
+
+
+def test_another_routers_password_change_counts_at_once(
+    cluster: LocalCluster, single_routers: list[Client]
+) -> None:
+    here, there = single_routers[0].admin, single_routers[1].admin
+    port = single_routers[0].address[1]  # type: ignore[index]
+    here.command("createUser", "changing", pwd=PASSWORD, roles=[])
+    try:
+        with connect(cluster, port, username="changing", password=PASSWORD) as client:
+            assert client.admin.command("connectionStatus")["ok"] == 1
+        there.command("updateUser", "changing", pwd="another-long-password")
+        with connect(cluster, port, username="changing", password=PASSWORD) as client:
+            assert refused(client.admin, {"connectionStatus": 1}) == 18
+        with connect(
+            cluster, port, username="changing", password="another-long-password"
+        ) as client:
+            assert client.admin.command("connectionStatus")["ok"] == 1
+    finally:
+        here.command("dropUser", "changing")
+
+
+@pytest.mark.long
+def test_a_user_dropped_through_another_router_is_done_with_in_half_a_minute(
+    cluster: LocalCluster, single_routers: list[Client], sharded: Documents
+) -> None:
+    here, there = single_routers[0].admin, single_routers[1].admin
+    port = single_routers[0].address[1]  # type: ignore[index]
+    here.command("createUser", "leaving", pwd=PASSWORD, roles=["readAnyDatabase"])
+    with connect(cluster, port, username="leaving", password=PASSWORD) as client:
+        mine = client[sharded.database.name]
+        assert mine.command("find", sharded.name)["ok"] == 1
+        there.command("dropUser", "leaving")
+
+        def ended() -> bool | None:
+            try:
+                mine.command("find", sharded.name)
+            except OperationFailure as failure:
+                return failure.code == 13 or None
+            return None
+
+        assert Waiter(60).until(ended, lambda: "it still reads")
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -71,7 +71,7 @@ def test_a_router_starts_while_some_config_servers_cannot_be_found(
 
 
 def test_log_ins_while_the_config_primary_stands_still(healed_cluster: LocalCluster) -> None:
-    """They are passed on to it, and must be begun anew with its successor."""
+    """The router asks it for the user; what it knows already, or the successor's answer, does."""
     ports = [node.port for node in healed_cluster.nodes() if node.kind == "router"]
 
     def log_in(number: int) -> bool:
