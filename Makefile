@@ -78,7 +78,7 @@ compose-status: ## Show its members, shards, routers and balancer
 	@$(COMPOSE) run --rm --no-deps ops status
 
 test: setup ## Run the tests (on clusters of their own, in temporary folders)
-	@$(RUN) -m pytest -n 2 --dist loadfile -m 'not long'
+	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not long'
 
 test-browser: setup ## Run the tests that need Chromium and its driver
 	@$(RUN) -m pytest tests/browser

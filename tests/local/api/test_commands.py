@@ -76,6 +76,8 @@ def kill(state: Path, send: Callable[[int, int], None], gone: Callable[[Instance
     Waiter(SECONDS).until(lambda: gone(server) or None, lambda: f"{pid} lives")
 
 
+@pytest.mark.long
+@pytest.mark.core
 @pytest.mark.timeout(400)  # for many processes in a row on a busy machine
 def test_up_at_any_moment(state: Path, users: Documents) -> None:
     first = up(state)
@@ -114,6 +116,8 @@ def test_up_at_any_moment(state: Path, users: Documents) -> None:
     assert api(state, "status").returncode == 3
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_up_interrupted_half_way(state: Path) -> None:
     for wait in (0.3, 0.7, 1.1):
         child = subprocess.Popen(
@@ -133,6 +137,7 @@ def test_up_interrupted_half_way(state: Path) -> None:
 
 
 def test_files_are_private(state: Path) -> None:
+    up(state)
     for path in (state / "api").iterdir():
         assert path.stat().st_mode & 0o077 == 0, path
 

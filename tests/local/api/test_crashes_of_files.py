@@ -21,6 +21,8 @@ from api.store.files import CHUNKS, FILES
 from api.store.orphans import sweep
 from tests.local.api.conftest import RunningServer, make_person
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 SERVER = Path(__file__).with_name("crash_server.py")
 MOST_WRITES = 16  # of one request; more would be a defect of its own
 PATIENCE = 20.0  # seconds, far above the grace time

@@ -252,6 +252,8 @@ def mortal(
         running.stop()
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_a_crash_at_every_step(
     mortal: RunningServer, owner: dict[str, Any], store: Store, client: FlaskClient
 ) -> None:

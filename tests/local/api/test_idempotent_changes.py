@@ -321,6 +321,8 @@ class Case:
             time.sleep(0.2)
 
 
+@pytest.mark.long
+@pytest.mark.core
 @pytest.mark.parametrize("kind", ["PATCH", "PUT", "unique", "DELETE"])
 def test_a_crash_at_every_step(
     mortal: RunningServer, client: FlaskClient, me: Headers, admin: Headers, kind: str

@@ -21,6 +21,8 @@ from api.store.deadline import deadline
 from cluster.local.cluster import LocalCluster
 from tests.local.api.conftest import RunningServer
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 HERE = Path(__file__).parent
 DEEP = bool(os.environ.get("SHARDSTACK_DEEP"))
 SEED = "20261120"

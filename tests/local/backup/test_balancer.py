@@ -108,6 +108,8 @@ def test_one_at_a_time(source: LocalCluster, client: Client) -> None:
     assert mode(client) == "full"
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_a_holder_elsewhere_is_known_by_its_beat(
     source: LocalCluster, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,6 +137,8 @@ def again_and_again(act: Callable[[int], None], fatal: bool = True) -> Iterator[
     assert not (fatal and failed), failed
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_what_was_acknowledged_first_is_in_it_if_the_second_is(
     client: Client, source: LocalCluster, target: LocalCluster, tmp_path: Path
 ) -> None:

@@ -19,6 +19,8 @@ from cluster.local.cluster import LocalCluster
 from cluster.local.record import Record
 from tests.local.cluster.small import SMALL, SMALL_FLAGS, client_of, error_of, run, running_pids
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 
 def _program(folder: Path, name: str, text: str) -> Path:
     folder.mkdir(exist_ok=True)

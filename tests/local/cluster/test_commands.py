@@ -134,6 +134,8 @@ def test_a_laptop_s_members_start_and_stop_fast(small: LocalCluster) -> None:
     assert found["catch-up"] == 300
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_production_s_members_have_mongodb_s_defaults(empty: LocalCluster) -> None:
     empty.up(**SMALL, profile="production", cache_gb=0.5, connections=500)
     found = settings_of(empty)
@@ -215,6 +217,8 @@ def test_logs_show_the_end_and_follow(small: LocalCluster) -> None:
             follower.terminate()
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_two_clusters_do_not_collide(small: LocalCluster, empty: LocalCluster) -> None:
     empty.up(shards=1, members=1, config_servers=1, routers=1)
     assert not {n.port for n in small.nodes()} & {n.port for n in empty.nodes()}

@@ -15,6 +15,8 @@ from cluster.local.cluster import LocalCluster
 from cluster.local.launcher import is_alive
 from tests.local.cluster.small import SMALL, SMALL_FLAGS, client_of, command, run, running_pids
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 
 def _mark(local: LocalCluster) -> None:
     with client_of(local) as admin:

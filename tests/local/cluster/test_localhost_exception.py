@@ -29,6 +29,8 @@ from cluster.waiting import Waiter
 from tests.local.cluster import stranger
 from tests.local.cluster.small import SMALL, run
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 SHAPE = SMALL | {"members": 3}
 
 
@@ -123,13 +125,11 @@ def test_refused_by_the_members_of_a_new_shard(whole: LocalCluster) -> None:
     whole.remove_shard(name)
 
 
-@pytest.mark.long
 def test_refused_while_the_key_is_changed(whole: LocalCluster) -> None:
     rotate_key(whole, lambda _: stranger.gets_nowhere(members_of(whole)))
     stranger.gets_nowhere(members_of(whole))
 
 
-@pytest.mark.long
 def test_refused_after_a_restore(whole: LocalCluster, empty: LocalCluster, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     assert run(whole, "dump", str(backup)).returncode == 0

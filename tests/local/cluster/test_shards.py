@@ -12,6 +12,8 @@ from cluster.drain import drain
 from cluster.local.cluster import LocalCluster
 from tests.local.cluster.small import SMALL, client_of, error_of, run, running_pids
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[LocalCluster]:

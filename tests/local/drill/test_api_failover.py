@@ -28,6 +28,8 @@ from cluster.local.cluster import LocalCluster
 from tests.local.api.conftest import PASSWORD, RunningServer
 from tests.local.drill.conftest import GOES_ON, SHARDS, held_up, step_down
 
+pytestmark = pytest.mark.long
+
 DATABASE = "shardstack"
 CLIENTS = 32
 CALM = 50
@@ -158,6 +160,7 @@ def assert_only_latency(report: Report, target: ApiTarget) -> None:
     assert any(consumer.refreshes for consumer in target.consumers)
 
 
+@pytest.mark.core
 def test_kill_of_a_shard_primary(drill: ApiDrill) -> None:
     report, target = drill.run("SIGKILL")
     assert_only_latency(report, target)
@@ -180,6 +183,7 @@ def test_one_router_of_two_stands_still(drill: ApiDrill) -> None:
     assert held_up(drill.history, "SIGSTOP router-1", "resumed") == []
 
 
+@pytest.mark.core
 def test_a_shard_primary_stands_still(drill: ApiDrill) -> None:
     """The routers give it up once another member is primary."""
     report, target = drill.run("SIGSTOP")

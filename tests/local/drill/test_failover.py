@@ -56,6 +56,8 @@ def test_kill_of_one_router_of_two(drill: Drill, router: str) -> None:
     assert_nothing_lost(report)
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_a_shard_primary_that_stands_still(drill: Drill) -> None:
     """Calls in flight to it are given up once there is another primary, not when it wakes up."""
 

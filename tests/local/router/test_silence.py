@@ -101,6 +101,8 @@ def namespace() -> Iterator[str]:
         subprocess.run([IP, "netns", "del", name], check=True)
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_a_primary_that_is_cut_off(namespace: str, tmp_path: Path) -> None:
     """Writes go on with the next primary, though the old one's connections are never reset."""
     inside = [IP, "netns", "exec", namespace, sys.executable, "-m", "tests.local.router.cut"]

@@ -174,12 +174,14 @@ def _stopped(folder: Path) -> None:
     State(folder).save(record)
 
 
-@pytest.mark.parametrize("flag", ["ports", "cache-gb", "oplog-mb", "connections", "profile"])
-def test_words_are_taken_as_help_writes_them_and_in_capitals(tmp_path: Path, flag: str) -> None:
+def test_words_are_taken_as_help_writes_them_and_in_capitals(tmp_path: Path) -> None:
+    flags = ("ports", "cache-gb", "oplog-mb", "connections", "profile")
     shown = " ".join(_cluster(tmp_path, "up", "--help").stdout.split())
-    assert f"--{flag} auto|" in shown
+    for flag in flags:
+        assert f"--{flag} auto|" in shown
     for word in ("auto", "AUTO", "Auto"):
-        done = _cluster(tmp_path, "up", f"--{flag}", word, "--shards", "0")
+        given = [each for flag in flags for each in (f"--{flag}", word)]
+        done = _cluster(tmp_path, "up", *given, "--shards", "0")
         assert done.stderr == "error: --shards is 0. Give a whole number from 1 to 32.\n"
 
 
