@@ -49,6 +49,7 @@ class Client(NamedTuple):
     """Who sends a request, as far as it tells.
 
     `request`: a trusted proxy's name of it (web/proxied.py), the same when the proxy repeats it.
+    None: no proxy named it.
     """
 
     address: str
@@ -134,6 +135,8 @@ class Sessions:
         opened = Opened(session_id, _following(jti), began, moment, self._end(began, moment))
         if opened.ends_at <= moment:  # the setting was lowered since
             return None
+        # By its name a request knows its own write, which is sent again if its answer was lost.
+        client = client._replace(request=client.request or token_hex(8))
         match = {"id": session_id, "jti": jti, "ends_at": {"$gt": moment}}
         condition = {"_id": user_id, "disabled": {"$ne": True}, "sessions": {"$elemMatch": match}}
         setting = {f"sessions.$.{name}": value for name, value in _used(opened, client).items()}
@@ -155,9 +158,7 @@ class Sessions:
         return found if found["ends_at"] > moment else None
 
     def _is_told_again(self, found: Document, client: Client, moment: datetime) -> bool:
-        if found["used_at"] == moment:  # our own write, sent again after its answer was lost
-            return True
-        if client.request is not None and client.request == found["request"]:
+        if client.request == found["request"]:
             return True
         same = (
             block(found["address"]) == block(client.address)

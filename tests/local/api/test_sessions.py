@@ -136,6 +136,19 @@ def test_n_clients_at_once_have_one_success(
         assert status(client, tokens) == 401
 
 
+def test_the_same_moment_does_not_make_the_same_client(
+    client: FlaskClient, ada: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = now() + timedelta(seconds=1)
+    monkeypatch.setattr("api.auth.sessions.now", lambda: moment)
+    tokens = log_in(client, ada)
+    answers = [
+        client.post(REFRESH, headers={**bearer(tokens["refresh_token"]), "User-Agent": agent})
+        for agent in ("Ada", "Mallory")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 401]
+
+
 def test_n_refreshes_at_once_over_processes(
     client: FlaskClient, server: Any, ada: dict[str, Any]
 ) -> None:
