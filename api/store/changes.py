@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from api.store.documents import Documents
 
 Check = Callable[[Document], None]  # gets the document as it would be; raises to prevent it
+Changes = Mapping[str, Any] | Callable[[Document], Mapping[str, Any]]  # gets it as it is
 
 TURNS = 8  # against concurrent changes of the same document, before the caller gets 503
 
@@ -32,7 +33,7 @@ TURNS = 8  # against concurrent changes of the same document, before the caller 
 def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
     documents: "Documents",
     document_id: ObjectId,
-    changes: Mapping[str, Any],
+    changes: Changes,
     *,
     unique: Sequence[str],
     expected: Versions,
@@ -40,7 +41,9 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
     check: Check | None,
     mark: Mark = None,
 ) -> Document | None:
-    """`Documents.change` for changes that name the fields `unique`, or are checked by `check`."""
+    """`Documents.change` for changes of the fields `unique`, and for those that depend on the
+    document or are checked by `check`.
+    """
     claims = documents.claims
     for turn in range(TURNS):
         before = documents.get_committed(document_id, where)
@@ -50,17 +53,19 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
             raise OvertakenError("overtaken while changing")
         if not expected.admit(before["version"]):
             raise VersionMovedError
+        made = changes(before) if callable(changes) else changes
         if check is not None:
-            check({**before, **changes})
+            check({**before, **made})
         moving = {
-            field: changes[field]
+            field: made[field]
             for field in unique
-            if changes[field] is None or not claims.holds(before, field, changes[field])
+            if field in made
+            and (made[field] is None or not claims.holds(before, field, made[field]))
         }
         wanted = claims.of(moving, document_id, before["version"] + 1)
         if wanted:
             documents.watch.changing()
-        after = _claim_and_apply(documents, before, wanted, changes, where, mark=mark)
+        after = _claim_and_apply(documents, before, wanted, made, where, mark=mark)
         if after is not None:
             old = {field: before.get(field) for field in moving}
             claims.tidy(claims.of(old, document_id, after["version"]))

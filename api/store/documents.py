@@ -10,7 +10,7 @@ from pymongo.errors import DuplicateKeyError
 
 from api.store import marks
 from api.store.bulk import BulkReport, create_many
-from api.store.changes import Check, change_from_read
+from api.store.changes import Changes, Check, change_from_read
 from api.store.claim import Unique, Watch
 from api.store.claims import COLLECTION, MAJORITY, Claims
 from api.store.client import Store
@@ -164,7 +164,7 @@ class Documents:
     def change(  # noqa: PLR0913 - each argument is a part of the change
         self,
         document_id: ObjectId,
-        changes: Mapping[str, Any],
+        changes: Changes,
         version: int | Versions | None = None,
         *,
         where: Mapping[str, Any] = ANY,
@@ -175,13 +175,14 @@ class Documents:
 
         None when there is no such document. With `version`, raises `VersionMovedError` unless the
         document is at (one of) it. `check` gets the document as it would be, and raises what it
-        likes; it is the document that is written, whatever else happens meanwhile.
+        likes; it is the document that is written, whatever else happens meanwhile. So it is where
+        `changes` are a function, which gets the document as it is, and may raise as well.
         `mark` stays in the document; see marks.py. Raises `OvertakenError` when another try at the
         request has fenced it, and `DuplicateError`.
         """
         expected = versions(version)
-        unique = [u.field for u in self._uniques if u.field in changes]
-        if unique or check is not None:
+        unique = [u.field for u in self._uniques if callable(changes) or u.field in changes]
+        if callable(changes) or unique or check is not None:
             return change_from_read(
                 self,
                 document_id,

@@ -10,8 +10,13 @@ from pymongo.errors import DocumentTooLarge, PyMongoError
 
 from api.store import Documents
 
-UNWRITABLE = [(object(), InvalidDocument), (2**70, OverflowError), ("x" * 2**25, DocumentTooLarge)]
-KINDS = ["object", "integer", "length"]
+UNWRITABLE = [
+    (object(), InvalidDocument),
+    ({"within": [object()]}, InvalidDocument),
+    (2**70, OverflowError),
+    ("x" * 2**25, DocumentTooLarge),
+]
+KINDS = ["object", "within", "integer", "length"]
 
 
 def person() -> dict[str, Any]:
