@@ -1,6 +1,7 @@
 """Schemas of bodies and parameters, out of msgspec's, with what the fields' rules add to them."""
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from typing import Any
 
 import msgspec
@@ -34,9 +35,12 @@ class Schemas:
         self._kept = unique  # so that no id is given out twice
         self.components: dict[str, Json] = components
         self._formats: dict[str, str] = {}
+        self._inlined: set[str] = set()
         for operation in operations:
             for shape in operation.body:
-                self._add_rules(shape, operation)
+                self._add_rules(shape, operation.rules)
+        while unused := self._unused():
+            del components[unused]
         queries = {operation.query for operation in operations if operation.query is not None}
         self._queries = {query: self._resolve(self.ref(query)) for query in queries}
         for query in queries:  # shown as parameters, not as objects
@@ -85,15 +89,35 @@ class Schemas:
         ref = schema.get("$ref")
         return self.components[ref.rpartition("/")[2]] if ref else schema
 
-    def _add_rules(self, shape: type[msgspec.Struct], operation: Operation) -> None:
+    def _add_rules(self, shape: type[msgspec.Struct], rules: Rules) -> None:
         schema = self._resolve(self.ref(shape))
         extra: Json = getattr(shape, "json_schema", {})
         schema.update(extra)
         for name, given in schema["properties"].items():
-            for branch in given.get("anyOf", [given]):
-                if name in operation.rules:
-                    self._add_rule(operation.rules[name], branch)
+            self._complete(given, rules, name)
+
+    def _complete(self, given: Json, rules: Rules, name: str) -> None:
+        """Add what the rules say of the texts in a field, and the bounds of all that is stored."""
+        for branch in given.get("anyOf", [given]):
+            whole = self._resolve(branch)
+            if "properties" in whole:
+                # The object as it is here: another resource may have other rules for its like.
+                self._inlined.add(branch.pop("$ref").rpartition("/")[2])
+                branch.update({**deepcopy(whole), **branch})
+                for inner, one in branch["properties"].items():
+                    self._complete(one, rules, f"{name}.{inner}")
+            elif "items" in branch:
+                self._complete(branch["items"], rules, name)
+            else:
+                if name in rules:
+                    self._add_rule(rules[name], branch)
                 _bound(branch)
+
+    def _unused(self) -> str | None:
+        """An object that stands within bodies only, if there is one."""
+        text = msgspec.json.encode([*self._schemas.values(), self.components]).decode()
+        left = self._inlined & self.components.keys()
+        return next((n for n in left if f'"{TEMPLATE.format(name=n)}"' not in text), None)
 
     def _add_rule(self, rule: Rule, schema: Json) -> None:
         keywords = schema_of(rule)

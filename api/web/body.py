@@ -1,7 +1,7 @@
 """Bodies, decoded into structs; what does not fit is named field by field."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, NoReturn, TypeVar, get_args
 
 import msgspec
@@ -80,8 +80,10 @@ def refuse_codings() -> None:
 def read(shape: type[S], rules: Rules, media: tuple[str, ...] = (JSON,)) -> dict[str, Any]:
     """The request's body as the fields it sets, checked against `shape` and normalised by `rules`.
 
-    `shape` has been given to `prepare`. A rule takes a field's text and returns its normal form,
-    or raises ValueError with a sentence. `media`: the types the body may declare.
+    Objects come as dicts. `shape` has been given to `prepare`. A rule takes a text of the field
+    and returns its normal form, or raises ValueError with a sentence; dots in its name lead
+    into objects, and a rule for a list is for each text in it. `media`: the types the body may
+    declare.
     Raises ProblemError: 415, 400 for what is not JSON, 422 with every field that is wrong.
     """
     if request.mimetype not in media:
@@ -117,29 +119,58 @@ def _decode(body: bytes, shape: type[S], rules: Rules) -> dict[str, Any]:
         or any(body.count(name) > 1 for name in prepared.names)
     ) and _repeated(_parse(body)):
         raise _explain(body, shape, rules)
-    fields = {
-        name: value
-        for name in shape.__struct_fields__
-        if (value := getattr(decoded, name)) is not msgspec.UNSET
-    }
-    errors = _normalise(fields, rules)
-    if errors:
-        raise invalid(*errors)
+    normal = _Normal(rules)
+    fields: dict[str, Any] = normal.of(decoded)
+    if normal.faults:
+        raise invalid(*(at(place, detail) for place, detail in normal.faults))
     return fields
 
 
-def _normalise(fields: dict[str, Any], rules: Rules) -> list[FieldError]:
-    errors = []
-    for name, value in fields.items():
-        rule = rules.get(name)
-        if rule is not None and value is not None:
-            try:
-                fields[name] = rule(value)
-            except ValueError as error:
-                errors.append(at((name,), str(error)))
-        elif value is not None:
-            errors += [at(place, detail) for place, detail in expected.unstorable(value, (name,))]
-    return errors
+def plain(value: Any) -> Any:
+    """A value of a struct's field as `read` returns it: objects are dicts."""
+    return _Normal({}).of(value)
+
+
+class _Normal:
+    """Brings decoded values into their normal form; `faults`: what breaks a rule, or is not stored.
+
+    `wrong`: places of what is known to be wrong, and passed over.
+    """
+
+    def __init__(self, rules: Rules, wrong: Iterable[Place] = ()) -> None:
+        self._rules = rules
+        self._wrong = frozenset(wrong)
+        self.faults: list[Fault] = []
+
+    def of(self, value: Any, place: Place = ()) -> Any:
+        """The value, its objects as dicts, and its texts as their rules have them."""
+        if isinstance(value, msgspec.Struct):
+            given = ((name, getattr(value, name)) for name in value.__struct_fields__)
+            value = {name: one for name, one in given if one is not msgspec.UNSET}
+        if place in self._wrong:
+            return value
+        if isinstance(value, dict):
+            known = [name for name in value if (*place, name) not in self._wrong]
+            self.faults += [(place, why) for n in known for _, why in expected.unstorable(n)]
+            return {name: self.of(value[name], (*place, name)) for name in known}
+        if isinstance(value, list):
+            return [self.of(one, (*place, index)) for index, one in enumerate(value)]
+        if isinstance(value, str):
+            return self._text(value, place)
+        self.faults += expected.unstorable(value, place)
+        return value
+
+    def _text(self, value: str, place: Place) -> str:
+        # `lines.note` is the rule for this text in each item of `lines`.
+        rule = self._rules.get(".".join(part for part in place if isinstance(part, str)))
+        if rule is None:
+            self.faults += expected.unstorable(value, place)
+            return value
+        try:
+            return rule(value)
+        except ValueError as error:
+            self.faults.append((place, str(error)))
+        return value
 
 
 def _explain(body: bytes, shape: type[msgspec.Struct], rules: Rules) -> ProblemError:
@@ -148,14 +179,12 @@ def _explain(body: bytes, shape: type[msgspec.Struct], rules: Rules) -> ProblemE
     if not isinstance(raw, dict):
         return invalid(FieldError("Send a JSON object.", pointer="#"))
     found: list[Fault] = [*_repeated(raw), *expected.outline(shape, raw)]
-    good: dict[str, Any] = {}
     for name, field in expected.known(shape).items():
         if name in raw:
-            wrong = list(expected.faults(field.type, raw[name], (name,)))
-            found += wrong
-            if not wrong:
-                good[name] = msgspec.convert(raw[name], field.type)
-    errors = [*(at(place, detail) for place, detail in found), *_normalise(good, rules)]
+            found += expected.faults(field.type, raw[name], (name,))
+    normal = _Normal(rules, (place for place, _ in found))
+    normal.of(raw)
+    errors = [at(place, detail) for place, detail in (*found, *normal.faults)]
     return invalid(*errors) if errors else _not_json("it is not as RFC 8259 says")
 
 

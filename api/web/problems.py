@@ -63,8 +63,8 @@ class ProblemError(Exception):
 
 
 def in_body(field: str, detail: str) -> FieldError:
-    """An error of a field in the body."""
-    return at((field,), detail)
+    """An error of a field in the body; dots in its name lead into objects and lists."""
+    return at(field.split("."), detail)
 
 
 def at(place: Iterable[str | int], detail: str) -> FieldError:
