@@ -19,8 +19,13 @@ def check_stored(constraints: tuple[Constraint, ...], document: Document) -> Non
     """Raise 409 naming each field at fault: good by itself, but not beside what is stored."""
     faults = _faults(constraints, document)
     if faults:
-        detail = "Some fields do not go with what the document holds."
-        raise ProblemError(409, detail, kind="conflict", errors=faults)
+        raise conflict(*faults)
+
+
+def conflict(*faults: FieldError) -> ProblemError:
+    """409: these fields are good by themselves, but not beside what is stored."""
+    detail = "Some fields do not go with what the document holds."
+    return ProblemError(409, detail, kind="conflict", errors=faults)
 
 
 def _faults(constraints: tuple[Constraint, ...], fields: Document) -> tuple[FieldError, ...]:
@@ -31,11 +36,14 @@ def _faults(constraints: tuple[Constraint, ...], fields: Document) -> tuple[Fiel
     )
 
 
-def check_change(resource: Resource, changes: Document) -> Check | None:
+def check_change(resource: Resource, changes: Document, merged: Document) -> Check | None:
     """Check a change as far as its own fields tell, and return what must be checked against the
     stored document; None: nothing, so that the change needs no reading first.
+
+    `merged`: objects of which a part changes.
     """
-    touched = [one for one in resource.constraints if not changes.keys().isdisjoint(one.fields)]
+    fields = changes.keys() | merged.keys()
+    touched = [one for one in resource.constraints if not fields.isdisjoint(one.fields)]
     at_once = tuple(one for one in touched if changes.keys() >= set(one.fields))
     check(at_once, changes)
     later = tuple(one for one in touched if one not in at_once)

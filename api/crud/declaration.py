@@ -5,7 +5,6 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-from bson import ObjectId
 from flask import Blueprint
 
 from api.crud import consistency, values
@@ -48,7 +47,8 @@ TOMBSTONES = Index(((DELETED, 1),), ttl=DELETED_KEPT, sparse=True)
 class Constraint(msgspec.Struct, frozen=True):
     """A rule over several fields of a document, whichever of them a request changes.
 
-    `faults` gets the document as it would be stored, and returns a sentence per field at fault.
+    `faults` gets the document as it would be stored, and returns a sentence per field at fault;
+    dots in its name lead into objects (`address.city`, `lines.2.price`).
     """
 
     fields: tuple[str, ...]
@@ -63,7 +63,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     change      struct of a PATCH body, by the role of who sends it
     read        struct of what is shown; `id` stands for `_id`
     unique      fields no two documents share, in the order they are claimed
-    rules       normal form of text fields: text in, text out, ValueError with a sentence
+    rules       normal form of text fields: text in, text out, ValueError with a sentence; also of
+                those in objects (`address.city`), and of all texts in a list
     access      who may do what; what nobody may has no route
     prepare     from valid fields to stored fields (a password becomes its hash)
     defaults    stored fields of a new document that no body can set
@@ -73,7 +74,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     owner       the field with the id of the user who owns a document, the shard key's first;
                 `_id` where documents are the users; None where administrators own all
     members     the field with the ids of further users who may read a document
-    filters     fields that lists can be filtered by, and by which operators
+    filters     fields that lists can be filtered by, and by which operators; `address.city` too
     sorts       fields that lists can be sorted by, besides `created_at`; every document has them
     rare        of filters with few values, the rare one: only it is worth an entry in an index
     indexes     besides those that filters and sorts get by themselves
@@ -138,9 +139,17 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {name: self.rare[name]} if name in self.rare else None
 
     @cached_property
+    def kinds(self) -> dict[str, Any]:
+        """The types of all fields that a body can set, and of those that are shown."""
+        bodies = [*self.change.values(), *([] if self.create is None else [self.create])]
+        given = {name: kind for body in bodies for name, kind in values.hints(body).items()}
+        given = {name: values.without_unset(kind) for name, kind in given.items()}
+        return {**given, **values.hints(self.read)}
+
+    @cached_property
     def conversions(self) -> dict[str, values.Stored]:
         """What makes the stored form of a field's value, where that is another one."""
-        return values.conversions(self.read)
+        return values.conversions(self.kinds)
 
     @cached_property
     def key_fields(self) -> tuple[str, ...]:
@@ -161,39 +170,31 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return dict.fromkeys(self.read.__struct_fields__)
 
     @cached_property
-    def _ids(self) -> tuple[str, ...]:
-        names = (name for name, to in self.conversions.items() if to is ObjectId)
-        return tuple(name for name in names if name != "id")
-
-    @cached_property
-    def _id_lists(self) -> tuple[str, ...]:
-        kinds = values.hints(self.read)
-        return tuple(name for name in self.conversions if values.is_id(values.item(kinds[name])))
+    def _outside(self) -> dict[str, values.Stored]:
+        by = values.shown_by(values.hints(self.read))
+        return {name: show for name, show in by.items() if name != "id"}
 
     def show(self, document: Document) -> dict[str, Any]:
         """A whole document as the outside sees it: what `read` names, null where there is none."""
         shown = {field: document.get(field) for field in self.read.__struct_fields__}
         shown["id"] = str(document["_id"])
-        return self._with_text_ids(shown)
+        return self._shown(shown)
 
     def show_projected(self, document: Document) -> dict[str, Any]:
         """The same of a document read with the fields `shown`: cheaper, for pages."""
         document["id"] = str(document.pop("_id"))
-        return self._with_text_ids({**self._empty, **document})
+        return self._shown({**self._empty, **document})
 
     def show_chosen(self, document: Document, chosen: tuple[str, ...]) -> dict[str, Any]:
         """`id` and the chosen fields of a document."""
         shown = {field: document.get(field) for field in chosen}
-        return self._with_text_ids({"id": str(document["_id"]), **shown})
+        return self._shown({"id": str(document["_id"]), **shown})
 
-    def _with_text_ids(self, shown: dict[str, Any]) -> dict[str, Any]:
-        for name in self._ids:
-            if shown.get(name) is not None:
-                shown[name] = str(shown[name])
-        for name in self._id_lists:
-            if shown.get(name) is not None:
-                shown[name] = [str(value) for value in shown[name]]
-        return shown
+    def _shown(self, fields: Document) -> dict[str, Any]:
+        for name, show in self._outside.items():
+            if fields.get(name) is not None:
+                fields[name] = show(fields[name])
+        return fields
 
     def open_to_all(self) -> list[str]:
         """The endpoints that need no token; each must be on the gate's public list, too."""

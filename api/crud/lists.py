@@ -73,7 +73,6 @@ class Lists:
 
     def _shape(self) -> type[msgspec.Struct]:
         """The struct of the query string; validation and description come from it."""
-        kinds = values.hints(self._resource.read)
         ways = tuple(way + field for field in self._resource.sortable for way in ("", "-"))
         shown = tuple(self._resource.read.__struct_fields__)
         limit = Annotated[
@@ -92,7 +91,11 @@ class Lists:
             ("fields", chosen | None, None),
         ]
         asked = [
-            (one.attribute, _parameter_type(kinds[one.field], one.operator) | None, None)
+            (
+                one.attribute,
+                _parameter_type(_kind(self._resource, one.field), one.operator) | None,
+                None,
+            )
             for one in self._filters
         ]
         return msgspec.defstruct(
@@ -119,7 +122,7 @@ class Lists:
         return Asked(
             narrowed,
             sort if given.sort else BY_ID,
-            (*chosen, sort[0]) if chosen else self._resource.shown,
+            chosen or self._resource.shown,
             min(given.limit or self._usual, self._most),
             None if given.after is None else self._after(scope, given.after),
             scope,
@@ -147,7 +150,10 @@ class Lists:
     def following(self, asked: Asked, last: Document) -> str:
         """The cursor behind the last document of a page."""
         last_id: ObjectId = last["_id"]
-        return cursors.encode(self._signer, asked.scope, (last[asked.sort[0]], last_id))
+        value: Any = last
+        for name in asked.sort[0].split("."):
+            value = value[name]
+        return cursors.encode(self._signer, asked.scope, (value, last_id))
 
     def _after(self, scope: bytes, text: str) -> After:
         try:
@@ -167,7 +173,7 @@ def link(cursor: str) -> str:
 
 
 def _filter(resource: Resource, field: str, operator: str) -> Filter:
-    kind = values.hints(resource.read)[field]
+    kind = _kind(resource, field)
     convert = values.conversion(values.item(kind) or kind)
     rule = resource.rules.get(field)
 
@@ -185,7 +191,14 @@ def _filter(resource: Resource, field: str, operator: str) -> Filter:
     if operator in ("in", "prefix"):
         made = several if operator == "in" else beginning
     suffix = "" if operator == "eq" else f"[{operator}]"
-    return Filter(f"filter_{field}_{operator}", field + suffix, field, operator, made)
+    attribute = f"filter_{field.replace('.', '_in_')}_{operator}"
+    return Filter(attribute, field + suffix, field, operator, made)
+
+
+def _kind(resource: Resource, field: str) -> Any:
+    found = values.leaf(resource.read, field)
+    assert found is not None  # noqa: S101 - the declaration was checked
+    return found.kind
 
 
 def _parameter_type(kind: Any, operator: str) -> Any:

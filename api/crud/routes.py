@@ -122,7 +122,7 @@ def _single(resource: Resource, views: Views) -> Iterator[Route]:
     if views.replacements:
         yield Route("replace", ONE, "PUT", access.change, replaced(views.replace))
     changed = operation(
-        body=_distinct(resource.change.values()),
+        body=_distinct(views.patches.values()),
         rules=resource.rules,
         headers=CHANGE_HEADERS,
         answers=shown,

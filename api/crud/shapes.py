@@ -1,6 +1,8 @@
-"""Structs that follow from a declaration: bodies of PUT, items and pages of lists."""
+"""Structs that follow from a declaration: bodies of PUT and PATCH, items and pages of lists."""
 
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, UNSET, UnsetType, defstruct
@@ -50,6 +52,48 @@ def replacement(
     return _struct(change.__name__.replace("Change", "Replacement"), fields, closed=True)
 
 
+def patches(resource: "Resource") -> dict[Role, Shape]:
+    """The bodies of PATCH, by the role of who sends it."""
+    return {role: patch(change) for role, change in resource.change.items()}
+
+
+@cache
+def patch(change: Shape) -> Shape:
+    """The body of a PATCH: `change`, with objects of which any part may be left out (RFC 7396).
+
+    Objects in lists are whole: a list is replaced by another one.
+    """
+    kinds = values.hints(change)
+    fields = [
+        (one.name, _patch_type(kinds[one.name]), _default(one))
+        for one in msgspec.structs.fields(change)
+        if values.struct(kinds[one.name]) is not None
+    ]
+    if not fields:
+        return change
+    closed, text = change.__struct_config__.forbid_unknown_fields, {"__doc__": change.__doc__}
+    return _struct(change.__name__, fields, closed=closed, bases=(change,), namespace=text)
+
+
+@cache
+def _object_patch(shape: Shape) -> Shape:
+    """A part of an object."""
+    fields = [(n, _patch_type(kind) | UnsetType, UNSET) for n, kind in values.hints(shape).items()]
+    text = {"__doc__": shape.__doc__}
+    return _struct(f"{shape.__name__}Patch", fields, closed=True, namespace=text)
+
+
+def _patch_type(kind: Any) -> Any:
+    """The type with the patch of an object in place of the object."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return Annotated[(_patch_type(parts[0]), *parts[1:])]
+    if origin in (Union, UnionType):
+        return Union[tuple(_patch_type(part) for part in parts)]  # noqa: UP007 - made here
+    shape = None if origin is list else values.struct(kind)
+    return kind if shape is None else _object_patch(shape)
+
+
 def partial(read: Shape) -> Shape:
     """What is shown, where the consumer may have chosen fields: only `id` comes always."""
     fields = [
@@ -75,9 +119,9 @@ def _default(made: msgspec.structs.FieldInfo) -> Any:
     return msgspec.field(default_factory=made.default_factory)
 
 
-def _struct(name: str, fields: list[tuple[str, Any, Any]], *, closed: bool) -> Shape:
+def _struct(name: str, fields: list[tuple[str, Any, Any]], *, closed: bool, **more: Any) -> Shape:
     kept = [
         (field, kind) if default is NODEFAULT else (field, kind, default)
         for field, kind, default in fields
     ]
-    return defstruct(name, kept, kw_only=True, forbid_unknown_fields=closed)
+    return defstruct(name, kept, kw_only=True, forbid_unknown_fields=closed, **more)

@@ -6,13 +6,14 @@
 | `datetime.date`         | `2026-01-31`   | the same text: it sorts and compares as dates |
 | `Time` (a datetime)     | RFC 3339       | a date in milliseconds                        |
 | an `Enum` of texts      | its value      | its value                                     |
+| a `Struct`, and lists   | an object      | a document within, of all that is not null    |
 """
 
 import datetime
 from collections.abc import Callable, Mapping
 from enum import Enum
 from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from bson import ObjectId
@@ -87,20 +88,59 @@ def _parts(kind: Any) -> tuple[Any, ...]:
     return () if origin is list else tuple(get_args(kind))
 
 
-def conversions(shape: type[msgspec.Struct]) -> dict[str, Stored]:
+def struct(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct that stands for an object, or for that or nothing; else None."""
+    bare = plain(kind)
+    return bare if isinstance(bare, type) and issubclass(bare, msgspec.Struct) else None
+
+
+class Leaf(NamedTuple):
+    """A field that a dotted name leads to: `address.city`, `lines.price`."""
+
+    kind: Any
+    listed: bool  # it is a list, or in one
+    optional: bool  # it may be null, or what it is in
+
+
+def leaf(shape: type[msgspec.Struct] | None, name: str) -> Leaf | None:
+    """The field of this name, whose dots lead into objects and into those of lists."""
+    kind, listed, optional = None, False, False
+    for part in name.split("."):
+        kinds = {} if shape is None else hints(shape)
+        if part not in kinds:
+            return None
+        kind = kinds[part]
+        inner = item(kind)
+        listed, optional = listed or inner is not None, optional or is_optional(kind)
+        shape = struct(kind if inner is None else inner)
+    return Leaf(kind, listed, optional)
+
+
+def top(name: str) -> str:
+    """The document's own field that a dotted name leads into."""
+    return name.partition(".")[0]
+
+
+def conversions(kinds: Mapping[str, Any]) -> dict[str, Stored]:
     """Of the fields that are stored in another form: what makes it."""
-    found = {name: conversion(kind) for name, kind in hints(shape).items()}
+    found = {name: conversion(kind) for name, kind in kinds.items()}
     return {name: convert for name, convert in found.items() if convert is not None}
 
 
 def conversion(kind: Any) -> Stored | None:
     """What turns a value of this type into its stored form; None: it is stored as it is."""
+    inner, shape = item(kind), struct(kind)
+    if inner is not None:
+        return _each(conversion(inner))
+    if shape is None:
+        return _single(kind)
+    by = conversions(hints(shape))
+    return lambda given: {n: v for n, v in stored(given, by).items() if v is not None}
+
+
+def _single(kind: Any) -> Stored | None:
     if is_id(kind):
         return ObjectId
-    inner = item(kind)
-    if inner is not None:
-        each = conversion(inner)
-        return None if each is None else lambda values: [each(value) for value in values]
     bare = plain(kind)
     if bare is datetime.date:
         return datetime.date.isoformat
@@ -117,3 +157,31 @@ def stored(fields: Mapping[str, Any], by: Mapping[str, Stored]) -> dict[str, Any
         name: by[name](value) if name in by and value is not None else value
         for name, value in fields.items()
     }
+
+
+def showing(kind: Any) -> Stored | None:
+    """What turns a stored value of this type into what is shown; None: it is shown as it is."""
+    if is_id(kind):
+        return str
+    inner = item(kind)
+    if inner is not None:
+        return _each(showing(inner))
+    shape = struct(kind)
+    if shape is None:
+        return None
+    kinds = hints(shape)
+    by = shown_by(kinds)
+    return lambda held: stored({name: held.get(name) for name in kinds}, by)
+
+
+def shown_by(kinds: Mapping[str, Any]) -> dict[str, Stored]:
+    """Of the fields that are shown in another form than stored: what makes it."""
+    found = {name: showing(kind) for name, kind in kinds.items()}
+    return {name: show for name, show in found.items() if show is not None}
+
+
+def _each(convert: Stored | None) -> Stored | None:
+    """The same for all items of a list."""
+    if convert is None:
+        return None
+    return lambda values: [None if value is None else convert(value) for value in values]

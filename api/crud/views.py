@@ -1,6 +1,6 @@
 """The views of a resource: list, create, get, replace, change, delete."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
@@ -8,7 +8,7 @@ import msgspec
 from bson import ObjectId
 from flask import Response
 
-from api.crud import lists, repetition, shapes, transitions
+from api.crud import lists, merging, repetition, shapes, transitions, values
 from api.crud.access import principal, want_fresh_log_in
 from api.crud.audit import Trail
 from api.crud.constraints import check_change
@@ -53,6 +53,7 @@ class Views:
         self.creation = Creation(resource, store, settings, trail)
         self._once = Once(store, settings)
         self.replacements = shapes.replacements(resource)
+        self.patches = shapes.patches(resource)
 
     def list(self, query: msgspec.Struct) -> Response:
         """List {name}, page by page.
@@ -63,7 +64,7 @@ class Views:
         rule = self._resource.access.list
         asked = self.lists.ask(query, self._reach.narrow(rule, self.lists.where(query)))
         found = self._documents.page(
-            (*asked.fields, asked.sort[0]),
+            (*asked.fields, values.top(asked.sort[0])),
             asked.limit + 1,  # one more tells whether there is a next page, without a count
             where=asked.where,
             sort=asked.sort,
@@ -95,10 +96,10 @@ class Views:
     def change(self, document_id: str) -> Response:
         """Change the fields of one of {name} that the body names.
 
-        A JSON merge patch (RFC 7396): null removes a field.
+        A JSON merge patch (RFC 7396): null removes a field. Objects are merged, lists replaced.
         """
         target = self._reach.target(document_id, self._resource.access.change)
-        shape = self._resource.change[principal().role]
+        shape = self.patches[principal().role]
         return self._write(
             document_id, target, bodies.read(shape, self._resource.rules, PATCH_MEDIA)
         )
@@ -164,22 +165,33 @@ class Views:
     ) -> Document:
         """`whole`: what is given replaces the document, so states in it may be the present ones."""
         self._guard(target, given)
-        changes, stated = self._resource.stored(given), self._resource.transitions
+        patches = {} if whole else merging.objects(self._resource, given)
+        others = {name: value for name, value in given.items() if name not in patches}
+        changes, stated = self._resource.stored(others), self._resource.transitions
         versions = expected()
         kept: Document = {}
         if whole and transitions.condition(stated, changes):
             kept = transitions.kept(stated, changes, self._unchanged(target, versions) or {})
             changes = {name: value for name, value in changes.items() if name not in kept}
-        check = check_change(self._resource, changes)
+        check = check_change(self._resource, changes, patches)
         states = {**kept, **transitions.condition(stated, changes)}
         changes.update(transitions.stamps(stated, changes))
         where = {**target.where, **states}
-        with self._recorded("change", target.id, given):
+
+        def merged(document: Document) -> Document:
+            return {**changes, **merging.merged(self._resource, patches, document)}
+
+        with self._recorded("change", target.id, merging.names(given, patches)):
             changed = (
                 self._documents.change(
-                    target.id, changes, versions, where=where, check=check, mark=mark
+                    target.id,
+                    merged if patches else changes,
+                    versions,
+                    where=where,
+                    check=check,
+                    mark=mark,
                 )
-                if changes
+                if changes or patches
                 else self._unchanged(target, versions)
             )
             if changed is None:
@@ -233,14 +245,14 @@ class Views:
         return found
 
     def _recorded(
-        self, what: str, target: ObjectId, fields: Document | None = None
+        self, what: str, target: ObjectId, fields: Iterable[str] = ()
     ) -> AbstractContextManager[None]:
         """Administrators' changes go into the audit trail, before they are made."""
         who = principal()
         if not who.is_admin:
             return nullcontext()
         event = f"{self._resource.name}.{what}"
-        return self._trail.recorded(event, actor=who.id, target=target, fields=fields or ())
+        return self._trail.recorded(event, actor=who.id, target=target, fields=fields)
 
     def _show(self, document: Document) -> Response:
         tag = etags.tag(document["version"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pymongo import MongoClient
 
-from api import accounts, schema, settings
+from api import accounts, resources, schema, settings
 from api.app import create_app
-from api.resources import USERS
+from api.resources import USERS, Resource
 from api.settings import Settings
 from api.store import Documents, Store
 from api.store.deadline import deadline
@@ -92,6 +93,25 @@ def app(conf: Settings, store: Store) -> Iterator[Flask]:
     app = create_app(msgspec.structs.replace(conf, database_uri=store.options.uri))
     yield app
     app.extensions["store"].close()
+
+
+@contextmanager
+def serving(conf: Settings, store: Store, *more: Resource) -> Iterator[Flask]:
+    """The app with these resources besides; their collections are gone afterwards."""
+    before, app = resources.ALL, None
+    try:
+        resources.ALL = (*before, *more)
+        with deadline(60):
+            schema.apply(store)
+        app = create_app(msgspec.structs.replace(conf, database_uri=store.options.uri))
+        yield app
+    finally:
+        resources.ALL = before
+        if app is not None:
+            app.extensions["store"].close()
+        with deadline(60):
+            for name in {one.name for one in more} & set(schema.orphan_names(store)):
+                schema.drop(store, name)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The resource of the README: added as it stands there, and served."""
+"""The resources of the README: added as they stand there, and served."""
 
 import re
 import sys
@@ -6,55 +6,47 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from flask import Flask
 
 import api
 from api import resources, schema
-from api.app import create_app
 from api.settings import Settings
 from api.store import Store
 from api.store.deadline import deadline
-from tests.local.api.conftest import make_person, sign_up
+from tests.local.api.conftest import make_person, serving, sign_up
 
 README = Path(api.__file__).parent / "crud" / "README.md"
-NOTES = "/api/v1/notes"
+NAMES = ["notes", "orders"]
+NOTES, ORDERS = "/api/v1/notes", "/api/v1/orders"
 
 
 @pytest.fixture(scope="module")
-def with_notes(
+def with_them(
     conf: Settings, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Flask]:
-    """The app with one file more among the resources."""
+    """The app with the README's files among the resources."""
     folder = tmp_path_factory.mktemp("resources")
-    found = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert found is not None
-    (folder / "notes.py").write_text(found[1])
-    before = resources.ALL
+    found = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    for name, text in zip(NAMES, found, strict=True):
+        (folder / f"{name}.py").write_text(text)
     resources.__path__.append(str(folder))
-    app = None
     try:
-        resources.ALL = resources._discover()
-        assert [r.name for r in resources.ALL if r not in before] == ["notes"]
-        with deadline(60):
-            lines = schema.apply(store)
-        assert any(".notes is now sharded by {owner: hashed, _id: 1}" in line for line in lines)
-        app = create_app(msgspec.structs.replace(conf, database_uri=store.options.uri))
-        yield app
+        more = [one for one in resources._discover() if one not in resources.ALL]
+        assert [one.name for one in more] == NAMES
+        with serving(conf, store, *more) as app:
+            with deadline(60):
+                lines = schema.apply(store)
+            assert any(".notes is sharded by {owner: hashed, _id: 1}" in line for line in lines)
+            yield app
     finally:
-        resources.ALL = before
         resources.__path__.remove(str(folder))
-        sys.modules.pop("api.resources.notes", None)
-        if app is not None:
-            app.extensions["store"].close()
-        with deadline(60):
-            if "notes" in schema.orphan_names(store):
-                schema.drop(store, "notes")
+        for name in NAMES:
+            sys.modules.pop(f"api.resources.{name}", None)
 
 
-def test_it_is_served(with_notes: Flask) -> None:
-    client = with_notes.test_client()
+def test_it_is_served(with_them: Flask) -> None:
+    client = with_them.test_client()
     me: dict[str, Any] = sign_up(client, make_person())["headers"]
     other: dict[str, Any] = sign_up(client, make_person())["headers"]
     made = client.post(NOTES, json={"title": " Shopping  list ", "text": "Milk"}, headers=me)
@@ -77,7 +69,27 @@ def test_it_is_served(with_notes: Flask) -> None:
     assert client.delete(url, headers=me).status_code == 204
 
 
-def test_it_is_described(with_notes: Flask) -> None:
-    paths = with_notes.test_client().get("/api/v1/openapi.json").json["paths"]
+def test_it_is_described(with_them: Flask) -> None:
+    paths = with_them.test_client().get("/api/v1/openapi.json").json["paths"]
     assert set(paths[NOTES]) >= {"get", "post"}
     assert set(paths[f"{NOTES}/{{document_id}}"]) >= {"get", "put", "patch", "delete"}
+
+
+def test_orders(with_them: Flask) -> None:
+    client = with_them.test_client()
+    me: dict[str, Any] = sign_up(client, make_person())["headers"]
+    line = {"product": "665f1f77bcf86cd799439011"}
+    body = {"address": {"city": " Berlin ", "street": "Mall 1"}, "lines": [line]}
+    made = client.post(ORDERS, json=body, headers=me)
+    assert made.status_code == 201, made.json
+    assert made.json["address"] == {"city": "Berlin", "street": "Mall 1"}
+    assert made.json["lines"] == [{**line, "count": 1}]
+    url = made.headers["Location"]
+
+    found = client.get(f"{ORDERS}?address.city[prefix]=Ber&sort=address.city", headers=me).json
+    assert [one["id"] for one in found["items"]] == [made.json["id"]]
+    patched = client.patch(url, json={"address": {"street": None}}, headers=me).json
+    assert patched["address"] == {"city": "Berlin", "street": None}
+    wrong = {"lines": [line, line, {**line, "count": 0}]}
+    refused = client.patch(url, json=wrong, headers=me).json
+    assert [one["pointer"] for one in refused["errors"]] == ["#/lines/2/count"]
