@@ -120,19 +120,22 @@ def _shown_otherwise(
     for field, kind in values.hints(shape).items():
         if field in shown and _outline(kind) != _outline(shown[field]):
             yield (
-                f"{field} has not the same form in {shape.__name__} and "
-                f"{resource.read.__name__}: objects have the same fields, and lists are lists"
+                f"{field} has not the same form in {shape.__name__} and {resource.read.__name__}: "
+                "objects have the same fields, lists are lists, and ids, dates and enums are these"
             )
-        if resource.attachment is not None and shape is resource.create and _outline(kind):
+        in_form = resource.attachment is not None and shape is resource.create
+        if in_form and isinstance(_outline(kind), list | dict):
             yield f"{field} cannot be in a form, which has texts only, and files: leave it out"
 
 
 def _outline(kind: Any) -> Any:
-    """The form of a value: names of fields, and what is a list."""
+    """The form in which a value is stored: names of fields, what is a list, and conversions."""
     inner, shape = values.item(kind), values.struct(kind)
     if inner is not None:
         return [_outline(inner)]
-    return shape and {name: _outline(one) for name, one in values.hints(shape).items()}
+    if shape is not None:
+        return {name: _outline(one) for name, one in values.hints(shape).items()}
+    return values.single(kind)
 
 
 def _misnamed(resource: "Resource", shapes: list[type[msgspec.Struct]]) -> Any:
@@ -149,7 +152,10 @@ def _misnamed(resource: "Resource", shapes: list[type[msgspec.Struct]]) -> Any:
             if "." in name:
                 yield f"{name} is within an object, and cannot be {role}: only whole fields can"
     for one in resource.unique:
-        if any(_outline(values.hints(shape).get(one.field)) is not None for shape in shapes):
+        if any(
+            isinstance(_outline(values.hints(shape).get(one.field)), list | dict)
+            for shape in shapes
+        ):
             yield f"{one.field} is an object or a list, and cannot be unique: only texts can"
     for name in resource.rules:
         found = [at for shape in shapes if (at := values.leaf(shape, name)) is not None]

@@ -140,11 +140,10 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def kinds(self) -> dict[str, Any]:
-        """The types of all fields that a body can set, and of those that are shown."""
-        bodies = [*self.change.values(), *([] if self.create is None else [self.create])]
-        given = {name: kind for body in bodies for name, kind in values.hints(body).items()}
-        given = {name: values.without_unset(kind) for name, kind in given.items()}
-        return {**given, **values.hints(self.read)}
+        """The types of all fields that are shown, and of those that a body can set."""
+        shapes = [self.read, *([] if self.create is None else [self.create]), *self.change.values()]
+        found = {name: kind for shape in shapes for name, kind in values.hints(shape).items()}
+        return {name: values.without_unset(kind) for name, kind in found.items()}
 
     @cached_property
     def conversions(self) -> dict[str, values.Stored]:

@@ -23,14 +23,12 @@ from werkzeug.routing import BaseConverter
 
 from api.web.expected import moment, plain
 
-Id = Annotated[
-    str,
-    Meta(
-        pattern="^[0-9a-fA-F]{24}$",
-        description="An id: 24 hexadecimal digits",
-        examples=["665f1f77bcf86cd799439011"],
-    ),
-]
+_ID = Meta(
+    pattern="^[0-9a-fA-F]{24}$",
+    description="An id: 24 hexadecimal digits",
+    examples=["665f1f77bcf86cd799439011"],
+)
+Id = Annotated[str, _ID]
 Time = Annotated[datetime.datetime, Meta(tz=True, description="A time, RFC 3339")]
 
 Stored = Callable[[Any], Any]
@@ -70,8 +68,8 @@ def without_unset(kind: Any) -> Any:
 
 
 def is_id(kind: Any) -> bool:
-    """Whether it is `Id`, or that or nothing."""
-    return kind == Id or any(is_id(part) for part in _parts(kind))
+    """Whether it is `Id`, with more annotations perhaps, or that or nothing."""
+    return _ID in getattr(kind, "__metadata__", ()) or any(is_id(part) for part in _parts(kind))
 
 
 def item(kind: Any) -> Any:
@@ -133,12 +131,13 @@ def conversion(kind: Any) -> Stored | None:
     if inner is not None:
         return _each(conversion(inner))
     if shape is None:
-        return _single(kind)
+        return single(kind)
     by = conversions(hints(shape))
     return lambda given: {n: v for n, v in stored(given, by).items() if v is not None}
 
 
-def _single(kind: Any) -> Stored | None:
+def single(kind: Any) -> Stored | None:
+    """The same for what is neither an object nor a list."""
     if is_id(kind):
         return ObjectId
     bare = plain(kind)
@@ -147,8 +146,12 @@ def _single(kind: Any) -> Stored | None:
     if bare is datetime.datetime:
         return moment
     if isinstance(bare, type) and issubclass(bare, Enum):
-        return lambda member: getattr(member, "value", member)
+        return _value
     return None
+
+
+def _value(member: Any) -> Any:
+    return getattr(member, "value", member)
 
 
 def stored(fields: Mapping[str, Any], by: Mapping[str, Stored]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ class Place(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Line(Struct, kw_only=True, forbid_unknown_fields=True):
-    product: Id
+    product: Annotated[Id, Meta(description="What is in it")]
     price: Annotated[int, Meta(ge=0)] = 1
     kind: Kind = Kind.GOOD
     at: Time | None = None

@@ -147,6 +147,7 @@ def declare(**more: Any) -> Resource:
         ({"create": holding(Other), "read": holding(Place)}, "x has not the same form in Body"),
         ({"create": holding(Place), "read": holding(list[Place])}, "x has not the same form"),
         ({"create": holding(list[str]), "read": holding(str)}, "x has not the same form"),
+        ({"create": holding(date), "read": holding(str)}, "x has not the same form"),
         ({"rules": {"nmae": fields.line(9)}}, "a rule for nmae, which is no text of any"),
         ({"rules": {"rank": fields.line(9)}}, "a rule for rank, which is no text of any"),
         ({**WITHIN, "rules": {"place.citty": fields.line(9)}}, "a rule for place.citty"),
