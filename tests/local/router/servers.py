@@ -92,4 +92,4 @@ class Servers:
         """End every process."""
         for process in self.processes.values():
             process.kill()
-            process.wait(10)
+            process.wait(60)

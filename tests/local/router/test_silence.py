@@ -67,7 +67,7 @@ def test_a_router_starts_while_some_config_servers_cannot_be_found(
             assert client.admin.command("listDatabases")["ok"] == 1
     finally:
         router.terminate()
-        assert router.wait(10) == 0
+        assert router.wait(60) == 0
 
 
 def test_log_ins_while_the_config_primary_stands_still(healed_cluster: LocalCluster) -> None:

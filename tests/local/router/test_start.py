@@ -131,7 +131,7 @@ def test_the_flags_of_a_container(config: str, key: str, cluster: LocalCluster) 
             app.admin.command("shutdown")
         with connect(cluster, port) as admin, pytest.raises(AutoReconnect):
             admin.admin.command("shutdown", force=True, timeoutSecs=1)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)

@@ -111,7 +111,7 @@ def refusal(servers: Servers, process: subprocess.Popen[bytes], words: str) -> N
     )
     assert "listening" not in servers.log(name)
     process.terminate()
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def test_members_of_another_authority_are_not_believed(
