@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 
@@ -91,10 +93,26 @@ class Collection:
         Raises:
             keys.UnplaceableError: the router cannot tell.
         """
+        return self.chunks[self._index(self._spot(values, hashed_already=hashed_already))]
+
+    def shards_of(self, values: list[Any]) -> set[str]:
+        """The shards that may own documents whose shard keys begin with these values.
+
+        Raises:
+            keys.UnplaceableError: the router cannot tell.
+        """
+        spot, rest = self._spot(values), len(self.key) - len(values)
+        low, high = ((keys.point(end),) * rest for end in (MinKey(), MaxKey()))
+        within = self.chunks[self._index(spot + low) : self._index(spot + high) + 1]
+        return {chunk.shard for chunk in within}
+
+    def _spot(self, values: list[Any], *, hashed_already: bool = False) -> keys.Point:
         hashing = [False] * len(values) if hashed_already else self._hashed
-        pairs = zip(values, hashing, strict=True)
-        spot = tuple(keys.point(keys.hashed(v) if hashed else v) for v, hashed in pairs)
-        return self.chunks[bisect.bisect_right(self._bounds, spot) - 1]
+        pairs = zip(values, hashing, strict=False)
+        return tuple(keys.point(keys.hashed(v) if hashed else v) for v, hashed in pairs)
+
+    def _index(self, spot: keys.Point) -> int:
+        return bisect.bisect_right(self._bounds, spot) - 1
 
     def is_hashed_at(self, position: int) -> bool:
         """Whether the field at this position of the key is hashed."""

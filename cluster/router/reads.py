@@ -1,8 +1,8 @@
 """find, aggregate, count and distinct.
 
-A find that fixes the shard key goes to its one shard. Everything that may concern several goes to
-the router that is built into every shard member (clusterFind, clusterAggregate), which targets,
-merges and sorts by itself.
+A find that concerns one shard goes there, also while no config server runs. Everything that may
+concern several goes to the router that is built into every shard member (clusterFind,
+clusterAggregate), which targets, merges and sorts by itself.
 """
 
 import asyncio
@@ -13,11 +13,12 @@ import bson
 
 from cluster.router import wire
 from cluster.router.batches import hand_out
+from cluster.router.catalogue import Collection
 from cluster.router.context import Answer, Context, Document, result
 from cluster.router.errors import CommandError
 from cluster.router.routes import version_fields
 from cluster.router.shards import Reply
-from cluster.router.targeting import chunk_of_query
+from cluster.router.targeting import chunk_of_query, shards_of_query
 
 VIEW = 169
 UNSERVED_STAGES = {
@@ -41,8 +42,7 @@ async def find(context: Context) -> Answer:
         collection = await catalogue.collection(context.namespace)
         shard: str | None = None
         if context.wants_primary and collection is not None:
-            chunk = await chunk_of_query(context, collection, query, command.get("collation"))
-            shard = chunk.shard if chunk else None
+            shard = await _only_shard(context, collection, query, command.get("collation"))
         elif context.wants_primary:
             database = await catalogue.database(context.db)
             shard = database.primary if database else None
@@ -58,6 +58,16 @@ async def find(context: Context) -> Answer:
 
     reply = await context.until_fresh(attempt, context.namespace)
     return hand_out(context, reply, more)
+
+
+async def _only_shard(
+    context: Context, collection: Collection, query: Any, collation: Any
+) -> str | None:
+    chunk = await chunk_of_query(context, collection, query, collation)
+    if chunk is not None:
+        return chunk.shard
+    shards = shards_of_query(collection, query, collation)
+    return shards.pop() if len(shards) == 1 else None
 
 
 async def aggregate(context: Context) -> Answer:

@@ -1,5 +1,6 @@
 """Which shards a statement concerns."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,6 +75,23 @@ async def chunk_of_query(
         return None
     fixed = equalities(query, paths) or {}
     return await locate(context, collection, [fixed[path] for path in paths])
+
+
+def shards_of_query(collection: Collection, query: Any, collation: Any = None) -> set[str]:
+    """The shards that may hold what a query finds, by the first fields of the key that it fixes.
+
+    Those of an ``$or`` are those of all its branches together.
+    """
+    paths = list(collection.key)
+    for count in range(len(paths), 0, -1):
+        if is_exact(collection, query, paths[:count], collation):
+            fixed = equalities(query, paths[:count]) or {}
+            with contextlib.suppress(UnplaceableError):
+                return collection.shards_of([fixed[path] for path in paths[:count]])
+    branches = query.get("$or") if isinstance(query, Mapping) else None
+    if isinstance(branches, list) and branches:
+        return {s for one in branches for s in shards_of_query(collection, one, collation)}
+    return set(collection.shards)
 
 
 def is_exact(collection: Collection, query: Any, paths: list[str], collation: Any = None) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from cluster.local.cluster import LocalCluster
 from tests.local.cluster.small import SMALL, client_of
@@ -56,3 +56,17 @@ def test_a_wrong_password_is_refused_even_then(without_config: LocalCluster) -> 
         with pytest.raises(OperationFailure) as failure:
             wrong.admin.command("connectionStatus")
         assert failure.value.code == 18
+
+
+def test_reads_of_one_shard_do_without_the_routing_table_of_its_own(
+    without_config: LocalCluster,
+) -> None:
+    """A shard drops it when a secondary first needs one, say for a mirrored read, and stalls."""
+    primary = without_config.record().layout().shards[0].members[0]
+    with without_config.access().connections() as connections, pytest.raises(PyMongoError):
+        connections.member(primary).admin.command(
+            "_flushRoutingTableCacheUpdates", ".".join(ROUTE), maxTimeMS=100
+        )
+    with client_of(without_config) as client:
+        collection = client[ROUTE[0]][ROUTE[1]]
+        assert len(list(collection.find(max_time_ms=5000).sort("_id"))) == 100
