@@ -48,7 +48,7 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._open.discard(self)
         self._services.connections = len(self._open)
-        self._waiting.clear()  # a command that has begun goes on: it may be a write half done
+        # What came whole is still carried out: who wants no answers closes after its last write.
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -58,7 +58,6 @@ class ClientConnection(asyncio.Protocol):
                 del self._buffer[:length]
         except wire.MalformedMessageError as error:
             self._drop(error)
-            return
         self._flow()
         if self._task is None and self._waiting and not self._ending:
             self._task = asyncio.create_task(self._serve())
@@ -103,9 +102,7 @@ class ClientConnection(asyncio.Protocol):
                     log.info("%s is hung up on: %s", self._peer, error)
                     self.close()
                     return
-                if self._transport is None or self._transport.is_closing():
-                    return  # the client has gone meanwhile
-                if request.wants_reply:
+                if request.wants_reply and self._transport and not self._transport.is_closing():
                     answer = wire.encode_reply(
                         next(_ids), request.id, document, legacy=request.legacy
                     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -156,6 +158,30 @@ def test_a_write_without_an_answer_is_not_lost_on_stale_routing(
         unacknowledged.delete_one({"_id": 1})
         holds({}, 3)
         silent.drop()
+
+
+SILENT_WRITER = """
+import os, sys
+from pymongo import MongoClient, WriteConcern
+uri, database = sys.stdin.read().split()
+silent = MongoClient(uri)[database].get_collection("left", write_concern=WriteConcern(w=0))
+for n in range(100):
+    silent.insert_one({"_id": n})
+os._exit(0)  # the system closes the connection
+"""
+
+
+def test_a_client_that_closes_after_its_last_write_loses_none(
+    cluster: LocalCluster, db: Database[dict[str, Any]]
+) -> None:
+    """What waits behind the write being carried out is carried out, too."""
+    stdin = f"{cluster.uri('admin')} {db.name}"
+    subprocess.run([sys.executable, "-c", SILENT_WRITER], input=stdin, text=True, check=True)
+
+    def arrived() -> bool | None:
+        return db["left"].count_documents({}) == 100 or None
+
+    Waiter(20).until(arrived, lambda: f"{db['left'].count_documents({})} of 100 have arrived")
 
 
 def test_a_bulk_in_order_stops_at_the_first_error(sharded: Documents) -> None:
