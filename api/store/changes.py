@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 Check = Callable[[Document], None]  # gets the document as it would be; raises to prevent it
 Changes = Mapping[str, Any] | Callable[[Document], Mapping[str, Any]]  # gets it as it is
 
-TURNS = 8  # against concurrent changes of the same document, before the caller gets 503
-
 
 def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
     documents: "Documents",
@@ -45,7 +43,8 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
     document or are checked by `check`.
     """
     claims = documents.claims
-    for turn in range(TURNS):
+    turn = 0
+    while True:  # each turn follows another's change, and the deadline ends them
         before = documents.get_committed(document_id, where)
         if before is None or "version" not in before:
             return None
@@ -72,8 +71,8 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
             return after
         _free_dead(documents, wanted)
         if not pause(turn):
-            break
-    raise UnavailableError("the document kept changing under this request")
+            raise UnavailableError("the document kept changing under this request")
+        turn += 1
 
 
 def _claim_and_apply(  # noqa: PLR0913 - the same
