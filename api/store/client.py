@@ -6,7 +6,8 @@ from datetime import UTC
 from typing import Any
 
 import msgspec
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
+from bson.int64 import Int64
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -19,7 +20,20 @@ from api.store.claim import Watch
 Raw = dict[str, Any]
 
 DEFAULT_DATABASE = "shardstack"
-CODEC: CodecOptions[Raw] = CodecOptions(tz_aware=True, tzinfo=UTC)
+
+
+class _Integers(TypeDecoder):
+    """Integers of 64 bits as Python's own: what PyMongo makes of them no JSON encoder takes."""
+
+    bson_type = Int64
+
+    def transform_bson(self, value: Any) -> int:
+        return int(value)
+
+
+CODEC: CodecOptions[Raw] = CodecOptions(
+    tz_aware=True, tzinfo=UTC, type_registry=TypeRegistry([_Integers()])
+)
 
 
 class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
