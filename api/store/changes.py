@@ -6,12 +6,13 @@ unique value is claimed before, and the old one freed after; why that is right i
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from bson import ObjectId
 
 from api.store import marks
-from api.store.claim import Claim
+from api.store.claim import Claim, Watch
+from api.store.claims import Claims
 from api.store.deadline import pause
 from api.store.errors import (
     OvertakenError,
@@ -19,17 +20,37 @@ from api.store.errors import (
     VersionMovedError,
 )
 from api.store.marks import Mark
-from api.store.shape import Document, Versions, versions
-
-if TYPE_CHECKING:
-    from api.store.documents import Documents
+from api.store.shape import ANY, Document, Versions, versions
 
 Check = Callable[[Document], None]  # gets the document as it would be; raises to prevent it
 Changes = Mapping[str, Any] | Callable[[Document], Mapping[str, Any]]  # gets it as it is
 
 
+class Changed(Protocol):
+    """The documents that are changed; see `Documents`."""
+
+    @property
+    def claims(self) -> Claims: ...
+
+    @property
+    def watch(self) -> Watch: ...
+
+    def get_committed(
+        self, document_id: ObjectId, where: Mapping[str, Any] = ANY
+    ) -> Document | None: ...
+
+    def apply(
+        self,
+        document_id: ObjectId,
+        expected: Versions,
+        changes: Mapping[str, Any],
+        where: Mapping[str, Any] = ANY,
+        mark: Mark = None,
+    ) -> Document | None: ...
+
+
 def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
-    documents: "Documents",
+    documents: Changed,
     document_id: ObjectId,
     changes: Changes,
     *,
@@ -76,7 +97,7 @@ def change_from_read(  # noqa: PLR0913 - each argument is a part of the change
 
 
 def _claim_and_apply(  # noqa: PLR0913 - the same
-    documents: "Documents",
+    documents: Changed,
     before: Document,
     wanted: Sequence[Claim],
     changes: Mapping[str, Any],
@@ -106,7 +127,7 @@ def _claim_and_apply(  # noqa: PLR0913 - the same
         raise
 
 
-def _free_dead(documents: "Documents", mine: Sequence[Claim]) -> None:
+def _free_dead(documents: Changed, mine: Sequence[Claim]) -> None:
     """Remove those of our own claims that can no longer commit."""
     if not mine:
         return

@@ -23,6 +23,7 @@ from cluster.local.launcher import Launcher
 from cluster.local.nodes import LocalNodes, listed, silent
 from cluster.local.programs import stoppable
 from cluster.local.record import Record
+from cluster.local.status import local_status
 from cluster.status import ClusterStatus
 from cluster.topology import Topology
 
@@ -127,8 +128,6 @@ class LocalCluster(LocalNodes):
 
     def status(self) -> ClusterStatus:
         """How the servers are, with each process's id and memory."""
-        from cluster.local.status import local_status  # noqa: PLC0415 - it asks this class
-
         return local_status(self)
 
     def stopped(self) -> str:

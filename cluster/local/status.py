@@ -8,12 +8,11 @@ from collections.abc import Iterator
 import psutil
 
 from cluster.local.boot import MIB_TO_WORK
-from cluster.local.cluster import LocalCluster
-from cluster.local.nodes import listed
+from cluster.local.nodes import LocalNodes, listed
 from cluster.status import ClusterStatus, MemberStatus, RouterStatus, inspect
 
 
-def local_status(cluster: LocalCluster) -> ClusterStatus:
+def local_status(cluster: LocalNodes) -> ClusterStatus:
     """Asks the servers and adds each process's id and memory; StateError without a cluster."""
     found = inspect(cluster.access())
     pids = {node.name: node.pid for node in cluster.nodes()}
@@ -27,7 +26,7 @@ def local_status(cluster: LocalCluster) -> ClusterStatus:
     return found
 
 
-def _what_to_do(cluster: LocalCluster, stopped: list[str]) -> Iterator[str]:
+def _what_to_do(cluster: LocalNodes, stopped: list[str]) -> Iterator[str]:
     """A mongod ends when it cannot write, and nobody but `up` starts it again here."""
     folder = cluster.state.folder
     free = shutil.disk_usage(folder).free // 2**20
