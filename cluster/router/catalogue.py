@@ -137,8 +137,12 @@ class Catalogue:
         self._loading: dict[str, asyncio.Future[Any]] = {}
 
     async def load_shards(self) -> None:
-        """Read the list of shards."""
-        self._shards.replace(await self.find("shards", {}))
+        """Read the list of shards; what is cached may name one that is gone, so it goes with it."""
+        listed = await self.find("shards", {})
+        gone = set(self._shards.ids) - {entry["_id"] for entry in listed}
+        self._shards.replace(listed)
+        if gone:
+            self.forget_all()
 
     async def keep_shards(self) -> None:
         """Read the list of shards now and then, for those added or removed by other routers."""

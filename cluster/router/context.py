@@ -10,7 +10,7 @@ import bson
 
 from cluster.router.catalogue import Catalogue
 from cluster.router.cursors import Cursors
-from cluster.router.errors import SHARD_NOT_FOUND, STALE, CommandError
+from cluster.router.errors import SHARD_NOT_FOUND, STALE, CommandError, GoneError
 from cluster.router.identity import Identities, Login, Privileges
 from cluster.router.shards import FAILOVER_SECONDS, Reply, Shards
 
@@ -29,9 +29,32 @@ _PRIVATE = frozenset({
 })  # fmt: skip
 _WRITE_CONCERN = ("writeConcern", "defaultWriteConcern")
 _READ_CONCERN = ("readConcern", "defaultReadConcern")
-STALE_TRIES = 12
 FLUSH = {"flushRouterConfig": 1, "$db": "admin"}
 DEFAULTS_SECONDS = 10.0
+
+
+class Patience:
+    """How long a command is repeated that shards refuse as stale: as long as a failover may take.
+
+    A count of tries would not do: a chunk's move is committed in its own time, on a busy machine in
+    many seconds.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: float | None = None
+        self._refusals = 0
+
+    async def pause(self) -> bool:
+        """Wait before the next try; False when it has been tried for long enough."""
+        now = time.monotonic()
+        self._until = self._until or now + self._seconds
+        self._refusals += 1
+        if now >= self._until:
+            return False
+        if self._refusals > 2:  # twice at once; after that the change is still being committed
+            await asyncio.sleep(0.01 * 2 ** min(self._refusals, 6))
+        return True
 
 
 class Defaults:
@@ -177,20 +200,24 @@ class Context:
         """Repeat an attempt, with the catalogue read anew, while shards call it stale.
 
         Raises:
-            CommandError: the last refusal, when it is still stale after `STALE_TRIES` tries.
+            CommandError: the last refusal, when they still do after `seconds`.
         """
-        services = self.services
-        for tries in range(STALE_TRIES):
-            reply = await attempt()
-            if reply.code == SHARD_NOT_FOUND:
-                # The member's own picture names a shard that is gone; it would keep it for long.
-                await services.shards.call_host(reply.host, dict(FLUSH))
-            elif reply.code not in STALE:
-                return reply
+        services, patience = self.services, Patience(self.seconds)
+        while True:
+            try:
+                reply = await attempt()
+            except GoneError as error:
+                refusal: CommandError = error
+            else:
+                if reply.code == SHARD_NOT_FOUND:
+                    # The member's own picture names a shard that is gone; it would keep it long.
+                    await services.shards.call_host(reply.host, dict(FLUSH))
+                elif reply.code not in STALE:
+                    return reply
+                refusal = CommandError.of_reply(reply.fields)
             services.catalogue.forget(namespace)
-            if tries > 1:  # twice at once; after that the change is still being committed
-                await asyncio.sleep(0.01 * 2 ** min(tries, 6))
-        raise CommandError.of_reply(reply.fields)
+            if not await patience.pause():
+                raise refusal
 
 
 def namespace_of(context: Context) -> tuple[str, str]:

@@ -69,6 +69,13 @@ class CommandError(Exception):
         return answer
 
 
+class GoneError(CommandError):
+    """The shard is not part of the cluster, or not any more: what it had is elsewhere."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(SHARD_NOT_FOUND, message)
+
+
 class HangUpError(Exception):
     """The client gets no answer: its connection is closed, as if the router had gone."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from bson.objectid import ObjectId
 
-from cluster.router.errors import CommandError, HostError
+from cluster.router.errors import CommandError, GoneError, HostError
 from cluster.router.upstream import Connection, Connector
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class ReplicaSet:
         self._monitors: dict[str, asyncio.Task[None]] = {}
         self._check: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
+        self._closed = False
         self._watch(seeds)
 
     def describe(self) -> str:
@@ -71,14 +72,16 @@ class ReplicaSet:
 
         Raises:
             CommandError: 133, when none is known in time; says which member is in which state.
+            GoneError: the set has left the cluster.
         """
-        if self.primary is not None:
-            return self.primary
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(seconds, 0)):
-                while self.primary is None:
+                while self.primary is None and not self._closed:
                     await self.wait_for_change()
-                return self.primary
+        if self._closed:
+            raise GoneError(f"shard {self.name} has left the cluster")
+        if self.primary is not None:
+            return self.primary
         raise CommandError(133, f"no primary within {seconds:.0f} s in {self.describe()}")
 
     async def wait_for_change(self) -> None:
@@ -104,12 +107,14 @@ class ReplicaSet:
             self._lost(host, error)
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching; who waits for a primary waits no longer."""
+        self._closed = True
         for task in self._monitors.values():
             task.cancel()
         if self._check is not None:
             self._check.cancel()
         self._monitors.clear()
+        self._announce()
 
     def _watch(self, hosts: list[str]) -> None:
         for host in hosts:

@@ -15,7 +15,7 @@ from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 
 from cluster.router import wire
-from cluster.router.errors import NOT_PRIMARY, RETRYABLE, CommandError, HostError
+from cluster.router.errors import NOT_PRIMARY, RETRYABLE, CommandError, GoneError, HostError
 from cluster.router.members import ReplicaSet, parse_set
 from cluster.router.pools import Pools
 from cluster.router.upstream import Connector
@@ -93,10 +93,10 @@ class Shards:
         """The replica set of a shard.
 
         Raises:
-            CommandError: 70, when no such shard is known.
+            GoneError: no such shard is known.
         """
         if shard not in self._sets:
-            raise CommandError(70, f"shard {shard} is not part of this cluster")
+            raise GoneError(f"shard {shard} is not part of this cluster")
         return self._sets[shard]
 
     async def call(
@@ -107,6 +107,7 @@ class Shards:
         The reply may report failure: only what the failover policy is about is dealt with here.
 
         Raises:
+            GoneError: it is not, or no longer, part of the cluster.
             CommandError: 133, no primary in time; 6, the connection broke under a command that must
                 not be repeated.
         """

@@ -15,8 +15,8 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from cluster.router import wire
-from cluster.router.context import STALE_TRIES, Context, Document
-from cluster.router.errors import RETRYABLE, STALE, CommandError
+from cluster.router.context import Context, Document, Patience
+from cluster.router.errors import RETRYABLE, STALE, CommandError, GoneError
 from cluster.router.routes import Route, route_of, version_fields
 from cluster.router.shards import Reply
 from cluster.router.targeting import chunk_of_query
@@ -95,7 +95,7 @@ class _Batch:
     async def run_in_order(self) -> None:
         """One run of neighbours with the same route after the other, up to the first error."""
         position = 0
-        stale = 0
+        patience = Patience(self.context.seconds)
         while position < len(self.statements) and not self.outcome.errors:
             route = await self._route(self.statements[position])
             stop = position + 1
@@ -107,12 +107,15 @@ class _Batch:
                     stop += 1
             again = await self._send(route, list(range(position, stop)), ordered=True)
             position = min(again, default=stop)
-            stale = await self._freshen(stale) if again else 0
+            if again:
+                await self._freshen(patience)
+            else:
+                patience = Patience(self.context.seconds)
 
     async def run_in_any_order(self) -> None:
         """All routes at once; what was refused as stale is routed anew."""
         pending = list(range(len(self.statements)))
-        stale = 0
+        patience = Patience(self.context.seconds)
         while pending:
             groups: dict[Route, list[int]] = {}
             for index in pending:
@@ -122,15 +125,13 @@ class _Batch:
             )
             pending = sorted(index for again in results for index in again)
             if pending:
-                stale = await self._freshen(stale)
+                await self._freshen(patience)
 
-    async def _freshen(self, stale: int) -> int:
-        if stale >= STALE_TRIES:
-            raise CommandError(13388, f"{self.context.namespace} kept moving during {stale} tries")
-        self.context.services.catalogue.forget(self.context.namespace)
-        if stale > 1:
-            await asyncio.sleep(0.01 * 2 ** min(stale, 6))
-        return stale + 1
+    async def _freshen(self, patience: Patience) -> None:
+        namespace = self.context.namespace
+        self.context.services.catalogue.forget(namespace)
+        if not await patience.pause():
+            raise CommandError(13388, f"{namespace} kept moving for {self.context.seconds:.0f} s")
 
     async def _route(self, statement: RawBSONDocument) -> Route:
         return await route_of(self.context, statement)
@@ -139,13 +140,10 @@ class _Batch:
         """Send some statements along one route; return those to send again, routed anew."""
         if route.single:
             return await self._send_singly(route, indexes, ordered=ordered)
-        replies = await asyncio.gather(
+        results = await asyncio.gather(
             *(self._send_to(shard, route, indexes, ordered) for shard in route.shards)
         )
-        again: set[int] = set()
-        for reply in replies:
-            again.update(self._take_in(reply, indexes, ordered))
-        return sorted(again)
+        return sorted({index for again in results for index in again})
 
     async def _send_singly(self, route: Route, indexes: list[int], *, ordered: bool) -> list[int]:
         """Try each statement on one shard after the other, until one has found its document.
@@ -157,14 +155,15 @@ class _Batch:
         for index in indexes:
             for shard in route.shards:
                 done = self.outcome.n + len(self.outcome.errors)
-                reply = await self._send_to(shard, route, [index], ordered)
-                stale = self._take_in(reply, [index], ordered)
+                stale = await self._send_to(shard, route, [index], ordered)
                 again += stale
                 if stale or self.outcome.n + len(self.outcome.errors) > done:
                     break
         return again
 
-    async def _send_to(self, shard: str, route: Route, indexes: list[int], ordered: bool) -> Reply:
+    async def _send_to(
+        self, shard: str, route: Route, indexes: list[int], ordered: bool
+    ) -> list[int]:
         command = {
             **self._command,
             LISTS[self.context.name]: [self.statements[index] for index in indexes],
@@ -174,7 +173,11 @@ class _Batch:
         }
         if self._session:
             command["stmtIds"] = indexes
-        return await self.context.run(shard, command, repeatable=bool(self._session))
+        try:
+            reply = await self.context.run(shard, command, repeatable=bool(self._session))
+        except GoneError:
+            return indexes
+        return self._take_in(reply, indexes, ordered)
 
     def _take_in(self, reply: Reply, indexes: list[int], ordered: bool) -> list[int]:
         fields, outcome = reply.fields, self.outcome

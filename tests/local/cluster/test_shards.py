@@ -11,6 +11,7 @@ import pytest
 from cluster.drain import drain
 from cluster.local.cluster import LocalCluster
 from tests.local.cluster.small import SMALL, client_of, error_of, run, running_pids
+from tests.local.router.conftest import connect
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
 
@@ -70,6 +71,21 @@ def test_shard_is_removed_under_writes_and_another_added(two: LocalCluster) -> N
         names = {s["_id"] for s in admin.admin.command("listShards")["shards"]}
         assert names == {"shard-2", "shard-3"}
         assert admin["app"]["docs"].count_documents({}) == 2000 + len(written)
+
+
+def test_every_router_goes_on_when_what_it_knew_of_a_removed_shard_has_moved(
+    two: LocalCluster,
+) -> None:
+    two.up(routers=2)
+    routers = [connect(two, node.port) for node in two.nodes() if node.kind == "router"]
+    with routers[0] as first, routers[1] as second:
+        first.admin.command("enableSharding", "app", primaryShard="shard-2")
+        for number, client in enumerate((first, second)):
+            client["app"]["unsharded"].insert_one({"_id": number})
+        two.remove_shard("shard-2")
+        for number, client in enumerate((first, second), start=2):
+            client["app"]["unsharded"].insert_one({"_id": number})
+            assert client["app"]["unsharded"].count_documents({}) == number + 1
 
 
 def test_interrupted_removal_goes_on(two: LocalCluster) -> None:
