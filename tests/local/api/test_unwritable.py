@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge, PyMongoError
 
@@ -24,6 +25,12 @@ def person() -> dict[str, Any]:
     return {"name": mark, "email": f"{mark}@example.com", "national_id": mark}
 
 
+def claimed(users: Documents, fields: dict[str, Any]) -> list[str]:
+    """The claims there are on these values. Whoever waits out the grace time gets them anyway."""
+    names = [claim.id for claim in users.claims.of(fields, ObjectId(), 1)]
+    return [one["_id"] for one in users.claims.collection.find({"_id": {"$in": names}})]
+
+
 @pytest.mark.parametrize(("value", "error"), UNWRITABLE, ids=KINDS)
 @pytest.mark.parametrize("many", [False, True], ids=["one", "many"])
 def test_a_new_document(users: Documents, value: Any, error: type[Exception], many: bool) -> None:
@@ -32,6 +39,7 @@ def test_a_new_document(users: Documents, value: Any, error: type[Exception], ma
         create(users, many)([*fields[:-1], {**fields[-1], "name": value}])
     for one in fields:
         if users.find_unique("email", one["email"]) is None:  # a part of many may have been created
+            assert not claimed(users, one)
             users.create(one)
 
 
@@ -44,4 +52,5 @@ def test_a_change(users: Documents, value: Any, error: type[Exception]) -> None:
     made, wanted = users.create(person()), person()
     with pytest.raises((error, PyMongoError)):
         users.change(made["_id"], {"email": wanted["email"], "name": value})
+    assert not claimed(users, wanted)
     users.create(wanted)
