@@ -57,7 +57,7 @@ class Connection(asyncio.Protocol):
         self._lingered = 0
         self._handed = 0
         self._pace = Pace(worker.settings.minimum_rate, worker.settings.client_timeout)
-        self._spooling = False
+        self._spooled_for: str | None = None  # the client for whom a file is kept
         self.since = perf_counter()
 
     # The transport's calls.
@@ -154,8 +154,7 @@ class Connection(asyncio.Protocol):
         found.body = Whole(admission.body_limit)
         most = admission.body_limit if found.chunked else found.content_length or 0
         if most > IN_MEMORY:
-            self._worker.spool(self)
-            self._spooling = True
+            self._spooled_for = self._worker.spool(self.address, found)
         if most and expects_continue(found):
             self.transport.write(CONTINUE)
         return False
@@ -285,9 +284,9 @@ class Connection(asyncio.Protocol):
         exchange, found = self._exchange, self._message
         self._exchange = self._message = None
         self._pending.clear()
-        if self._spooling:
-            self._spooling = False
-            self._worker.unspool(self)
+        if self._spooled_for is not None:
+            self._worker.unspool(self._spooled_for)
+            self._spooled_for = None
         if exchange is not None:
             if exchange.claim():
                 exchange.message.body.close()  # it has not begun, and never will

@@ -19,13 +19,14 @@ from gunicorn.workers.gasgi import ASGIWorker
 
 from api.serving.connection import Connection
 from api.serving.lanes import Lane
+from api.serving.messages import Message
 from api.serving.refusals import Refusals
 from api.settings import Settings
 from api.settings.declared import PROBE_THREADS
 from api.settings.networks import networks
 from api.settings.origins import origins
 from api.web.admission import LaneName, admissions
-from api.web.client_address import belongs, block, parse
+from api.web.client_address import belongs, block, parse, walk
 from api.web.problems import overloaded
 
 SWEEP = 0.5  # seconds between looks at all connections
@@ -55,7 +56,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
         self.admit = admissions(self.wsgi, settings.body_limit, settings.request_deadline)
         meter = self.wsgi.extensions["meter"]
         self.refusals = Refusals(origins(settings.cors_origins, "cors_origins"), meter.refused)
-        trusted = networks(settings.trusted_proxies, "trusted_proxies")
+        self._trusted = trusted = networks(settings.trusted_proxies, "trusted_proxies")
         self.connections: set[Connection] = set()
         self._arriving: set[asyncio.Task[Any]] = set()  # accepted, and not yet connections
         self._by_address: Counter[str] = Counter()
@@ -167,17 +168,22 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
         if address is not None:
             _less(self._by_address, address)
 
-    def spool(self, connection: Connection) -> None:
-        """A large body will be kept in a file. Raises ProblemError where there are too many."""
-        address = self._block(connection.address)
-        mine = 0 if address is None else self._spooled[address]
-        if self._spooled.total() >= SPOOLS or mine >= SPOOLS_PER_ADDRESS:
+    def spool(self, peer: str, found: Message) -> str:
+        """A large body will be kept in a file: who for. Raises ProblemError where there are too
+        many."""
+        client = peer
+        if self._block(peer) is None:  # a trusted proxy: for whom it speaks
+            named = [value for name, value in found.headers if name == "X-FORWARDED-FOR"]
+            client = walk(peer, ",".join(named), self._trusted)
+        client = block(client)
+        if self._spooled.total() >= SPOOLS or self._spooled[client] >= SPOOLS_PER_ADDRESS:
             raise overloaded()
-        self._spooled[address or ""] += 1
+        self._spooled[client] += 1
+        return client
 
-    def unspool(self, connection: Connection) -> None:
+    def unspool(self, client: str) -> None:
         """It is no longer needed."""
-        _less(self._spooled, self._block(connection.address) or "")
+        _less(self._spooled, client)
 
 
 def _less(counter: Counter[str], key: str) -> None:
