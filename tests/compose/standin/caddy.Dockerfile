@@ -1,15 +1,10 @@
-# caddy:2, as far as the Compose file uses it: Debian's, with what the official one has had since
-# 2.11.2 (tests/local/proxy/caddy-resend.patch).
-FROM shardstack-standin-bookworm AS build
-COPY build-caddy caddy-resend.patch /build/
-RUN sh /build/build-caddy /build/caddy
-
+# caddy:2, as far as the Compose file uses it, with the program from its wheel.
 FROM python:3.13-slim
 LABEL shardstack.stand-in="caddy"
 RUN apt-get update -qq \
     && apt-get install -y -qq --no-install-recommends libcap2-bin wget \
     && rm -rf /var/lib/apt/lists/*
-COPY --from=build /build/caddy /usr/bin/caddy
+COPY caddy /usr/bin/caddy
 RUN setcap cap_net_bind_service=+ep /usr/bin/caddy \
     && mkdir -p /config/caddy /data/caddy /etc/caddy
 ENV XDG_CONFIG_HOME=/config \

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -29,13 +31,16 @@ class Answer(NamedTuple):
 class Wire:
     """A connection."""
 
-    def __init__(self, port: int, receive: int | None = None) -> None:
-        """`receive`: bytes the kernel keeps for us while we do not read."""
+    def __init__(self, port: int, receive: int | None = None, ca: Path | None = None) -> None:
+        """`receive`: bytes the kernel keeps for us while we do not read. `ca`: speak TLS."""
         self.socket = socket.socket()
         self.socket.settimeout(PATIENCE)
         if receive is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
         self.socket.connect(("127.0.0.1", port))
+        if ca is not None:
+            context = ssl.create_default_context(cafile=str(ca))
+            self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
         self._buffer = b""
 
     def __enter__(self) -> Wire:

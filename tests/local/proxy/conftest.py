@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ from cluster.local.cluster import LocalCluster
 from tests.local.api.conftest import RunningServer, free_port
 
 CADDYFILE = Path(__file__).parents[3] / "deploy/caddy/Caddyfile"
-RESENDS = (2, 11, 2)  # the first version that can send a body again
+NEEDED = (2, 11, 7)  # the first version known to have `timeouts` for a route
 TOKEN_LIFETIME = 8.0
 """Seconds; short, so that consumers refresh their tokens while a replica fails."""
 
@@ -42,6 +43,15 @@ class Replica:
         if getattr(self, "server", None) is None or self.server.process.poll() is not None:
             self.server = RunningServer(self._environment, self._log, port=self.port)
         self.server.wait_ready()
+
+    def end(self) -> None:
+        """SIGTERM, and wait until it has finished what it had accepted."""
+        self.server.process.terminate()
+        assert self.server.process.wait(30) == 0, self._log.read_text()
+
+    def workers(self) -> set[int]:
+        """Their process ids."""
+        return {one.pid for one in psutil.Process(self.server.process.pid).children()}
 
     def send(self, sig: signal.Signals) -> None:
         """Send every process of it a signal."""
@@ -76,7 +86,9 @@ def iptables(*arguments: str) -> None:
 class Caddy:
     """The proxy in a process of its own, with a folder of its own for its CA."""
 
-    def __init__(self, binary: str, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, binary: str, folder: Path, environment: dict[str, str], caddyfile: Path = CADDYFILE
+    ) -> None:
         self.folder = folder
         self.port, self.plain_port = free_port(), free_port()
         self.url = f"https://localhost:{self.port}"
@@ -84,7 +96,7 @@ class Caddy:
         self.log = folder / "log"
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
-                [binary, "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"],
+                [binary, "run", "--config", str(caddyfile), "--adapter", "caddyfile"],
                 env={
                     **os.environ,
                     "XDG_DATA_HOME": str(folder / "data"),
@@ -120,17 +132,21 @@ class Caddy:
             self.process.kill()
 
 
+def upstreams(replicas: list[Replica]) -> dict[str, str]:
+    """What tells Caddy of them."""
+    names = " ".join(f"127.0.0.1:{replica.port}" for replica in replicas)
+    return {"SHARDSTACK_UPSTREAMS": names}
+
+
 @pytest.fixture(scope="session")
 def binary() -> str:
-    """A Caddy that can send bodies again: CADDY names it, or it is on the PATH."""
-    found = os.environ.get("CADDY") or shutil.which("caddy")
-    if found is None:
-        pytest.skip("there is no caddy")
+    """The program: CADDY names it, or it was installed with the other packages."""
+    found = os.environ.get("CADDY") or str(Path(sys.executable).with_name("caddy"))
+    assert Path(found).exists(), "there is no Caddy: make setup"
     told = subprocess.run([found, "version"], check=True, capture_output=True, text=True).stdout
     version = told.split()[0].lstrip("v")
     numbers = tuple(int(n) for n in version.partition("-")[0].split("."))
-    if numbers < RESENDS and not version.endswith("-resend"):
-        pytest.skip(f"Caddy {version} cannot send bodies again. See deploy/caddy/README.md")
+    assert numbers >= NEEDED, f"Caddy {version} is too old. See deploy/caddy/README.md"
     return found
 
 
@@ -170,9 +186,7 @@ def caddy(
     binary: str, replicas: list[Replica], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Caddy]:
     """The proxy, ready."""
-    upstreams = " ".join(f"127.0.0.1:{replica.port}" for replica in replicas)
-    folder = tmp_path_factory.mktemp("caddy")
-    running = Caddy(binary, folder, {"SHARDSTACK_UPSTREAMS": upstreams})
+    running = Caddy(binary, tmp_path_factory.mktemp("caddy"), upstreams(replicas))
     try:
         running.wait_ready()
         yield running

@@ -1,25 +1,32 @@
-"""One replica of the API fails behind Caddy while 32 consumers create, read, change and delete.
+"""Replicas of the API fail or restart behind Caddy while 32 consumers create, read, change, delete.
 
 A failure is latency to them: no answer of 500 or above, nothing lost, nothing doubled.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import shutil
 import signal
+import threading
+import time
 from collections.abc import Callable
 
 import pytest
+import requests
 
 from cluster.drill.http import ApiTarget
 from cluster.drill.report import summarise
 from cluster.drill.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
+from tests.local.api.conftest import make_person
 from tests.local.drill.conftest import SHARDS
 from tests.local.drill.test_api_failover import assert_only_latency, one_account_per_shard
 from tests.local.proxy.conftest import Caddy, Replica
+
+pytestmark = pytest.mark.long
 
 CLIENTS = 32
 CALM = 50
@@ -47,6 +54,58 @@ def stands_still(replica: Replica, workload: Workload) -> None:
 def cut_off(replica: Replica, workload: Workload) -> None:
     with replica.cut():
         workload.run(GIVEN_UP)
+
+
+def restarted(replicas: list[Replica], workload: Workload) -> None:
+    """One after the other: each ends with what it has accepted, and another begins."""
+    for replica in replicas:
+        replica.end()
+        workload.run(1)  # on the other one alone
+        replica.start()
+        workload.run(1.5)  # Caddy has seen that it is back
+
+
+def renewed(replicas: list[Replica], workload: Workload) -> None:
+    """SIGHUP: all workers of both."""
+    for replica in replicas:
+        before = replica.workers()
+        replica.server.process.send_signal(signal.SIGHUP)
+        end = time.monotonic() + 60
+        while before & replica.workers():
+            assert time.monotonic() < end
+            workload.run(0.1)
+
+
+@pytest.mark.core
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("change", [restarted, renewed])
+def test_a_rolling_restart(
+    cluster: LocalCluster,
+    caddy: Caddy,
+    replicas: list[Replica],
+    change: Callable[[list[Replica], Workload], None],
+) -> None:
+    """Not even a request that may not be sent again is lost."""
+    statuses: collections.Counter[int] = collections.Counter()
+    over = threading.Event()
+
+    def create() -> None:
+        with requests.Session() as session:
+            session.verify, session.trust_env = str(caddy.ca), False
+            while not over.is_set():
+                answer = session.post(
+                    f"{caddy.url}/api/v1/auth/signup", json=make_person(), timeout=60
+                )
+                statuses[answer.status_code] += 1
+
+    thread = threading.Thread(target=create)
+    thread.start()
+    try:
+        run(cluster, caddy, replicas, change.__name__, lambda load: change(replicas, load))
+    finally:
+        over.set()
+        thread.join()
+    assert set(statuses) == {201}
 
 
 def can_cut() -> bool:
