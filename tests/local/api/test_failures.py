@@ -1,5 +1,6 @@
 """The database slow, away, or its answers lost: latency or 503, never a wrong answer."""
 
+import json
 import secrets
 import socket
 import threading
@@ -184,3 +185,21 @@ def test_a_stopped_primary_is_latency(
     killed.join()
     assert versions == list(range(2, len(versions) + 2))  # none lost, none applied twice
     assert slowest > 0.3  # it did fail over
+
+
+def test_what_a_bug_logs_carries_the_id_that_the_client_has(
+    app: Flask, admin: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def bug() -> None:
+        raise RuntimeError("a bug")
+
+    (endpoint,) = (
+        rule.endpoint for rule in app.url_map.iter_rules() if rule.rule == "/api/v1/auth/me"
+    )
+    monkeypatch.setitem(app.view_functions, endpoint, bug)
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
+    answer = app.test_client().get("/api/v1/auth/me", headers=admin)
+    assert answer.status_code == 500
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (fault,) = (line for line in lines if "a bug" in line.get("exception", ""))
+    assert fault["request_id"] == answer.headers["X-Request-Id"]
