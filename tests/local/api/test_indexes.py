@@ -136,6 +136,9 @@ def value(name: str, kind: Any, n: int) -> Any:
     item = values.item(kind)
     if item is not None:
         return [value(name, item, n)]
+    shape = values.struct(kind)
+    if shape is not None:
+        return {inner: value(inner, its, n) for inner, its in values.hints(shape).items()}
     plain = expected.plain(kind)
     day = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(days=n)
     if isinstance(plain, type) and issubclass(plain, Enum):
