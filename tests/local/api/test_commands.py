@@ -186,6 +186,8 @@ def test_serve_refuses_weak_secrets(state: Path, secret: str) -> None:
     assert len(secret) < 8 or secret not in done.stderr
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_what_a_removed_resource_left_is_removed_after_a_question(
     state: Path, users: Documents
 ) -> None:

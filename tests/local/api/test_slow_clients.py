@@ -13,6 +13,8 @@ from api.store import Store
 from tests.local.api.conftest import RunningServer
 from tests.local.api.wire import PATIENCE, Wire, post
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 HELD = 150  # sockets of each kind; a server has some 20 threads
 FORM = "Content-Type: multipart/form-data; boundary=x"
 SCRIPT = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -355,6 +355,8 @@ def test_counters_tell_nothing_and_go(
     assert [(dict(i["key"]), i["expireAfterSeconds"]) for i in ttl] == [({"expireAt": 1}, 0)]
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_over_the_workers_of_a_server(
     environment: dict[str, str],
     server: Any,

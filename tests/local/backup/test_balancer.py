@@ -20,6 +20,8 @@ HOLDER = """
 import sys, time
 from pymongo import MongoClient
 from cluster.balancer import balancer_off
+
+pytestmark = [pytest.mark.long, pytest.mark.core]
 with MongoClient(sys.stdin.readline().strip()) as client:
     with balancer_off(client, lambda _: None, "a test"):
         print("held", flush=True)
@@ -108,8 +110,6 @@ def test_one_at_a_time(source: LocalCluster, client: Client) -> None:
     assert mode(client) == "full"
 
 
-@pytest.mark.long
-@pytest.mark.core
 def test_a_holder_elsewhere_is_known_by_its_beat(
     source: LocalCluster, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

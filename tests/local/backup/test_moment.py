@@ -233,12 +233,10 @@ def test_a_load_does_not_notice(cluster: LocalCluster, tmp_path: Path) -> None:
                 client.drop_database(name)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "phase",
-    [
-        PHASES[1],
-        *(pytest.param(phase, marks=pytest.mark.long) for phase in (*PHASES[:1], *PHASES[2:])),
-    ],
+    [PHASES[0], pytest.param(PHASES[1], marks=pytest.mark.core), *PHASES[2:]],
 )
 def test_killed_at_any_moment_it_leaves_nothing(
     client: Client, source: LocalCluster, tmp_path: Path, phase: str
@@ -350,6 +348,8 @@ def test_nobody_sees_a_secret(client: Client, source: LocalCluster, tmp_path: Pa
         seen.resume()
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_what_cannot_be_dumped_is_refused(
     client: Client, source: LocalCluster, tmp_path: Path
 ) -> None:

@@ -8,6 +8,8 @@ from cluster.drill.report import Report
 from cluster.drill.workload import Workload
 from tests.local.drill.conftest import CALM, GOES_ON, SHARDS, Drill, held_up, step_down
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 
 def assert_nothing_lost(report: Report) -> None:
     """Every acknowledged write is there once and in order, and no client saw an error."""
@@ -56,8 +58,6 @@ def test_kill_of_one_router_of_two(drill: Drill, router: str) -> None:
     assert_nothing_lost(report)
 
 
-@pytest.mark.long
-@pytest.mark.core
 def test_a_shard_primary_that_stands_still(drill: Drill) -> None:
     """Calls in flight to it are given up once there is another primary, not when it wakes up."""
 

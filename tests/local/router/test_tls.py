@@ -18,6 +18,8 @@ from cluster.waiting import Waiter
 from tests.local.router.certificates import Authority
 from tests.local.router.servers import PASSWORDS, Servers
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 HOST = "localhost"
 ANONYMOUS = "--tlsAllowConnectionsWithoutCertificates"
 Client = MongoClient[dict[str, Any]]
