@@ -14,6 +14,8 @@ from cluster.balancer import balancer_off, put_back
 from cluster.errors import ClusterError
 from cluster.local.cluster import LocalCluster
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 Client = MongoClient[dict[str, Any]]
 
 HOLDER = """
@@ -21,7 +23,6 @@ import sys, time
 from pymongo import MongoClient
 from cluster.balancer import balancer_off
 
-pytestmark = [pytest.mark.long, pytest.mark.core]
 with MongoClient(sys.stdin.readline().strip()) as client:
     with balancer_off(client, lambda _: None, "a test"):
         print("held", flush=True)
