@@ -124,7 +124,13 @@ async def move_range(context: Context) -> Answer:
         chunk = await _named_chunk(context, await _sharded(context))
         command.update(min=chunk.min, max=chunk.max)
     else:
-        command.update({key: context.sent[key] for key in ("min", "max") if key in context.sent})
+        given: Document = {
+            word: context.sent[word] for word in ("min", "max") if word in context.sent
+        }
+        collection = await _sharded(context)
+        for word, key in given.items():
+            _check_whole(collection, word, key)
+        command.update(given)
     command.update(waitForDelete=bool(context.sent.get("_waitForDelete")), writeConcern=MAJORITY)
     try:
         return result(await context.run(CONFIG, command))
@@ -136,6 +142,8 @@ async def split(context: Context) -> Answer:
     """Split a chunk at a given key, or in its middle."""
     collection = await _sharded(context)
     middle = context.sent.get("middle")
+    if middle is not None:
+        _check_whole(collection, "middle", middle)
     chunk = await _named_chunk(context, collection, middle)
     bounds = {"min": chunk.min, "max": chunk.max}
     if middle is None:
@@ -171,11 +179,24 @@ async def _sharded(context: Context) -> Collection:
     return collection
 
 
+def _check_whole(collection: Collection, word: str, key: Any) -> None:
+    """Raise CommandError unless it has the shard key's fields, no more and no less.
+
+    Shards and config servers write down what a router hands on, and cannot read such bounds again:
+    the collection could then not even be dropped.
+    """
+    if not isinstance(key, Mapping) or list(key) != list(collection.key):
+        fields = ", ".join(collection.key)
+        raise CommandError(2, f"{word} must have the fields of the shard key, in order: {fields}")
+
+
 async def _named_chunk(context: Context, collection: Collection, key: Any = None) -> Chunk:
     bounds = context.sent.get("bounds")
-    if key is not None and isinstance(key, Mapping):
+    if key is not None:
         return collection.chunk_at([key.get(path) for path in collection.key], hashed_already=True)
-    if isinstance(bounds, list) and len(bounds) == 2 and isinstance(bounds[0], Mapping):
+    if isinstance(bounds, list) and len(bounds) == 2:
+        for bound in bounds:
+            _check_whole(collection, "bounds", bound)
         low = [bounds[0].get(path) for path in collection.key]
         return collection.chunk_at(low, hashed_already=True)
     chunk = await chunk_of_query(context, collection, context.sent.get("find"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -116,12 +117,36 @@ def test_zones(client: Client, ranged: Documents) -> None:
     assert client.config.tags.find_one({"ns": ranged.full_name}) is None
 
 
-def test_a_shard_key_is_refined(client: Client, ranged: Documents) -> None:
-    ranged.create_index([("k", 1), ("j", 1)])
-    client.admin.command("refineCollectionShardKey", ranged.full_name, key={"k": 1, "j": 1})
-    ranged.insert_one({"k": 7, "j": 1})
-    assert ranged.update_one({"k": 7, "j": 1}, {"$set": {"x": 1}}).modified_count == 1
-    assert ranged.find_one({"k": 7, "j": 1}) is not None
+def test_a_shard_key_is_refined(client: Client, db: Database[dict[str, Any]]) -> None:
+    refined = db["refined"]
+    client.admin.command("shardCollection", refined.full_name, key={"k": 1})
+    refined.create_index([("k", 1), ("j", 1)])
+    client.admin.command("refineCollectionShardKey", refined.full_name, key={"k": 1, "j": 1})
+    refined.insert_one({"k": 7, "j": 1})
+    assert refined.update_one({"k": 7, "j": 1}, {"$set": {"x": 1}}).modified_count == 1
+    assert refined.find_one({"k": 7, "j": 1}) is not None
+
+
+@pytest.mark.parametrize("bound", [{"k": 50}, {"j": 1, "k": 50}, {"k": 1, "j": 1, "i": 1}, 5])
+def test_bounds_that_are_no_whole_key_change_nothing(
+    client: Client, db: Database[dict[str, Any]], bound: Any
+) -> None:
+    """Members would write them down, and could not read them again."""
+    namespace = f"{db.name}.{secrets.token_hex(4)}"
+    client.admin.command("shardCollection", namespace, key={"k": 1, "j": 1})
+    before = chunks(client, namespace)
+    whole = {"k": 60, "j": 1}
+    for name, words in (
+        ("split", {"middle": bound}),
+        ("split", {"bounds": [bound, whole]}),
+        ("moveRange", {"min": bound, "toShard": "shard-1"}),
+        ("moveChunk", {"bounds": [before[0]["min"], bound], "to": "shard-1"}),
+    ):
+        with pytest.raises(OperationFailure, match="fields of the shard key, in order: k, j"):
+            client.admin.command(name, namespace, **words)
+    assert chunks(client, namespace) == before
+    client.admin.command("split", namespace, middle=whole)
+    assert len(chunks(client, namespace)) == len(before) + 1
 
 
 def test_a_primary_shard_is_moved(client: Client, db: Database[dict[str, Any]]) -> None:
