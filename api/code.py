@@ -27,9 +27,10 @@ def fingerprint() -> str:
 
 
 def _files() -> Iterator[Path]:
-    """In order. What is written beside code while it runs or is edited is none.
+    """The files of the code, in a fixed order.
 
-    Python names what it compiles `x.cpython-311.pyc.<number>` until it is whole.
+    Left out are files that appear beside the code while it runs or is edited: those of editors, and
+    Python's caches, which are named `x.cpython-311.pyc.<number>` until they are whole.
     """
     for folder, folders, names in os.walk(HERE):
         folders[:] = sorted(one for one in folders if one != "__pycache__" and one[0] != ".")

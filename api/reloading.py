@@ -97,11 +97,11 @@ class Reloading:
         return None
 
     def _accepts(self, reading: int) -> bool:
-        """Wait for it. False when the server ends before, or the code changes once more."""
+        """Wait until the server accepts connections. False: it ended, or the code changed again."""
         while not select.select([reading], [], [], LOOK_SECONDS)[0]:
             if code.fingerprint() != self._loaded:
                 return False
-        # A byte from a worker; or the end, when nobody is left who could write one.
+        # A worker's byte; or nothing, since all that could write one have ended.
         return bool(os.read(reading, 1))
 
     @staticmethod

@@ -38,7 +38,7 @@ def names(given: Mapping[str, Any], patches: Mapping[str, Any]) -> Iterator[str]
 
 
 def merged(resource: Resource, patches: Mapping[str, Any], document: Document) -> Document:
-    """The objects as they are stored once they are patched, as `prepare` has them.
+    """The objects with the patches applied, in the form in which they are stored.
 
     Raises 409 naming what a new object lacks.
     """

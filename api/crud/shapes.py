@@ -17,7 +17,7 @@ Shape = type[msgspec.Struct]
 
 
 def replacements(resource: "Resource") -> dict[Role, Shape]:
-    """The bodies of PUT, by the role of who sends it; none where nothing can be created."""
+    """The struct of a PUT body, for each role; empty where nothing can be created."""
     made: dict[Shape, Shape] = {}
     states = frozenset(one.field for one in resource.transitions)
     if resource.create is not None:
@@ -53,7 +53,7 @@ def replacement(
 
 
 def patches(resource: "Resource") -> dict[Role, Shape]:
-    """The bodies of PATCH, by the role of who sends it."""
+    """The struct of a PATCH body, for each role that may send one."""
     return {role: patch(change) for role, change in resource.change.items()}
 
 

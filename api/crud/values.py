@@ -163,7 +163,10 @@ def stored(fields: Mapping[str, Any], by: Mapping[str, Stored]) -> dict[str, Any
 
 
 def showing(kind: Any) -> Stored | None:
-    """What turns a stored value of this type into what is shown; None: it is shown as it is."""
+    """The function that turns a stored value of this type into its shown form.
+
+    None: the value is shown as it is stored.
+    """
     if is_id(kind):
         return str
     inner = item(kind)
@@ -178,7 +181,7 @@ def showing(kind: Any) -> Stored | None:
 
 
 def shown_by(kinds: Mapping[str, Any]) -> dict[str, Stored]:
-    """Of the fields that are shown in another form than stored: what makes it."""
+    """By field, what turns a stored value into its shown form; only where the two differ."""
     found = {name: showing(kind) for name, kind in kinds.items()}
     return {name: show for name, show in found.items() if show is not None}
 

@@ -191,7 +191,7 @@ class Server:
         assert self._ready is not None  # noqa: S101 - `begin` comes first
         end = time.monotonic() + seconds
         try:
-            # A byte from a worker; or the end, when nobody is left who could write one.
+            # A worker's byte; or nothing, since all that could write one have ended.
             while not select.select([self._ready], [], [], POLL)[0]:
                 if time.monotonic() > end:
                     raise LocalError(

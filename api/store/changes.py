@@ -22,12 +22,14 @@ from api.store.errors import (
 from api.store.marks import Mark
 from api.store.shape import ANY, Document, Versions, versions
 
-Check = Callable[[Document], None]  # gets the document as it would be; raises to prevent it
-Changes = Mapping[str, Any] | Callable[[Document], Mapping[str, Any]]  # gets it as it is
+Check = Callable[[Document], None]
+"""Gets the document as it would be stored; raises to prevent the change."""
+Changes = Mapping[str, Any] | Callable[[Document], Mapping[str, Any]]
+"""New values by field, or a function that makes them of the present document."""
 
 
 class Changed(Protocol):
-    """The documents that are changed; see `Documents`."""
+    """What a change needs of `Documents`, which imports this module."""
 
     @property
     def claims(self) -> Claims: ...

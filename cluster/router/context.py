@@ -46,13 +46,15 @@ class Patience:
         self._refusals = 0
 
     async def pause(self) -> bool:
-        """Wait before the next try; False when it has been tried for long enough."""
+        """Wait before the next try. False, without a wait: there is no time left for another."""
         now = time.monotonic()
         self._until = self._until or now + self._seconds
         self._refusals += 1
         if now >= self._until:
             return False
-        if self._refusals > 2:  # twice at once; after that the change is still being committed
+        if (
+            self._refusals > 2
+        ):  # the first two tries follow immediately; later ones wait for a commit
             await asyncio.sleep(0.01 * 2 ** min(self._refusals, 6))
         return True
 

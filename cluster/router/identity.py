@@ -101,14 +101,14 @@ def _within(address: str, ranges: Iterable[str]) -> bool:
 
 
 class Identities:
-    """The users who have come to this router."""
+    """The users that this router has read from the config servers."""
 
     def __init__(self, shards: Shards) -> None:
         self._shards = shards
         self._known: dict[tuple[str, str], User] = {}
 
     def forget(self) -> None:
-        """Users or roles have been changed through this router."""
+        """Forget all users: this router has just passed on a change of users or roles."""
         self._known.clear()
 
     async def keep(self) -> None:
@@ -166,7 +166,7 @@ class Login:
     client: str = ""
     """Address that the client comes from."""
     server: str = ""
-    """Address that it came to."""
+    """Address of the router that the client connected to."""
     user: str = ""
     """Name of who has logged in, empty before."""
     db: str = ""

@@ -85,7 +85,7 @@ class ProofError(Exception):
 
 
 class Conversation:
-    """The server's side of one log-in: `challenge`, then `answer` until `done`."""
+    """The server's side of one log-in: call `challenge`, then `answer` until it is `done`."""
 
     def __init__(self, mechanism: str, first: bytes, *, brief: bool) -> None:
         """``first`` is the client's first message.
@@ -126,7 +126,7 @@ class Conversation:
         return self._challenge.encode()
 
     def answer(self, message: bytes) -> bytes:
-        """The answer to a later message.
+        """The answer to the client's second or third message.
 
         Raises:
             ProofError: the client's proof is wrong.

@@ -48,7 +48,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._open.discard(self)
         self._services.connections = len(self._open)
-        # What came whole is still carried out: who wants no answers closes after its last write.
+        # Carry out the messages that arrived whole: a client that wants no answers (w: 0) may close
+        # its connection right after its last write.
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
