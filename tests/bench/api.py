@@ -19,7 +19,7 @@ from pymongo import MongoClient
 from cluster.local.cluster import LocalCluster
 from tests.bench import dataset, keeping, servers
 from tests.bench.generator import fire, require
-from tests.bench.plans import MEASURES, Dialect, Person, plan
+from tests.bench.plans import ACCOUNTS, MEASURES, Dialect, Person, plan
 from tests.bench.results import Result, Run, show
 
 WARM_UP = 1
@@ -108,7 +108,7 @@ class Bench:
     def _log_in(self) -> None:
         url = self._servers["ours"].url
         self._admin = {"ours": dataset.log_in(url, dataset.ADMIN)}
-        for person in self._people["ours"][: dataset.ACCOUNTS]:
+        for person in self._people["ours"][:ACCOUNTS]:
             person.authorization = dataset.log_in(url, person.email)
 
     def run(self, measures: tuple[str, ...], runs: int, seconds: int) -> Result:
@@ -129,7 +129,7 @@ class Bench:
 
     def _one(self, measure: str, name: str, word: str, seconds: int) -> Run:
         server, people = self._servers[name], self._people[name]
-        accounts = people[: dataset.ACCOUNTS]
+        accounts = people[:ACCOUNTS]
         if measure == "patch":
             self._renew_versions(name, accounts)
         made = plan(

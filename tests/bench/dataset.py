@@ -59,7 +59,7 @@ def copy(source: Database[Raw], others: dict[str, str]) -> list[Person]:
     for name, uri in others.items():
         client: MongoClient[Raw]
         with MongoClient(uri) as client:
-            database = client.get_default_database()
+            database: Database[Raw] = client.get_default_database()
             for collection in ("users", "claims", "audit"):
                 namespace = f"{database.name}.{collection}"
                 client.admin.command("shardCollection", namespace, key={"_id": "hashed"})
@@ -86,7 +86,8 @@ def etags_of_eve(uri: str, people: list[Person]) -> list[Person]:
     """The people with the versions that Eve gave them."""
     client: MongoClient[Raw]
     with MongoClient(uri) as client:
-        users = client.get_default_database()["users"].find({}, {"_etag": 1})
+        database: Database[Raw] = client.get_default_database()
+        users = database["users"].find({}, {"_etag": 1})
         etags = {str(user["_id"]): user["_etag"] for user in users}
     return [Person(person.id, person.email, etags[person.id]) for person in people]
 

@@ -1,6 +1,5 @@
 """The servers that are compared, each under gunicorn with the API's own settings."""
 
-import json
 import os
 import socket
 import subprocess
@@ -111,7 +110,7 @@ def _gunicorn(name: str, python: Path, app: str, uri: str, folder: Path) -> Serv
     skipped = ("bind", "logger_class", "proc_name")
     shared: dict[str, Any] = {
         key: value
-        for key, value in configuration(given).items()
+        for key, value in configuration(given, listener=-1).items()
         if key not in skipped and not callable(value)  # hooks of the API's own
     }
     shared["loglevel"] = "error"
@@ -148,14 +147,10 @@ def machine() -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     told = dict(line.split(":", 1) for line in lines if ":" in line)
     told = {key.strip(): value.strip() for key, value in told.items()}
-    return json.loads(
-        json.dumps(
-            {
-                "cores": os.cpu_count(),
-                "processor": told.get("model name", "unknown"),
-                "mhz": round(float(told.get("cpu MHz", 0))),
-                "python": sys.version.split()[0],
-                "load_before": round(os.getloadavg()[0], 2),
-            }
-        )
-    )
+    return {
+        "cores": os.cpu_count(),
+        "processor": told.get("model name", "unknown"),
+        "mhz": round(float(told.get("cpu MHz", 0))),
+        "python": sys.version.split()[0],
+        "load_before": round(os.getloadavg()[0], 2),
+    }
