@@ -145,11 +145,11 @@ def sweep(state: str) -> None:
     Uploads do this, too, a little each; it is for after a disaster.
     """
     from api.crud.attachment_views import grace  # noqa: PLC0415
-    from api.store import orphans  # noqa: PLC0415
+    from api.store import files  # noqa: PLC0415
 
     settings = settings_of(state, tokens=False)
     with store_of(state) as store:
-        removed = orphans.sweep(store, grace(settings))
+        removed = files.sweep(store, grace(settings))
     click.echo(f"orphaned files: {removed} removed")
 
 

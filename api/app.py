@@ -20,8 +20,8 @@ from api.store import (
     ThrottledError,
     UnavailableError,
     VersionMovedError,
-    observe,
-    probe,
+    client,
+    tally,
 )
 from api.store.deadline import deadline
 from api.web import body, client_address, cors, etags, health, logs, metrics, problems, queries
@@ -51,7 +51,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     body.limit(app, settings.body_limit)
     meter = app.extensions["meter"] = Meter()
     bounded = partial(deadline, step=settings.request_deadline)
-    Requests(bounded, settings.request_deadline, observe.begin, meter).install(app)
+    Requests(bounded, settings.request_deadline, tally.begin, meter).install(app)
     cors.install(app, origins(settings.cors_origins, "cors_origins"))
     queries.install(app)
     client_address.install(app, networks(settings.trusted_proxies, "trusted_proxies"))
@@ -60,9 +60,11 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     gate.install(app, store, settings)
 
     outlook = health.Outlook(
-        lambda: probe.read(store), lambda: health.router_name(*probe.router(store)), deadline
+        lambda: client.probe_reads(store),
+        lambda: health.router_name(*client.router(store)),
+        deadline,
     )
-    writing = health.Outlook(lambda: probe.write(store), lambda: "", deadline)
+    writing = health.Outlook(lambda: client.probe_writes(store), lambda: "", deadline)
     app.register_blueprint(health.blueprint(outlook, writing, draining, store.reachable))
     app.register_blueprint(metrics.blueprint(meter))
     app.register_blueprint(routes.blueprint(store, settings, trail), url_prefix=f"{PREFIX}/auth")

@@ -65,14 +65,14 @@ def opened(settings: "Settings", say: "Callable[[str], None]") -> "Iterator[Stor
 
 
 def _wait_for(store: "Store", say: "Callable[[str], None]") -> None:
-    from api.store import UnavailableError, probe  # noqa: PLC0415
+    from api.store import UnavailableError, client  # noqa: PLC0415
     from api.store.deadline import deadline  # noqa: PLC0415
 
     began = time.monotonic()
     while (waited := time.monotonic() - began) < WAIT_SECONDS:
         try:
             with deadline(min(SAY_SECONDS, WAIT_SECONDS - waited)):
-                return probe.read(store)
+                return client.probe_reads(store)
         except UnavailableError:
             say(f"waiting for the database ({_routers(store)})")
     answer = "the routers answer, but no shard does" if store.reachable() else "nobody answers"

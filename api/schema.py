@@ -20,7 +20,7 @@ from api.store import Store
 from api.store.claims import COLLECTION as CLAIMS
 from api.store.deadline import attempt
 from api.store.files import CHUNK_KEY, CHUNKS, FILES, MARK, Files
-from api.store.idempotency import COLLECTION as IDEMPOTENCY
+from api.store.replay import COLLECTION as IDEMPOTENCY
 from api.store.throttle import COLLECTION as THROTTLE
 from api.store.throttle import ENDS
 from api.terminal import python

@@ -34,7 +34,7 @@ from api.resources import USERS
 from api.settings import Settings
 from api.store import Document, Store
 from api.store.deadline import attempt
-from api.store.shape import LIVE, now
+from api.store.document import LIVE, now
 from api.web.client_address import block
 
 MAJORITY, LINEARIZABLE = "majority", "linearizable"

@@ -14,8 +14,7 @@ from api.crud.reach import Reach, missing
 from api.crud.values import object_id
 from api.settings import Settings
 from api.store import Store, UnavailableError
-from api.store.files import DamagedError
-from api.store.orphans import sweep
+from api.store.files import DamagedError, sweep
 from api.store.throttle import Throttle
 from api.web import body as bodies
 from api.web import etags

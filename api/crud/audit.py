@@ -25,7 +25,7 @@ from pymongo.errors import DuplicateKeyError
 
 from api.store import Document, Documents, Store, StoreError, UnavailableError
 from api.store.deadline import attempt
-from api.store.shape import fresh, now
+from api.store.document import fresh, now
 
 COLLECTION = "audit"
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from api.crud.declaration import Constraint, Resource
 from api.store import Document
-from api.store.changes import Check
+from api.store.documents import Check
 from api.web.problems import FieldError, ProblemError, in_body, invalid
 
 

@@ -13,7 +13,7 @@ from api.crud.declaration import Resource
 from api.crud.idempotency import HEADER, REPLAYED, Once
 from api.settings import Settings
 from api.store import Document, Store
-from api.store.idempotency import Ticket
+from api.store.replay import Ticket
 from api.web import body, etags
 from api.web.problems import ProblemError, in_body, invalid
 

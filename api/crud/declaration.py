@@ -13,7 +13,7 @@ from api.crud.attachments import Attachment
 from api.crud.transitions import Transition
 from api.settings import Settings
 from api.store import Document, Documents, Store, Unique
-from api.store.marks import DELETED, DELETED_KEPT
+from api.store.replay import DELETED, DELETED_KEPT
 from api.web.body import Rules
 
 ORDERED = ("eq", "gt", "gte", "lt", "lte", "in")

@@ -1,8 +1,8 @@
 """Against enumeration: whoever tries to take a unique value learns whether somebody has it.
 
 So these tries are counted, by account and by address, whatever the resource, the field and the
-route: the store tells of each (`Watch`, store/claim.py), and nobody else needs to think of it. What
-counts is what tells:
+route: the store tells of each (`Watch`, store/claims.py), and nobody else needs to think of it.
+What counts is what tells:
 
 * a change to another value, taken or free: for both answers tell, and who moves on to the next
   value has given the last one back;
@@ -22,7 +22,7 @@ from flask import has_request_context
 from api.crud.access import acting
 from api.settings import Settings
 from api.store import Store
-from api.store.claim import Watch
+from api.store.claims import Watch
 from api.store.throttle import Throttle
 from api.web.client_address import block, client_address
 

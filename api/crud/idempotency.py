@@ -1,6 +1,6 @@
 """Requests that carry an Idempotency-Key, or a trusted proxy's name, and may so come twice.
 
-Why a key holds through crashes is in store/idempotency.py. Who asks and for what address belongs to
+Why a key holds through crashes is in store/replay.py. Who asks and for what address belongs to
 the key, so nobody meets another's; who has no account (sign-up) shares one space of keys, where the
 whole body, its password included, must be the same. The record keeps of it a MAC, under a key that
 is not in the database: a plain hash would be a way to guess passwords cheaply.
@@ -19,7 +19,7 @@ from api.crud.cursors import Signer
 from api.settings import Settings
 from api.store import Document, DuplicateError, Store, VersionMovedError
 from api.store.errors import KeyBusyError, KeyReusedError
-from api.store.idempotency import Keys, Ticket, TookEffect
+from api.store.replay import Keys, Ticket, TookEffect
 from api.web import proxied
 from api.web.problems import ProblemError
 

@@ -19,9 +19,9 @@ from api.crud.lists import Asked, Lists
 from api.crud.reach import Reach, Target
 from api.crud.values import object_id
 from api.settings import Settings
-from api.store import Document, Store, VersionMovedError, marks
-from api.store.marks import Keyed, Mark
-from api.store.shape import Versions
+from api.store import Document, Store, VersionMovedError, replay
+from api.store.document import Versions
+from api.store.replay import Keyed, Receipt
 from api.web import body as bodies
 from api.web import etags
 from api.web.operations import Fields
@@ -111,57 +111,59 @@ class Views:
         if ticket is not None and ticket.done:
             gone.headers[REPLAYED] = "true"
             return gone
-        mark = repetition.mark(ticket, {})
+        receipt = repetition.receipt(ticket, {})
         with self._once.holding(ticket):
             try:
-                self._delete(document_id, mark)
+                self._delete(document_id, receipt)
             except (ProblemError, VersionMovedError):
-                if self._made_before(document_id, mark) is None:
+                if self._made_before(document_id, receipt) is None:
                     raise
         return gone
 
-    def _delete(self, document_id: str, mark: Mark) -> None:
+    def _delete(self, document_id: str, receipt: Receipt) -> None:
         rule = self._resource.access.delete
         target = self._reach.target(document_id, rule)
         self._guard(target)
         with self._recorded("delete", target.id):
-            if not self._documents.delete(target.id, expected(), where=target.where, mark=mark):
+            if not self._documents.delete(
+                target.id, expected(), where=target.where, receipt=receipt
+            ):
                 raise self._reach.refused(document_id, rule)
 
     def _was_deleted(self, document_id: str, key: str, effect: ObjectId) -> bool:
         """Whether this try deleted it. What the principal cannot reach is gone, or never was."""
-        mark, documents = Keyed(key, effect), self._documents.collection
+        receipt, documents = Keyed(key, effect), self._documents.collection
         try:
             target = self._reach.target(document_id, self._resource.access.delete)
         except ProblemError:
-            return self._made_before(document_id, mark) is not None
-        return not marks.fence(documents, target.id, mark, target.where)
+            return self._made_before(document_id, receipt) is not None
+        return not replay.fence(documents, target.id, receipt, target.where)
 
     def _write(
         self, document_id: str, target: Target, given: Document, *, whole: bool = False
     ) -> Response:
         def took_effect(key: str, effect: ObjectId) -> bool:
-            mark, documents = Keyed(key, effect), self._documents.collection
-            return not marks.fence(documents, target.id, mark, target.where)
+            receipt, documents = Keyed(key, effect), self._documents.collection
+            return not replay.fence(documents, target.id, receipt, target.where)
 
         ticket = self._once.begin(given, took_effect)
         if ticket is not None and ticket.done:
             return self._replayed(document_id, target)
-        mark = repetition.mark(ticket, given)
+        receipt = repetition.receipt(ticket, given)
         with self._once.holding(ticket):
             try:
-                changed = self._changed(document_id, target, given, mark, whole=whole)
+                changed = self._changed(document_id, target, given, receipt, whole=whole)
             except (ProblemError, VersionMovedError):
-                made = self._made_before(document_id, mark, target.where)
+                made = self._made_before(document_id, receipt, target.where)
                 if made is None:
                     raise
                 changed = made
         if ticket is not None:
-            self._once.keys.settle(self._documents, changed, target.where)
+            self._once.keys.settle(self._documents.collection, changed, target.where)
         return self._show(changed)
 
     def _changed(
-        self, document_id: str, target: Target, given: Document, mark: Mark, *, whole: bool
+        self, document_id: str, target: Target, given: Document, receipt: Receipt, *, whole: bool
     ) -> Document:
         """`whole`: what is given replaces the document, so states in it may be the present ones."""
         self._guard(target, given)
@@ -189,7 +191,7 @@ class Views:
                     versions,
                     where=where,
                     check=check,
-                    mark=mark,
+                    receipt=receipt,
                 )
                 if changes or patches
                 else self._unchanged(target, versions)
@@ -230,13 +232,13 @@ class Views:
         return self._reach.refused(document_id, self._resource.access.change)
 
     def _made_before(
-        self, document_id: str, mark: Mark, where: Document | None = None
+        self, document_id: str, receipt: Receipt, where: Document | None = None
     ) -> Document | None:
         """What this very request left when it came first; None: it never took effect."""
         chosen = object_id(document_id)
-        if mark is None or chosen is None:
+        if receipt is None or chosen is None:
             return None
-        return marks.find(self._documents.collection, chosen, mark, where or {})
+        return replay.find(self._documents.collection, chosen, receipt, where or {})
 
     def _unchanged(self, target: Target, versions: Versions) -> Document | None:
         found = self._documents.get(target.id, self._resource.shown, target.where)

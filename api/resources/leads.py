@@ -18,7 +18,7 @@ from api.crud.declaration import EXACT, ORDERED, TEXT, Resource
 from api.crud.transitions import Transition
 from api.crud.values import Id, Time
 from api.store import Unique
-from api.store.shape import now
+from api.store.document import now
 from api.web.filetypes import DOCUMENTS
 
 

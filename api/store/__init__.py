@@ -4,8 +4,9 @@ Knows MongoDB and nothing of HTTP, settings or resources.
 """
 
 from api.store.bulk import BulkReport
-from api.store.claim import Unique
+from api.store.claims import Unique
 from api.store.client import Store, StoreOptions
+from api.store.document import Document
 from api.store.documents import Documents
 from api.store.errors import (
     DuplicateError,
@@ -14,7 +15,6 @@ from api.store.errors import (
     UnavailableError,
     VersionMovedError,
 )
-from api.store.shape import Document
 
 __all__ = [
     "BulkReport",

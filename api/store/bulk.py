@@ -16,12 +16,10 @@ import msgspec
 from bson import ObjectId
 from pymongo.collection import Collection
 
-from api.store.claim import Claim, as_document
-from api.store.claims import MAJORITY, Claims
+from api.store.claims import MAJORITY, Claim, Claims, as_document, insert_all
 from api.store.deadline import attempt, deadline
+from api.store.document import LIVE, Document, fresh
 from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
-from api.store.inserts import insert_all
-from api.store.shape import LIVE, Document, fresh
 
 BATCH = 2000  # documents; with two unique fields, 4,000 claims in one command
 

@@ -63,25 +63,92 @@ under a sibling write that has already seen the later document.
 """
 
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from enum import Enum, auto
+from typing import Any, NamedTuple
 
+import msgspec
 from bson import ObjectId
 from pymongo.collection import Collection
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
-from api.store import observe
-from api.store.claim import Claim, Found, Unique, Verdict, as_document
+from api.store import tally
 from api.store.deadline import attempt, pause
+from api.store.document import Document
 from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
-from api.store.inserts import insert_all
 
 COLLECTION = "claims"
 MAJORITY = ReadConcern("majority")
 PATIENCE = 0.5  # seconds a creator waits for the verdict on a claim that stands in its way
+DUPLICATE_KEY = 11000  # MongoDB's error code
+
+
+def as_is(value: str) -> str:
+    """The key of a value that is compared as it is stored."""
+    return value
+
+
+class Unique(msgspec.Struct, frozen=True):
+    """A field no two documents of a collection share.
+
+    `key` folds the stored value to what is compared (`AB-12` and `ab 12` may be one number).
+    """
+
+    field: str
+    key: Callable[[str], str] = as_is
+
+
+class Claim(NamedTuple):
+    """That `owner`, once at `version`, holds `value` in `field`."""
+
+    id: str
+    field: str
+    value: str  # folded by the field's key
+    owner: ObjectId
+    version: int
+
+
+class Watch:
+    """Is told of each try to take a unique value, before it is made: whoever tries learns whether
+    another document has the value. May raise to prevent it. This one lets everybody.
+    """
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Around the creation of one document with unique values."""
+        yield
+
+    def changing(self) -> None:
+        """Before one document's unique values are changed to others."""
+
+
+class Verdict(Enum):
+    """What the owner's document says of a claim."""
+
+    HELD = auto()
+    DEAD = auto()
+    PENDING = auto()
+
+
+class Found(NamedTuple):
+    """A claim as it stands in the database."""
+
+    owner: ObjectId
+    version: int
+    at: datetime
+
+
+def as_document(claim: Claim) -> dict[str, Any]:
+    """The claim as it is stored."""
+    return {
+        "_id": claim.id,
+        "owner": claim.owner,
+        "version": claim.version,
+        "at": datetime.now(UTC),
+    }
 
 
 class Claims:
@@ -122,7 +189,7 @@ class Claims:
         clashes = insert_all(self.collection, [as_document(claim) for claim in wanted])
         if not clashes:
             return
-        observe.conflict(len(clashes))
+        tally.conflict(len(clashes))
         first = min(clashes)
         self.tidy(claim for place, claim in enumerate(wanted) if place > first)
         try:
@@ -182,7 +249,7 @@ class Claims:
         try:
             attempt(lambda: self.collection.insert_one(as_document(claim)), idempotent=True)
         except DuplicateKeyError:
-            observe.conflict()
+            tally.conflict()
             return False
         return True
 
@@ -239,3 +306,20 @@ class Claims:
         # Repeated after a lost answer it matches nothing, and the next look finds it is ours.
         result = attempt(lambda: self.collection.update_one(condition, change), idempotent=True)
         return result.modified_count == 1
+
+
+def insert_all(into: Collection[Document], documents: Iterable[Document]) -> list[int]:
+    """Insert unordered, in one command; return the positions whose `_id` existed already."""
+    batch = list(documents)
+    if not batch:
+        return []
+    try:
+        attempt(lambda: into.insert_many(batch, ordered=False), idempotent=True)
+    except BulkWriteError as error:
+        errors = error.details["writeErrors"]
+        if any(e["code"] != DUPLICATE_KEY for e in errors):
+            raise
+        if error.details.get("writeConcernErrors"):
+            raise UnavailableError("no majority acknowledged the bulk insert") from error
+        return [e["index"] for e in errors]
+    return []

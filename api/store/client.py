@@ -1,11 +1,13 @@
-"""The one MongoClient of a worker process, and how it is set."""
+"""The one MongoClient of a worker process: how it is set, and whether the database answers."""
 
 import os
+import secrets
 import threading
 from datetime import UTC
 from typing import Any
 
 import msgspec
+from bson import MaxKey
 from bson.codec_options import CodecOptions, TypeDecoder, TypeRegistry
 from bson.int64 import Int64
 from pymongo import MongoClient
@@ -15,7 +17,9 @@ from pymongo.read_concern import ReadConcern
 from pymongo.uri_parser import parse_uri
 from pymongo.write_concern import WriteConcern
 
-from api.store.claim import Watch
+from api.store.claims import COLLECTION as CLAIMS
+from api.store.claims import Watch
+from api.store.deadline import attempt
 
 Raw = dict[str, Any]
 
@@ -129,3 +133,31 @@ class Store:
             write_concern=WriteConcern(w="majority"),
         )
         self._pid = os.getpid()
+
+
+def probe_reads(store: Store) -> None:
+    """Read what a majority of some shard's members has. Raises UnavailableError.
+
+    Of a made-up claim, so that each call asks a shard that chance chooses: one of them may be down.
+    """
+    name = f"probe:{secrets.token_hex(8)}"
+    claims = store.collection(CLAIMS, "majority")
+    attempt(lambda: claims.find_one({"_id": name}, {"_id": 1}), idempotent=True)
+
+
+def probe_writes(store: Store) -> None:
+    """A write that changes nothing, on every shard. Raises UnavailableError.
+
+    It waits as others do: for a primary, for a lock that keeps it from taking writes (fsync), and
+    for a majority. No `_id` is beyond MaxKey, and by an inequality no shard can be left out.
+    """
+    claims = store.collection(CLAIMS)
+    nothing = {"_id": {"$gt": MaxKey()}}
+    attempt(lambda: claims.update_many(nothing, {"$set": {"probed": True}}), idempotent=True)
+
+
+def router(store: Store) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answers of a router to buildInfo and hello. Raises UnavailableError."""
+    client = store.database.client
+    build = attempt(lambda: client.admin.command("buildInfo"), idempotent=True)
+    return build, attempt(lambda: client.admin.command("hello"), idempotent=True)

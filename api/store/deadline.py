@@ -30,7 +30,7 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from api.store import observe
+from api.store import tally
 from api.store.errors import UnavailableError
 
 T = TypeVar("T")
@@ -123,7 +123,7 @@ def _attempt(call: Callable[[], T], idempotent: bool) -> T:
                     raise UnavailableError(
                         f"the database did not answer: {type(error).__name__}"
                     ) from error
-                observe.retried()
+                tally.retried()
                 turn += 1
     finally:
-        observe.called(time.perf_counter() - began)
+        tally.called(time.perf_counter() - began)

@@ -1,6 +1,7 @@
 """Generic documents: by id, by unique value, by page; create, change, delete."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from bson import ObjectId
@@ -8,17 +9,24 @@ from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
-from api.store import marks
+from api.store import replay
 from api.store.bulk import BulkReport, create_many
-from api.store.changes import Changes, Check, change_from_read
-from api.store.claim import Unique, Watch
-from api.store.claims import COLLECTION, MAJORITY, Claims
+from api.store.claims import COLLECTION, MAJORITY, Claim, Claims, Unique, Watch
 from api.store.client import Store
 from api.store.deadline import attempt, pause
-from api.store.errors import OvertakenError, UnavailableError, VersionMovedError
-from api.store.marks import Keyed, Mark
+from api.store.document import ANY, Document, Versions, fresh, now, versions
+from api.store.errors import (
+    OvertakenError,
+    UnavailableError,
+    VersionMovedError,
+)
 from api.store.pages import BY_ID, After, Sort, page_query, read_page
-from api.store.shape import ANY, Document, Versions, fresh, now, versions
+from api.store.replay import Keyed, Receipt
+
+Check = Callable[[Document], None]
+"""Gets the document as it would be stored; raises to prevent the change."""
+Changes = Mapping[str, Any] | Callable[[Document], Mapping[str, Any]]
+"""New values by field, or a function that makes them of the present document."""
 
 
 class Documents:
@@ -169,21 +177,21 @@ class Documents:
         *,
         where: Mapping[str, Any] = ANY,
         check: Check | None = None,
-        mark: Mark = None,
+        receipt: Receipt = None,
     ) -> Document | None:
         """Set fields (None removes one), raise the version, return the new document.
 
         None when there is no such document. With `version`, raises `VersionMovedError` unless the
         document is at (one of) it. `check` gets the document as it would be, and raises what it
         likes; it is the document that is written, whatever else happens meanwhile. So it is where
-        `changes` are a function, which gets the document as it is, and may raise as well.
-        `mark` stays in the document; see marks.py. Raises `OvertakenError` when another try at the
+        `changes` are a function, which gets the document as it is, and may raise as well. `receipt`
+        stays in the document; see replay.py. Raises `OvertakenError` when another try at the
         request has fenced it, and `DuplicateError`.
         """
         expected = versions(version)
         unique = [u.field for u in self._uniques if callable(changes) or u.field in changes]
         if callable(changes) or unique or check is not None:
-            return change_from_read(
+            return _change_from_read(
                 self,
                 document_id,
                 changes,
@@ -191,11 +199,11 @@ class Documents:
                 expected=expected,
                 where=where,
                 check=check,
-                mark=mark,
+                receipt=receipt,
             )
-        changed = self.apply(document_id, expected, changes, where, mark)
+        changed = self.apply(document_id, expected, changes, where, receipt)
         if changed is None:
-            self._explain_miss(document_id, expected, where, mark)
+            self._explain_miss(document_id, expected, where, receipt)
         return changed
 
     def delete(
@@ -204,17 +212,17 @@ class Documents:
         version: int | Versions | None = None,
         *,
         where: Mapping[str, Any] = ANY,
-        mark: Mark = None,
+        receipt: Receipt = None,
     ) -> bool:
         """Delete the document, then its claims. False when there was none.
 
-        With `mark` a tombstone stays in its place for a while; see marks.py.
+        With `receipt` a tombstone stays in its place for a while; see replay.py.
         """
         expected = versions(version)
         condition = {**where, "_id": document_id, "version": expected.condition()}
-        gone = attempt(lambda: marks.take_away(self.collection, condition, mark), idempotent=False)
+        gone = attempt(lambda: replay.delete(self.collection, condition, receipt), idempotent=False)
         if gone is None:
-            self._explain_miss(document_id, expected, where, mark)
+            self._explain_miss(document_id, expected, where, receipt)
             return False
         claims = self.claims
         claims.tidy(claims.of(gone, document_id, gone["version"]))
@@ -226,13 +234,13 @@ class Documents:
         expected: Versions,
         changes: Mapping[str, Any],
         where: Mapping[str, Any] = ANY,
-        mark: Mark = None,
+        receipt: Receipt = None,
     ) -> Document | None:
         """The commit of a change: one conditional write on one shard. None: no match."""
         setting = {field: value for field, value in changes.items() if value is not None}
         removing = {field: "" for field, value in changes.items() if value is None}
         update: Document = {"$set": {**setting, "updated_at": now()}, "$inc": {"version": 1}}
-        update |= marks.push(mark)
+        update |= replay.push(receipt)
         if removing:
             update["$unset"] = removing
         return attempt(
@@ -241,7 +249,7 @@ class Documents:
                     **where,
                     "_id": document_id,
                     "version": expected.condition(),
-                    **marks.unmarked(mark),
+                    **replay.unwritten(receipt),
                 },
                 update,
                 return_document=ReturnDocument.AFTER,
@@ -250,15 +258,15 @@ class Documents:
         )
 
     def _explain_miss(
-        self, document_id: ObjectId, expected: Versions, where: Mapping[str, Any], mark: Mark
+        self, document_id: ObjectId, expected: Versions, where: Mapping[str, Any], receipt: Receipt
     ) -> None:
         """Raise what a write has missed of a document that is there: a version, or its turn."""
-        if expected == Versions() and not isinstance(mark, Keyed):
+        if expected == Versions() and not isinstance(receipt, Keyed):
             return
-        found = self.get(document_id, (marks.KEYED,), where)
+        found = self.get(document_id, (replay.KEYED,), where)
         if found is None:
             return
-        if marks.is_void(found, mark):
+        if replay.is_fenced(found, receipt):
             raise OvertakenError("overtaken while changing")
         if not expected.admit(found["version"]):
             raise VersionMovedError
@@ -281,3 +289,97 @@ class Documents:
                 turn += 1
             return "version" in found
         return True
+
+
+def _change_from_read(  # noqa: PLR0913 - each argument is a part of the change
+    documents: Documents,
+    document_id: ObjectId,
+    changes: Changes,
+    *,
+    unique: Sequence[str],
+    expected: Versions,
+    where: Mapping[str, Any],
+    check: Check | None,
+    receipt: Receipt = None,
+) -> Document | None:
+    """`Documents.change` where the document must be read first: changes of the fields `unique`,
+    changes that depend on the document, and those that `check` checks as a whole.
+
+    The document is read, judged, and written on condition that it is still at the version read. A
+    unique value is claimed before, and the old one freed after; claims.py says why that is right.
+    """
+    claims = documents.claims
+    turn = 0
+    while True:  # each turn follows another's change, and the deadline ends them
+        before = documents.get_committed(document_id, where)
+        if before is None or "version" not in before:
+            return None
+        if replay.is_fenced(before, receipt):
+            raise OvertakenError("overtaken while changing")
+        if not expected.admit(before["version"]):
+            raise VersionMovedError
+        made = changes(before) if callable(changes) else changes
+        if check is not None:
+            check({**before, **made})
+        moving = {
+            field: made[field]
+            for field in unique
+            if field in made
+            and (made[field] is None or not claims.holds(before, field, made[field]))
+        }
+        wanted = claims.of(moving, document_id, before["version"] + 1)
+        if wanted:
+            documents.watch.changing()
+        after = _claim_and_apply(documents, before, wanted, made, where, receipt=receipt)
+        if after is not None:
+            old = {field: before.get(field) for field in moving}
+            claims.tidy(claims.of(old, document_id, after["version"]))
+            return after
+        _free_dead(documents, wanted)
+        if not pause(turn):
+            raise UnavailableError("the document kept changing under this request")
+        turn += 1
+
+
+def _claim_and_apply(  # noqa: PLR0913 - the same
+    documents: Documents,
+    before: Document,
+    wanted: Sequence[Claim],
+    changes: Mapping[str, Any],
+    where: Mapping[str, Any],
+    *,
+    receipt: Receipt,
+) -> Document | None:
+    """None: the document is no longer at the version we read."""
+    at = versions(before["version"])
+    taken: list[Claim] = []
+    try:
+        for claim in wanted:
+            documents.claims.take(claim)
+            taken.append(claim)
+        return documents.apply(before["_id"], at, changes, where, receipt)
+    except VersionMovedError:
+        return None
+    except UnavailableError:  # it may have taken effect
+        raise
+    except Exception:  # a value is taken, or cannot be written
+        if taken:
+            # A sibling change of this document may lean on what we took, so it is not ours to
+            # free while the document stands where it is. Raising the version makes it dead.
+            with suppress(UnavailableError):
+                documents.apply(before["_id"], at, {})
+                _free_dead(documents, taken)
+        raise
+
+
+def _free_dead(documents: Documents, mine: Sequence[Claim]) -> None:
+    """Remove those of our own claims that can no longer commit."""
+    if not mine:
+        return
+    claims = documents.claims
+    owner = documents.get_committed(mine[0].owner)
+    for claim in mine:
+        if owner is not None and owner.get("version", claim.version) < claim.version:
+            continue
+        if owner is None or not claims.holds(owner, claim.field, claim.value):
+            claims.tidy([claim])

@@ -21,7 +21,7 @@ from bson import ObjectId
 from pymongo.collection import Collection
 
 from api.store.deadline import attempt
-from api.store.shape import LIVE, Document
+from api.store.document import LIVE, Document
 
 Sort = tuple[str, int]  # field, and 1 or -1
 After = tuple[Any, ObjectId]  # the sort value and the `_id` of the last document seen

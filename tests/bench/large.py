@@ -23,7 +23,7 @@ from api.resources import USERS
 from api.samples import sample_user
 from api.store import Store
 from api.store.deadline import deadline
-from api.store.shape import fresh
+from api.store.document import fresh
 from cluster.local.cluster import LocalCluster
 from tests.bench import dataset, servers
 from tests.bench.generator import fire, require

@@ -10,9 +10,9 @@ import pytest
 from bson import ObjectId
 
 from api.store import Documents, DuplicateError
-from api.store.claim import as_document
+from api.store.claims import as_document
 from api.store.deadline import deadline
-from api.store.shape import fresh
+from api.store.document import fresh
 
 
 def twin(mark: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from api.app import create_app
 from api.resources import ALL
 from api.settings import Settings
 from api.store import Documents, DuplicateError, Store, ThrottledError, Unique
-from api.store.claim import Watch
+from api.store.claims import Watch
 from api.store.throttle import Throttle
 from api.web import operations
 

@@ -20,8 +20,8 @@ from api.store.files import (
     Owner,
     StoredFile,
     Upload,
+    sweep,
 )
-from api.store.orphans import sweep
 
 FIELD = "resume_file"
 PIECE = 64 * 1024

@@ -19,7 +19,7 @@ from flask.testing import FlaskClient
 
 from api.app import create_app
 from api.settings import Settings
-from api.store import Store, marks
+from api.store import Store, replay
 from tests.local.api.conftest import RunningServer, make_person, sign_up
 from tests.local.api.test_leads import form, register
 
@@ -118,12 +118,12 @@ def test_a_key_lasts_through_many_other_changes(
     """Also where all of them have keys of their own; and the document does not grow with them."""
     headers = {**me, **key}
     client.patch(url, json={"description": "mine"}, headers=headers)
-    for n in range(3 * marks.MOST_KEYED):
+    for n in range(3 * replay.MOST_KEYED):
         other = {**me, "Idempotency-Key": secrets.token_hex(8)}
         assert client.patch(url, json={"description": f"{n}"}, headers=other).status_code == 200
     again = client.patch(url, json={"description": "mine"}, headers=headers)
-    assert again.json["description"] == f"{3 * marks.MOST_KEYED - 1}"
-    assert len(stored(store, url)["keyed"]) <= marks.MOST_KEYED
+    assert again.json["description"] == f"{3 * replay.MOST_KEYED - 1}"
+    assert len(stored(store, url)["keyed"]) <= replay.MOST_KEYED
 
 
 def test_a_key_lasts_through_many_changes_although_its_record_was_not_finished(
@@ -135,12 +135,12 @@ def test_a_key_lasts_through_many_changes_although_its_record_was_not_finished(
     records = store.collection("idempotency")
     mark = stored(store, url)["keyed"][0]
     records.update_one({"_id": mark["key"]}, {"$set": {"state": "begun"}})
-    for n in range(2 * marks.MOST_KEYED):
+    for n in range(2 * replay.MOST_KEYED):
         other = {**me, "Idempotency-Key": secrets.token_hex(8)}
         client.patch(url, json={"description": f"{n}"}, headers=other)
     assert mark not in stored(store, url)["keyed"]
     again = client.patch(url, json={"description": "mine"}, headers=headers)
-    assert again.json["description"] == f"{2 * marks.MOST_KEYED - 1}"
+    assert again.json["description"] == f"{2 * replay.MOST_KEYED - 1}"
 
 
 def test_a_condition_that_the_change_itself_has_ended(

@@ -16,9 +16,8 @@ from flask.testing import FlaskClient
 from urllib3 import encode_multipart_formdata
 
 from api.resources.leads import LEADS, RESUME
-from api.store import Documents, Store, UnavailableError, orphans
-from api.store.files import CHUNK_SIZE, CHUNKS, FILES
-from api.store.orphans import sweep
+from api.store import Documents, Store, UnavailableError, files
+from api.store.files import CHUNK_SIZE, CHUNKS, FILES, sweep
 from tests.local.api.conftest import RunningServer
 
 URL = "/api/v1/leads"
@@ -347,7 +346,7 @@ def test_a_sweep_that_fails_is_no_concern_of_the_sender(
     old = {"_id": ObjectId(), "unsettled": ObjectId("5" * 24).generation_time}
     store.collection(FILES).insert_one(old)
     with monkeypatch.context() as patched:
-        patched.setattr(orphans, "_judge", broken)
+        patched.setattr(files, "_judge", broken)
         assert register(client, form()).status_code == 201
     sweep(store, 0)
 

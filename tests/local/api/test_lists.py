@@ -15,7 +15,7 @@ from pymongo import MongoClient
 
 from api.resources.projects import PROJECTS as DECLARED
 from api.store import Documents, Store
-from api.store.shape import fresh
+from api.store.document import fresh
 from cluster.local.cluster import LocalCluster
 from tests.local.api.conftest import DROPPED
 

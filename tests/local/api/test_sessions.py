@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from api.settings import Settings
 from api.store import Documents
-from api.store.shape import now
+from api.store.document import now
 
 AUTH = "/api/v1/auth"
 ME, LOGIN, REFRESH = f"{AUTH}/me", f"{AUTH}/login", f"{AUTH}/refresh"

@@ -1,9 +1,9 @@
 """What every stored document has in common.
 
 `_id` (ObjectId), `version` (1, then one more per change), `created_at`, `updated_at`; `marks`, of
-the last requests that changed it, where these may be repeated (marks.py). What has no version is no
-document: a tombstone, never seen from outside. One that fences (claims.py) stays; one that a
-deletion left (marks.py) has its time in `deleted`, and goes after a while.
+the last requests that changed it, where these may be repeated (replay.py). What has no version is
+no document: a tombstone, never seen from outside. One that fences (claims.py) stays; one that a
+deletion left (replay.py) has its time in `deleted`, and goes after a while.
 """
 
 from collections.abc import Mapping

@@ -7,12 +7,12 @@ import threading
 import pytest
 from pymongo.errors import ServerSelectionTimeoutError
 
-from api.store import UnavailableError, observe
+from api.store import UnavailableError, tally
 from api.store.deadline import attempt, deadline
 
 
 def test_calls_and_retries_are_tallied() -> None:
-    tally = observe.begin()
+    found = tally.begin()
     answers = iter([ServerSelectionTimeoutError("away"), ServerSelectionTimeoutError("away"), 1])
 
     def call() -> int:
@@ -23,31 +23,31 @@ def test_calls_and_retries_are_tallied() -> None:
 
     with deadline(5):
         assert attempt(call, idempotent=False) == 1
-    assert (tally.calls, tally.retries) == (1, 2)
-    assert tally.seconds > 0.02  # the pauses count, too
+    assert (found.calls, found.retries) == (1, 2)
+    assert found.seconds > 0.02  # the pauses count, too
 
 
 def test_a_failed_call_counts() -> None:
-    tally = observe.begin()
+    found = tally.begin()
 
     def call() -> None:
         raise ServerSelectionTimeoutError("away")
 
     with deadline(0.05), pytest.raises(UnavailableError):
         attempt(call, idempotent=False)
-    assert tally.calls == 1
-    assert tally.seconds > 0
+    assert found.calls == 1
+    assert found.seconds > 0
 
 
 def test_tallies_do_not_mix() -> None:
-    mine = observe.begin()
+    mine = tally.begin()
 
     def elsewhere() -> None:
-        observe.called(1)
-        other = observe.begin()
-        observe.called(2)
-        observe.conflict(3)
-        observe.throttled()
+        tally.called(1)
+        other = tally.begin()
+        tally.called(2)
+        tally.conflict(3)
+        tally.throttled()
         assert (other.seconds, other.calls, other.conflicts, other.throttled) == (2, 1, 3, 1)
 
     thread = threading.Thread(target=elsewhere)
