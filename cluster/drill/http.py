@@ -2,26 +2,179 @@
 
 A key is a project whose name is the key and whose description holds the tokens; the project's
 version is the count. An append reads the project and sends its new description with If-Match, anew
-when somebody else was quicker: what the API promises (of two changes at one version exactly one
-succeeds) is what makes that an atomic push.
+when somebody else was quicker. The API promises that of two changes at one version exactly one
+succeeds: that makes the append atomic.
+
+A consumer logs in, renews its token, and keeps its connections and a note of every request. It
+hides nothing: it sends each request once, and an answer of 500 or above is an `ApiError`.
 """
 
+import json
 import secrets
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cluster.drill.consumer import Answer as Reply
-from cluster.drill.consumer import ApiError, Connections, Consumer, Exchange, refusal
+from urllib3 import connection_from_url
+from urllib3.exceptions import HTTPError, NewConnectionError
+
 from cluster.drill.history import Guarantee, Outcome, State
-from cluster.drill.target import Answer
+from cluster.drill.workload import Answer
 
 PROJECTS = "/api/v1/projects"
 TURNS = 200
 """Times that an append tries to be the quickest."""
 PAGE = 100
+TIMEOUT = 30.0
+"""Seconds after which a consumer stops waiting for an answer."""
+EARLY = 1.0
+"""Seconds before its end at which an access token is renewed."""
+KEPT = 64
+"""Connections that are kept between requests: as many as there are clients, or more."""
+
+Body = dict[str, Any]
+
+
+class ApiError(Exception):
+    """A request came to nothing; `outcome` is what that means if it was a write."""
+
+    def __init__(self, sentence: str, outcome: Outcome) -> None:
+        super().__init__(sentence)
+        self.outcome = outcome
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the API said: the body is {} where there is none; headers by name in any case."""
+
+    status: int
+    body: Body
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request as the consumer saw it; status 0 if it got no answer. Times in seconds."""
+
+    method: str
+    path: str
+    status: int
+    began: float
+    took: float
+
+
+class Connections:
+    """Sends requests to one server, each once, over connections that are kept.
+
+    https needs the certificate of the authority that the server's is from, unless the machine
+    trusts it anyway: `ca`, a PEM file. The server's name is checked, always.
+    """
+
+    def __init__(self, url: str, ca: Path | None = None) -> None:
+        trusted = {"ca_certs": str(ca)} if ca else {}
+        self._pool = connection_from_url(url, maxsize=KEPT, timeout=TIMEOUT, **trusted)
+        self.exchanges: list[Exchange] = []
+
+    def close(self) -> None:
+        """Close the connections that no request uses."""
+        self._pool.close()
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: Body | None) -> Reply:
+        """One request. Raises ApiError if no answer comes, or one of 500 or above."""
+        began, status = time.monotonic(), 0
+        sent = None if body is None else json.dumps(body).encode()
+        try:
+            answer = self._pool.urlopen(method, path, sent, headers, retries=False, redirect=False)
+            status = answer.status
+        except NewConnectionError as error:
+            raise ApiError(f"nobody listens: {error}", Outcome.FAILED) from error
+        except (HTTPError, OSError) as error:
+            raise ApiError(f"{method} without an answer: {error!r}", Outcome.UNKNOWN) from error
+        finally:
+            self.exchanges.append(Exchange(method, path, status, began, time.monotonic() - began))
+        if status >= 500:
+            # 503 says itself that it is not known whether the request took effect; other answers
+            # of this kind say nothing at all.
+            told = _detail(answer.data.decode(errors="replace"))
+            raise ApiError(f"{method} was answered {status}: {told}", Outcome.UNKNOWN)
+        return Reply(status, answer.json() if answer.data else {}, answer.headers)
+
+
+class Consumer:
+    """One account of the API, used by several threads."""
+
+    def __init__(self, connections: Connections, email: str, password: str) -> None:
+        self._connections = connections
+        self._credentials = {"email": email, "password": password}
+        self._lock = threading.Lock()
+        self._access, self._refresh, self._until = "", "", 0.0
+        self.log_ins = self.refreshes = 0
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Body | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """One request under this account. Raises ApiError as `Connections.send` does."""
+        given = {"Content-Type": "application/json"} if body is not None else {}
+        given.update(headers or {})
+        token = self._token()
+        answer = self._attempt(method, path, given, body, token)
+        if answer.status == 401:  # it expired on its way; refused, or known by its key
+            answer = self._attempt(method, path, given, body, self._token(instead_of=token))
+        return answer
+
+    def _attempt(
+        self, method: str, path: str, headers: Body, body: Body | None, token: str
+    ) -> Reply:
+        headers = {**headers, "Authorization": f"Bearer {token}"}
+        return self._connections.send(method, path, headers, body)
+
+    def _token(self, instead_of: str = "") -> str:
+        """An access token that is still good; renewed by one thread while the others wait."""
+        with self._lock:
+            if time.monotonic() >= self._until - EARLY or self._access == instead_of:
+                try:
+                    self._renew()
+                except ApiError as error:
+                    raise ApiError(f"no token: {error}", Outcome.FAILED) from error
+            return self._access
+
+    def _renew(self) -> None:
+        answer = None
+        if self._refresh:
+            spent, self._refresh = self._refresh, ""  # good once, whatever comes of it
+            headers = {"Authorization": f"Bearer {spent}"}
+            answer = self._connections.send("POST", "/api/v1/auth/refresh", headers, None)
+            self.refreshes += 1
+        if answer is None or answer.status == 401:
+            headers = {"Content-Type": "application/json"}
+            answer = self._connections.send(
+                "POST", "/api/v1/auth/login", headers, self._credentials
+            )
+            self.log_ins += 1
+        if answer.status != 200:
+            raise ApiError(f"it was answered {refusal(answer)}", Outcome.FAILED)
+        self._access, self._refresh = answer.body["access_token"], answer.body["refresh_token"]
+        self._until = time.monotonic() + answer.body["expires_in"]
+
+
+def refusal(answer: Reply) -> str:
+    """An answer that is not the one that was hoped for, in words."""
+    return f"{answer.status}: {answer.body.get('detail', '')}"
+
+
+def _detail(text: str) -> str:
+    try:
+        return str(json.loads(text)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return text[:200]
 
 
 class ApiTarget:

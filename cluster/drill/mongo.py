@@ -18,7 +18,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from cluster.drill.history import Guarantee, Outcome, State
-from cluster.drill.target import Answer
+from cluster.drill.workload import Answer
 
 Document = dict[str, Any]
 

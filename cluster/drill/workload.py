@@ -1,18 +1,21 @@
 """Concurrent clients in a closed loop: each makes one call after the other and records it.
 
+`Target` is what they run against. `Keys` chooses what a client does next: it holds the life of each
+key, from its insert to its delete. history.py says what a key contains.
+
 Every client stays with one group of keys, so that a group whose shard has failed does not hold up
-the clients of the others; within a group all clients share the keys. See history.py for what a key
-holds, and keys.py for the mix of calls.
+the clients of the others. Within a group all clients share the keys.
 """
 
 import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Protocol, Self
 
 from msgspec.structs import replace
 
@@ -24,11 +27,107 @@ from cluster.drill.history import (
     HistoryFile,
     Kind,
     Outcome,
+    Recorder,
     State,
 )
-from cluster.drill.keys import Intent, Keys
-from cluster.drill.recorder import Recorder
-from cluster.drill.target import Answer, Target
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How many documents an acknowledged call matched, and the key's content if the call tells."""
+
+    found: int = 1
+    state: State | None = None
+
+
+class Target(Protocol):
+    """A store of lists, called by several threads at once.
+
+    A method returns once the call is acknowledged, and raises whatever its client library raises
+    otherwise; `outcome` then says what that means for a write.
+    """
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """The parts of the data that fail separately: "shard-1/000007" belongs to "shard-1"."""
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """What `read` promises."""
+
+    def insert(self, key: str, token: str) -> Answer:
+        """Create the key with one token."""
+
+    def append(self, key: str, token: str) -> Answer:
+        """Push a token to the key's list and increment its count, in one atomic write."""
+
+    def read(self, key: str) -> Answer:
+        """Read the key."""
+
+    def delete(self, key: str) -> Answer:
+        """Remove the key."""
+
+    def scan(self) -> Iterable[tuple[str, State]]:
+        """Everything that is stored, one pair for each document."""
+
+    def outcome(self, error: Exception) -> Outcome:
+        """FAILED if a write that raised this is certainly without effect, else UNKNOWN."""
+
+
+READS = 0.3
+"""Share of reads among the calls on a live key."""
+DELETED = 0.5
+"""Share of keys that are deleted at the end of their life; the others stay for the audit."""
+
+
+class Intent(NamedTuple):
+    """A call to make. `token` is empty for reads and deletes."""
+
+    kind: Kind
+    key: str
+    token: str
+
+
+class Keys:
+    """The keys of one group, shared by the clients that work on it.
+
+    `live` keys are in use at a time, each for about `tokens` appends, so that documents stay small
+    and inserts and deletes go on all the time.
+    """
+
+    def __init__(self, group: str, live: int, tokens: int) -> None:
+        self._group = group
+        self._limit = live
+        self._tokens = tokens
+        self._lock = threading.Lock()
+        self._made = 0
+        self._pending = 0
+        self._written: dict[str, int] = {}
+
+    def choose(self, chance: random.Random, token: str) -> Intent:
+        """The next call; `token` is used if it is a write that carries one."""
+        with self._lock:
+            if len(self._written) + self._pending < self._limit or not self._written:
+                self._pending += 1
+                self._made += 1
+                return Intent(Kind.INSERT, f"{self._group}/{self._made:06d}", token)
+            key = chance.choice(list(self._written))
+            if self._written[key] >= self._tokens:
+                del self._written[key]
+                if chance.random() < DELETED:
+                    return Intent(Kind.DELETE, key, "")
+                return Intent(Kind.READ, key, "")
+            if chance.random() < READS:
+                return Intent(Kind.READ, key, "")
+            self._written[key] += 1
+            return Intent(Kind.APPEND, key, token)
+
+    def inserted(self, key: str, *, possible: bool) -> None:
+        """The insert of the key has returned; from now on it is in use if it may exist."""
+        with self._lock:
+            self._pending -= 1
+            if possible:
+                self._written[key] = 1
 
 
 @dataclass(frozen=True)

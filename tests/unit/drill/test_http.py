@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from cluster.drill.consumer import ApiError
 from cluster.drill.history import Guarantee, Outcome, State
-from cluster.drill.http import ApiTarget
-from cluster.drill.target import Answer
+from cluster.drill.http import ApiError, ApiTarget
+from cluster.drill.workload import Answer
 
 TOKENS = {"access_token": "a", "refresh_token": "r", "expires_in": 1800}
 PROJECT = {"id": "1", "name": "g/1", "description": "x", "version": 1}

@@ -18,9 +18,8 @@ from cluster.drill.history import (
     read,
 )
 from cluster.drill.report import summarise
-from cluster.drill.target import Answer
 from cluster.drill.violations import Rule
-from cluster.drill.workload import Load, Workload
+from cluster.drill.workload import Answer, Load, Workload
 
 
 class RefusedError(Exception):
