@@ -1,14 +1,23 @@
-"""Documents copied by the driver, byte for byte.
+"""Documents copied between the cluster and a backup's files, byte for byte.
 
-They are read through a router, which passes over what a moved chunk left behind (orphans) and
-knows where everything is, and was; straight from the members it would be quicker, but ours to get
-right. They are written by the driver where mongorestore is not at hand.
+They are read by the driver, through a router: it passes over what a moved chunk left behind
+(orphans), and knows where everything is, and was. To read from the members would be quicker, but
+ours to get right. mongodump is of no use: it cannot read at a cluster time.
+
+They are written by mongorestore when it is on PATH, and by the driver otherwise. The connection
+string goes in a file that only this user can read, never in an argument: `ps` shows arguments to
+everybody.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
-from collections.abc import Iterator
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -19,8 +28,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from cluster.backup.documents import Digest, read, split
-from cluster.backup.folder import create
-from cluster.backup.manifest import Entry, documents_file
+from cluster.backup.manifest import Entry, create, documents_file
 from cluster.backup.parallel import Stop
 from cluster.connect import Client, short
 from cluster.errors import ClusterError
@@ -81,3 +89,67 @@ def _batches(path: Path) -> Iterator[list[RawBSONDocument]]:
         size += len(document)
     if batch:
         yield batch
+
+
+STOP_SECONDS = 10.0
+
+
+def tool_on_path(name: str) -> str | None:
+    """The path of a program; None when it is not on PATH."""
+    return shutil.which(name)
+
+
+def restore_by(tool: str, uri: str, folder: Path, entries: Sequence[Entry]) -> None:
+    """Fills collections that are there already, indexes and all; capped ones in their order."""
+    flags = ["--noIndexRestore", "--noOptionsRestore", "--bypassDocumentValidation"]
+    flags += ['--writeConcern={"w":"majority"}', f"--dir={folder}"]
+    with_documents = [entry for entry in entries if entry.has_documents]
+    for in_order in (False, True):
+        wanted = [e for e in with_documents if bool(e.options.get("capped")) == in_order]
+        names = [f"--nsInclude={_pattern(entry.namespace)}" for entry in wanted]
+        order = ["--maintainInsertionOrder"] if in_order else []
+        if names:
+            _run([tool, *flags, *order, *names], uri)
+
+
+def _pattern(namespace: str) -> str:
+    return namespace.replace("\\", "\\\\").replace("*", "\\*")
+
+
+def _run(command: list[str], uri: str) -> None:
+    with _configuration(uri) as file, tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [command[0], f"--config={file}", *command[1:]],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            umask=0o077,
+        )
+        try:
+            process.wait()
+        finally:
+            _stop(process)
+        if process.returncode != 0:
+            said.seek(0)
+            lines = said.read().decode(errors="replace").strip().splitlines() or ["it said nothing"]
+            name = Path(command[0]).name
+            raise ClusterError(f"{name} failed with status {process.returncode}: {lines[-1]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextlib.contextmanager
+def _configuration(uri: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="shardstack-") as folder:  # 0700
+        file = Path(folder) / "tool.yaml"
+        file.touch(0o600)
+        file.write_text(f"uri: {json.dumps(uri)}\n", encoding="utf-8")
+        yield file

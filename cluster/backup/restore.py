@@ -6,7 +6,6 @@ restores after an interruption drops that, and nothing else, and begins anew.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from cluster.access import Access
-from cluster.backup import catalogue, rebuild, tools
+from cluster.backup import catalogue, copying
 from cluster.backup.compare import differing_descriptions, differing_documents
 from cluster.backup.copying import copy_in
 from cluster.backup.dump import Tell, client_of
@@ -26,8 +25,6 @@ from cluster.balancer import balancer_off
 from cluster.connect import Client, short
 from cluster.errors import ClusterError
 from cluster.writable import assert_writable
-
-Report = Callable[[str], None]
 
 PURPOSE = "a restore"
 NOTE = "restore"
@@ -88,7 +85,7 @@ def _left_behind(client: Client) -> list[str]:
 
 def _refuse_unless_empty(client: Client) -> None:
     ours = set(_left_behind(client))
-    there = [namespace for namespace in rebuild.what_is_there(client) if namespace not in ours]
+    there = [namespace for namespace in catalogue.what_is_there(client) if namespace not in ours]
     if there:
         shown = ", ".join(there[:5]) + (f" and {len(there) - 5} more" if there[5:] else "")
         raise ClusterError(
@@ -117,7 +114,7 @@ class _Restore:
             self._compare()
             self.phase("every document is the same")
         for entry in self.contents.entries:
-            rebuild.set_expiry(self.client, entry)
+            catalogue.set_expiry(self.client, entry)
         if compare:
             self._differ(
                 differing_descriptions(self.contents.entries, catalogue.entries(self.client))
@@ -129,17 +126,17 @@ class _Restore:
         _refuse_unless_empty(self.client)  # again, now that no other restore can be under way
         left = _left_behind(self.client)
         if left:
-            rebuild.clear(self.client, left)
+            catalogue.clear(self.client, left)
             self.report(f"dropped {len(left)} collections of a restore that did not end")
         note = {"namespaces": [entry.namespace for entry in self.contents.entries]}
         _notes(self.client).replace_one({"_id": NOTE}, note, upsert=True)
 
     def _make(self) -> None:
-        rebuild.make_databases(self.client, self.contents, self.report)
-        zones = rebuild.make_zones(self.client, self.contents, self.report)
+        catalogue.make_databases(self.client, self.contents, self.report)
+        zones = catalogue.make_zones(self.client, self.contents, self.report)
         for entry in sorted(self.contents.entries, key=lambda entry: entry.kind):  # views last
             try:
-                rebuild.make_collection(self.client, entry, zones)
+                catalogue.make_collection(self.client, entry, zones)
             except PyMongoError as error:
                 raise ClusterError(
                     f"{entry.namespace} cannot be made: {short(error)}. Solve that, then run the "
@@ -147,10 +144,10 @@ class _Restore:
                 ) from None
 
     def _fill(self) -> None:
-        tool = tools.found("mongorestore")
+        tool = copying.tool_on_path("mongorestore")
         if tool:
             uri = self.access.uri("admin")
-            tools.restore(tool, uri, self.folder, self.filled)
+            copying.restore_by(tool, uri, self.folder, self.filled)
             return
 
         def fill(entry: Entry, stop: Stop) -> None:

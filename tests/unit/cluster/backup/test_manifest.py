@@ -12,11 +12,12 @@ import bson
 import pytest
 
 from cluster.backup.documents import DamageError, digest_of
-from cluster.backup.folder import create, new_backup
 from cluster.backup.manifest import (
     Contents,
     Entry,
+    create,
     documents_file,
+    new_backup,
     open_backup,
     write_manifest,
     write_metadata,
@@ -127,7 +128,7 @@ def test_what_to_do_fits_what_happened(
     mounted: str | None,
     advice: str,
 ) -> None:
-    monkeypatch.setattr("cluster.backup.folder.MOUNT", tmp_path)
+    monkeypatch.setattr("cluster.backup.manifest.MOUNT", tmp_path)
     if mounted:
         monkeypatch.setenv("SHARDSTACK_BACKUP", mounted)
     with pytest.raises(ClusterError) as caught, new_backup(tmp_path / "monday") as folder:

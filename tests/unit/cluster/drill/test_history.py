@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from tests.unit.cluster.drill.histories import append, insert, read, read_nothing
 
 from cluster.drill.history import (
     Guarantee,
@@ -15,7 +16,6 @@ from cluster.drill.history import (
     State,
 )
 from cluster.drill.history import read as read_history
-from tests.unit.drill.histories import append, insert, read, read_nothing
 
 CALLS = [
     insert(0, 10, "a", group="shard-1"),
