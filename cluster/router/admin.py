@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cluster.router.batches import hand_out
 from cluster.router.catalogue import UNSHARDED
 from cluster.router.context import Answer, Context, Document, namespace_of, result
 from cluster.router.errors import CommandError
-from cluster.router.reads import on_owners
-from cluster.router.routes import version_fields
+from cluster.router.reads import hand_out, on_owners
 from cluster.router.shards import CONFIG, Reply
+from cluster.router.targeting import version_fields
 
 MAJORITY = {"w": "majority"}
 NAMESPACE_NOT_FOUND = 26

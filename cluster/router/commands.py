@@ -3,7 +3,7 @@
 A command that stands in no table is refused with MongoDB's own code 59.
 """
 
-from cluster.router import admin, batches, explain, permissions, reads, session, sharding, writes
+from cluster.router import admin, explain, permissions, reads, session, sharding, writes
 from cluster.router.context import Answer, Context, Handler
 from cluster.router.errors import CommandError
 from cluster.router.permissions import (
@@ -57,7 +57,7 @@ DATA: dict[str, tuple[Needs, Handler]] = {
 }
 """Commands on a database; on ``config`` and ``admin`` the config servers answer them."""
 
-CURSORS: dict[str, Handler] = {"getMore": batches.get_more, "killCursors": batches.kill_cursors}
+CURSORS: dict[str, Handler] = {"getMore": reads.get_more, "killCursors": reads.kill_cursors}
 
 _config = sharding.on_config_primary
 _users = sharding.manage_users

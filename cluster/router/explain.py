@@ -8,9 +8,8 @@ from typing import Any
 from cluster.router.context import Answer, Context, Document, result
 from cluster.router.errors import CommandError
 from cluster.router.reads import anywhere, on_owners, writes_out
-from cluster.router.routes import route_of, version_fields
 from cluster.router.shards import Reply
-from cluster.router.targeting import chunk_of_query
+from cluster.router.targeting import chunk_of_query, route_of, version_fields
 
 CLUSTER = {"find": "clusterFind", "aggregate": "clusterAggregate"}
 _WRITES = {"update": "updates", "delete": "deletes"}

@@ -13,8 +13,8 @@ from typing import Any
 
 from bson.objectid import ObjectId
 
+from cluster.router.connections import Connection, Connector
 from cluster.router.errors import CommandError, GoneError, HostError
-from cluster.router.upstream import Connection, Connector
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""find, aggregate, count and distinct.
+"""find, aggregate, count and distinct, and the cursors that they hand out: getMore, killCursors.
 
 A find that concerns one shard goes there, also while no config server runs. Everything that may
 concern several goes to the router that is built into every shard member (clusterFind,
@@ -10,15 +10,76 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import bson
+from bson.int64 import Int64
 
 from cluster.router import wire
-from cluster.router.batches import hand_out
 from cluster.router.catalogue import Collection
 from cluster.router.context import Answer, Context, Document, result
-from cluster.router.errors import CommandError
-from cluster.router.routes import version_fields
+from cluster.router.cursors import Cursor
+from cluster.router.errors import NOT_PRIMARY, RETRYABLE, CommandError, HostError
 from cluster.router.shards import Reply
-from cluster.router.targeting import chunk_of_query, shards_of_query
+from cluster.router.targeting import chunk_of_query, shards_of_query, version_fields
+
+
+def hand_out(context: Context, reply: Reply, more: str) -> Answer:
+    """Pass a reply on; if it leaves a cursor open, under an id of the router's own."""
+    raw = result(reply)
+    cursor = reply.fields.get("cursor")
+    if not isinstance(cursor, Mapping) or not cursor.get("id"):
+        return raw
+    opened = Cursor(reply.host, cursor["id"], cursor["ns"], more, context.login.name)
+    own = context.services.cursors.register(opened)
+    return {**reply.fields, "cursor": {**cursor, "id": Int64(own)}}
+
+
+async def get_more(context: Context) -> Answer:
+    own = context.sent["getMore"]
+    namespace = f"{context.db}.{context.command.get('collection')}"
+    cursors = context.services.cursors
+    cursor = cursors.get(own, namespace, context.login.name)
+    command = {key: value for key, value in context.command.items() if key != "getMore"}
+    command = {cursor.more: Int64(cursor.id), **command, "$db": context.db}
+    try:
+        reply = await context.services.shards.call_host(cursor.host, command)
+    except HostError as error:
+        cursors.forget(own)
+        raise CommandError(43, f"cursor id {own} is gone: {error}") from None
+    if not reply.ok:
+        cursors.forget(own)
+        if reply.code in NOT_PRIMARY | RETRYABLE:
+            raise CommandError(43, f"cursor id {own} is gone: {reply.fields.get('errmsg')}")
+    raw = result(reply)
+    batch = reply.fields["cursor"]
+    if not batch["id"]:
+        cursors.forget(own)
+        return raw
+    return {**reply.fields, "cursor": {**batch, "id": Int64(own)}}
+
+
+async def kill_cursors(context: Context) -> Document:
+    """Close cursors; one that several shards feed is left to its members' own time-out."""
+    killed, missing = [], []
+    for own in context.command.get("cursors") or []:
+        try:
+            cursor = context.services.cursors.get(own, context.namespace, context.login.name)
+        except CommandError:
+            missing.append(own)
+            continue
+        context.services.cursors.forget(own)
+        killed.append(own)
+        command = {
+            "killCursors": context.collection,
+            "cursors": [Int64(cursor.id)],
+            "$db": context.db,
+        }
+        try:
+            await context.services.shards.call_host(cursor.host, command)
+        except HostError:
+            continue  # a dead member holds no cursor
+    none: list[Any] = []
+    lists = {"cursorsKilled": killed, "cursorsNotFound": missing}
+    return {**lists, "cursorsAlive": none, "cursorsUnknown": none, "ok": 1.0}
+
 
 VIEW = 169
 UNSERVED_STAGES = {

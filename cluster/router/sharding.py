@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.router.admin import MAJORITY, on_database_primary
-from cluster.router.batches import hand_out
 from cluster.router.catalogue import Chunk, Collection
 from cluster.router.context import Answer, Context, Document, Handler, namespace_of, result
 from cluster.router.errors import CommandError
+from cluster.router.reads import hand_out
 from cluster.router.shards import CONFIG
 from cluster.router.targeting import chunk_of_query
 

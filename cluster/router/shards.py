@@ -15,10 +15,9 @@ from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 
 from cluster.router import wire
+from cluster.router.connections import Connector, Pools
 from cluster.router.errors import NOT_PRIMARY, RETRYABLE, CommandError, GoneError, HostError
 from cluster.router.members import ReplicaSet, parse_set
-from cluster.router.pools import Pools
-from cluster.router.upstream import Connector
 
 CONFIG = "config"
 FAILOVER_SECONDS = 30.0

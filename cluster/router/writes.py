@@ -17,9 +17,8 @@ from bson.raw_bson import RawBSONDocument
 from cluster.router import wire
 from cluster.router.context import Context, Document, Patience
 from cluster.router.errors import RETRYABLE, STALE, CommandError, GoneError
-from cluster.router.routes import Route, route_of, version_fields
 from cluster.router.shards import Reply
-from cluster.router.targeting import chunk_of_query
+from cluster.router.targeting import Route, chunk_of_query, route_of, version_fields
 
 LISTS = {"insert": "documents", "update": "updates", "delete": "deletes"}
 

@@ -18,7 +18,7 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure
 
 from cluster.local.cluster import LocalCluster
-from cluster.router import scram, upstream, wire
+from cluster.router import connections, scram, wire
 from cluster.router.commands import ADMIN, DATA, SESSIONS, USERS
 from tests.local.router.conftest import connect
 
@@ -80,8 +80,8 @@ class Raw:
         self._runner = asyncio.Runner()
         self._connection = self._runner.run(self._log_in(cluster.uri("admin"), port))
 
-    async def _log_in(self, uri: str, port: int) -> upstream.Connection:
-        connection = await upstream.Connector([]).open(f"127.0.0.1:{port}")
+    async def _log_in(self, uri: str, port: int) -> connections.Connection:
+        connection = await connections.Connector([]).open(f"127.0.0.1:{port}")
         user, _, rest = uri.removeprefix("mongodb://").partition(":")
         await scram.log_in(connection.call, rest.rpartition("@")[0], user, "admin")
         return connection

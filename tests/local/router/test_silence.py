@@ -19,8 +19,8 @@ import pytest
 from cluster.connect import listens
 from cluster.layout import Node
 from cluster.local.cluster import LocalCluster
+from cluster.router.connections import Connector
 from cluster.router.errors import HostError
-from cluster.router.upstream import Connector
 from cluster.waiting import Waiter
 from tests.local.router.conftest import connect
 

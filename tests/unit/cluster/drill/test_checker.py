@@ -2,11 +2,11 @@
 
 import pytest
 from msgspec.structs import replace
-from tests.unit.cluster.drill.histories import append, delete, history, insert, read, read_nothing
 
 from cluster.drill.checker import check
 from cluster.drill.history import AUDITOR, Call, Guarantee, HistoryError, Outcome, State
 from cluster.drill.violations import Rule, Violation
+from tests.unit.cluster.drill.histories import append, delete, history, insert, read, read_nothing
 
 
 def local(begin: int, end: int, *tokens: str) -> Call:

@@ -5,11 +5,17 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.unit.cluster.drill.histories import append, arbitrary_calls, history, linearizable, valid_calls
 
 from cluster.drill.checker import check
 from cluster.drill.history import Call, Kind, Outcome, State
 from cluster.drill.violations import Rule
+from tests.unit.cluster.drill.histories import (
+    append,
+    arbitrary_calls,
+    history,
+    linearizable,
+    valid_calls,
+)
 
 Tokens = tuple[str, ...]
 

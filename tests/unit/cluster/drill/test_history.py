@@ -4,7 +4,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.unit.cluster.drill.histories import append, insert, read, read_nothing
 
 from cluster.drill.history import (
     Guarantee,
@@ -16,6 +15,7 @@ from cluster.drill.history import (
     State,
 )
 from cluster.drill.history import read as read_history
+from tests.unit.cluster.drill.histories import append, insert, read, read_nothing
 
 CALLS = [
     insert(0, 10, "a", group="shard-1"),

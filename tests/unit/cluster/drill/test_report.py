@@ -4,10 +4,10 @@ import json
 
 import pytest
 from msgspec.structs import replace
-from tests.unit.cluster.drill.histories import append, delete, insert, read
 
 from cluster.drill.history import AUDITOR, Call, History, Mark, Outcome
 from cluster.drill.report import Gap, latency, summarise
+from tests.unit.cluster.drill.histories import append, delete, insert, read
 
 MS = 1_000_000
 

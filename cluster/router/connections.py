@@ -1,19 +1,80 @@
-"""Connections from the router to members: found, encrypted, logged in with the key file.
+"""Connections from the router to members: names looked up, encrypted, logged in, and kept.
 
-A connection carries one command at a time, as mongod executes them one at a time.
+A connection carries one command at a time, as mongod executes them one at a time. It logs in with
+the key file.
+
+Names: a container gets a new address when it restarts, so nothing is remembered longer than one
+look. A name server may take many seconds to say that it does not know a name, and a look cannot be
+called off. So any number of callers share one look for a name, and a slow one holds up no other.
+
+Pools: closing a host's connections ends the calls to a dead or deposed primary immediately instead
+of letting them hang, also on a connection that has only begun to connect.
 """
 
 import asyncio
 import contextlib
 import itertools
 import socket
+import threading
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, cast
 
 from cluster.router import scram, wire
 from cluster.router.errors import HostError
-from cluster.router.names import Names
 from cluster.router.tls import PLAIN, Tls
+
+Address = tuple[socket.AddressFamily, str]
+
+
+class Names:
+    """Looks host names up, each in a thread that keeps nobody from leaving."""
+
+    def __init__(self) -> None:
+        self._looks: dict[str, asyncio.Future[list[Address]]] = {}
+
+    async def addresses(self, name: str) -> list[Address]:
+        """Return a name's addresses, each with its family.
+
+        Raises:
+            OSError: it has none, or nobody can tell.
+        """
+        look = self._looks.get(name)
+        if look is None:
+            loop = asyncio.get_running_loop()
+            look = self._looks[name] = loop.create_future()
+            look.add_done_callback(lambda _: self._looks.pop(name, None))
+            look.add_done_callback(_retrieve)
+            threading.Thread(target=_look_up, args=(name, look, loop), daemon=True).start()
+        return await asyncio.shield(look)
+
+
+def _look_up(
+    name: str, look: "asyncio.Future[list[Address]]", loop: asyncio.AbstractEventLoop
+) -> None:
+    found: list[Address] | OSError
+    try:
+        listing = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        found = list(dict.fromkeys((family, str(where[0])) for family, _, _, _, where in listing))
+    except (OSError, UnicodeError) as error:
+        found = error if isinstance(error, OSError) else OSError(f"{name!r} is no host name")
+    with contextlib.suppress(RuntimeError):  # the router has ended meanwhile
+        loop.call_soon_threadsafe(_tell, look, found)
+
+
+def _tell(look: "asyncio.Future[list[Address]]", found: "list[Address] | OSError") -> None:
+    if look.done():
+        return
+    if isinstance(found, OSError):
+        look.set_exception(found)
+    else:
+        look.set_result(found)
+
+
+def _retrieve(look: "asyncio.Future[list[Address]]") -> None:
+    if not look.cancelled():
+        look.exception()  # whoever waited may have given up: nobody else would ask for it
+
 
 CONNECT_SECONDS = 1.5  # to an address that swallows packets; the system sends a second try after 1
 WELCOME_SECONDS = 5.0  # handshake and log-in: a member that starts or is busy takes its time
@@ -183,3 +244,70 @@ _WANTED = {
     "TCP_USER_TIMEOUT": (SILENCE_SECONDS + 3) * 1000,  # ms, for what was sent and not confirmed
 }
 _KEEP_ALIVE = {name: value for name, value in _WANTED.items() if hasattr(socket, name)}
+
+
+class Pools:
+    """Every connection that carries calls."""
+
+    def __init__(self, connector: Connector) -> None:
+        self.connector = connector
+        self._idle: dict[str, deque[Connection]] = {}
+        self._busy: dict[str, set[Connection]] = {}
+        self._opening: dict[str, dict[asyncio.Task[Connection], str]] = {}
+
+    async def call_raw(self, host: str, command: Document) -> bytes:
+        """Send a command to a host over a pooled connection; return the whole reply message.
+
+        Raises:
+            HostError: as `Connection.call_raw`.
+        """
+        connection = self._idle_one(host) or await self._open(host)
+        busy = self._busy.setdefault(host, set())
+        busy.add(connection)
+        try:
+            return await connection.call_raw(command)
+        finally:
+            busy.discard(connection)
+            if not connection.closed:
+                self._idle.setdefault(host, deque()).append(connection)
+
+    async def call(self, host: str, command: Document) -> Document:
+        """As `call_raw`, with the reply decoded one level deep."""
+        return wire.parse_reply(await self.call_raw(host, command))
+
+    def _idle_one(self, host: str) -> Connection | None:
+        idle = self._idle.get(host)
+        while idle:
+            connection = idle.pop()  # the most recently used: it is the least likely to be dead
+            if not connection.closed:
+                return connection
+        return None
+
+    async def _open(self, host: str) -> Connection:
+        task = asyncio.create_task(self.connector.open(host, log_in=True))
+        opening = self._opening.setdefault(host, {})
+        opening[task] = ""
+        try:
+            await asyncio.wait({task})
+            if task.cancelled():
+                raise HostError(f"{host}: {opening[task]}", sent=False)
+            return task.result()
+        except scram.KeyRefusedError as error:
+            raise HostError(str(error), sent=False) from None
+        finally:
+            task.cancel()
+            del opening[task]
+
+    def abort(self, host: str, why: str) -> None:
+        """Close every connection to a host; calls in flight fail with `HostError`."""
+        for connection in (*self._idle.pop(host, ()), *self._busy.get(host, ())):
+            connection.abort(why)
+        opening = self._opening.get(host, {})
+        for task in opening:
+            opening[task] = why
+            task.cancel()
+
+    def close(self) -> None:
+        """Close everything."""
+        for host in {*self._idle, *self._busy, *self._opening}:
+            self.abort(host, "the router stops")
