@@ -30,7 +30,7 @@ WARM_UP = 1
 @click.option("--seconds", default=2, show_default=True, help="Length of one run.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures here.")
 @click.option(
-    "--keep", is_flag=True, help="Renew the plot in imgs/ and the table in tests/bench/README.md."
+    "--keep", is_flag=True, help="Renew imgs/bench.json and the table in tests/bench/README.md."
 )
 @click.option(
     "--only", multiple=True, type=click.Choice(MEASURES), help="This measure; may be repeated."

@@ -1,7 +1,5 @@
-"""Keeps figures in the tree: imgs/bench.json, the plots drawn from it, the table of README.md."""
+"""Keeps figures in the tree: imgs/bench.json, and the table of README.md."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,10 @@ BEGIN, END = "<!-- figures: written by `make bench KEEP=1` -->", "<!-- end of fi
 
 
 def keep(result: Result) -> None:
-    """Write all three from what was just measured."""
+    """Write both from what was just measured."""
     IMGS.joinpath("bench.json").write_bytes(
         msgspec.json.format(msgspec.json.encode(result.as_json()), indent=2) + b"\n"
     )
-    subprocess.run([sys.executable, str(IMGS / "draw.py")], check=True)
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     README.write_text(f"{before}{BEGIN}\n\n{table(result.as_json())}\n{END}{after}")

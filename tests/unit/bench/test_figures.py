@@ -1,6 +1,5 @@
-"""README, table and plot quote the bench's figures as they were kept, and no others."""
+"""README and table quote the bench's figures as they were kept, and no others."""
 
-import re
 from pathlib import Path
 
 import msgspec
@@ -37,16 +36,3 @@ def test_the_benchs_own_table_is_of_what_was_kept() -> None:
     kept = msgspec.json.decode((ROOT / "imgs" / "bench.json").read_bytes())
     text = (ROOT / "tests" / "bench" / "README.md").read_text()
     assert text.partition(BEGIN)[2].partition(END)[0].strip() == table(kept).strip()
-
-
-def test_the_plot_shows_the_ratios_on_one_scale() -> None:
-    """A bar's length is the ratio that the README quotes, in every group by the same measure."""
-    kept = msgspec.json.decode((ROOT / "imgs" / "bench.json").read_bytes())
-    wanted = [kept[m][r] for m in ROWS for r in ("vs_bare", "vs_eve") if kept[m][r] is not None]
-    drawn = (ROOT / "imgs" / "bench-light.svg").read_text()
-    bars = [float(w) for w in re.findall(r'<rect x="150" y="[\d.]+" width="([\d.]+)"', drawn)]
-    assert len(bars) == len(wanted)
-    scale = max(bars) / max(wanted)
-    assert all(abs(bar - scale * one) < 0.1 for bar, one in zip(bars, wanted, strict=True))
-    numbers = re.findall(r">(\d\.\d\d)<", drawn)
-    assert numbers == [f"{one:.2f}" for one in wanted]
