@@ -12,8 +12,7 @@ from api.crud.audit import Trail
 from api.crud.enumeration import Counted
 from api.crud.routes import blueprint
 from api.settings import Settings
-from api.settings.networks import networks
-from api.settings.origins import origins
+from api.settings.checks import networks, origins
 from api.store import (
     DuplicateError,
     Store,
@@ -24,7 +23,7 @@ from api.store import (
     tally,
 )
 from api.store.deadline import deadline
-from api.web import body, client_address, cors, etags, health, logs, metrics, problems, queries
+from api.web import body, conditions, cors, health, logs, metrics, problems, proxies, queries
 from api.web.health import Draining
 from api.web.metrics import Meter
 from api.web.requests import Requests
@@ -54,7 +53,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     Requests(bounded, settings.request_deadline, tally.begin, meter).install(app)
     cors.install(app, origins(settings.cors_origins, "cors_origins"))
     queries.install(app)
-    client_address.install(app, networks(settings.trusted_proxies, "trusted_proxies"))
+    proxies.install(app, networks(settings.trusted_proxies, "trusted_proxies"))
     tokens.install(app, settings)
     gate.agree(resources.ALL)
     gate.install(app, store, settings)
@@ -100,7 +99,7 @@ def explain_store_errors(app: Flask) -> None:
 
     @app.errorhandler(VersionMovedError)
     def moved(_error: VersionMovedError) -> Response:
-        return problems.render(etags.failed())
+        return problems.render(conditions.failed())
 
     @app.errorhandler(ThrottledError)
     def throttled(error: ThrottledError) -> Response:

@@ -18,7 +18,7 @@ from api.app import create_app
 from api.listening import hand_on, listen, turn_away
 from api.settings import Settings, SettingsError, variable
 from api.settings.loading import unknown
-from api.web import logs, metrics_files
+from api.web import logs, metrics
 from api.web.health import Draining
 
 log = logging.getLogger("api")
@@ -68,7 +68,7 @@ def configuration(settings: Settings, listener: int) -> dict[str, Any]:
         "control_socket_disable": True,
         "logger_class": JsonLogger,
         "post_request": forget_request,
-        "child_exit": lambda _master, worker: metrics_files.forget(worker.pid),
+        "child_exit": lambda _master, worker: metrics.forget(worker.pid),
         "proc_name": "shardstack-api",
         "limit_request_fields": 50,
         # Who may say that the client speaks https. Paths and names of variables (SCRIPT_NAME)
@@ -169,7 +169,7 @@ class Server(BaseApplication):
 
     def load(self) -> Any:
         """The app, in a worker."""
-        metrics_files.reserve()
+        metrics.reserve()
         return create_app(self.settings, self.draining)
 
     def _begin(self, worker: Any) -> None:
@@ -195,7 +195,7 @@ class Server(BaseApplication):
         logs.writer.start_thread()
         try:
             warn(settings)
-            with metrics_files.directory():
+            with metrics.directory():
                 DrainingArbiter(self).run()
         finally:  # workers are forks, and leave through here as well
             logs.writer.flush(FLUSH_SECONDS)

@@ -36,8 +36,8 @@ from api.resources import USERS
 from api.settings import Settings
 from api.store import Document, Store, ThrottledError
 from api.store.throttle import Throttle
-from api.web.client_address import block
 from api.web.problems import ProblemError, unauthorized
+from api.web.proxies import block
 
 THROTTLED = "throttled"
 FIELDS = (

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.exceptions import InvalidTokenError
 
 from api.settings import Settings
-from api.settings.keys import PEM, private_key
+from api.settings.checks import PEM, private_key
 
 
 class Key(NamedTuple):

@@ -15,8 +15,7 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from api.auth.common_passwords import COMMON
-from api.web.rules import documented
-from api.web.text import WIDEST
+from api.web.text import WIDEST, documented
 
 SHORTEST = 8
 LONGEST = 128  # characters of the normal form; Argon2 takes all of them, nothing is cut off

@@ -18,10 +18,10 @@ from api.settings import Settings
 from api.store import Store
 from api.store.throttle import Throttle
 from api.web import body as bodies
-from api.web import proxied
-from api.web.client_address import block, client_address
+from api.web import proxies
 from api.web.operations import Answer, Fields, operation
 from api.web.problems import in_body, invalid, unauthorized
+from api.web.proxies import block, client_address
 from api.web.text import escaped
 
 LOGIN_RULES = {name: USERS.rules[name] for name in ("email", "national_id")}
@@ -92,7 +92,7 @@ class Entrance:
 def sender(by_cookie: bool) -> Client:
     """Who sends this request; what it calls itself, shortened."""
     agent = escaped(request.headers.get("User-Agent", "")[:LONGEST_AGENT])
-    return Client(client_address(), agent, by_cookie, proxied.name())
+    return Client(client_address(), agent, by_cookie, proxies.request_name())
 
 
 def one_name(given: Fields) -> tuple[str, str]:

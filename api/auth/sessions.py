@@ -35,7 +35,7 @@ from api.settings import Settings
 from api.store import Document, Store
 from api.store.deadline import attempt
 from api.store.document import LIVE, now
-from api.web.client_address import block
+from api.web.proxies import block
 
 MAJORITY, LINEARIZABLE = "majority", "linearizable"
 MOST_ADDRESSES = 10  # from which a user logged in lately, whatever became of those sessions
@@ -48,7 +48,7 @@ class ReplayedError(Exception):
 class Client(NamedTuple):
     """Who sends a request, as far as it tells.
 
-    `request`: a trusted proxy's name of it (web/proxied.py), the same when the proxy repeats it.
+    `request`: a trusted proxy's name of it (web/proxies.py), the same when the proxy repeats it.
     None: no proxy named it.
     """
 

@@ -17,8 +17,8 @@ from api.store import Store, UnavailableError
 from api.store.files import DamagedError, sweep
 from api.store.throttle import Throttle
 from api.web import body as bodies
-from api.web import etags
-from api.web.client_address import block, client_address
+from api.web import conditions
+from api.web.proxies import block, client_address
 
 SWEPT = 2  # orphans that each upload looks at: more than one upload can leave behind
 
@@ -59,7 +59,7 @@ class AttachmentViews:
 
     def fetch(self, document_id: str) -> Response:
         """Fetch the file of one of {name}, as a download."""
-        etags.conditions()  # 400 where they are malformed, as for documents
+        conditions.given()  # 400 where they are malformed, as for documents
         file = self._attachment
         shown = (file.field, file.file_field, file.digest_field)
         found = self._reach.read(document_id, shown)

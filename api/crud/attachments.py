@@ -22,10 +22,9 @@ from msgspec import Meta
 from api.store import DuplicateError, Store, Unique
 from api.store.files import Files, Owner, Upload
 from api.web import text as texts
-from api.web.filetypes import FileType
+from api.web.body import pieces
+from api.web.files import FileHead, FileType, Form, receive
 from api.web.problems import in_body, invalid
-from api.web.streams import pieces
-from api.web.uploads import FileHead, Form, receive
 
 LONGEST_NAME = 1024  # bytes, as it is sent; file systems take 255 to 765
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]").sub

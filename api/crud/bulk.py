@@ -11,7 +11,7 @@ from api.crud.imports import Import, ImportQuery, RefusedLine
 from api.crud.lists import Lists
 from api.settings import Settings
 from api.store import Store
-from api.web import ndjson
+from api.web import bulk
 from api.web.operations import Answer, View, operation
 
 REPORT = 'A line for each line refused, and a last one: {"created": …, "refused": …}'
@@ -28,7 +28,7 @@ def views(
     exported = operation(
         query=export.query,
         guard=partial(admit, rule),
-        answers={200: Answer(shape=resource.read, media=ndjson.MEDIA)},
+        answers={200: Answer(shape=resource.read, media=bulk.MEDIA)},
         problems=(403,),
         deadline=settings.bulk_deadline,
     )
@@ -40,9 +40,9 @@ def views(
         body=(importing.shape,),
         query=ImportQuery,
         rules=resource.rules,
-        media=ndjson.MEDIA,
+        media=bulk.MEDIA,
         guard=partial(admit, rule),
-        answers={200: Answer(shape=RefusedLine, media=ndjson.MEDIA, description=REPORT)},
+        answers={200: Answer(shape=RefusedLine, media=bulk.MEDIA, description=REPORT)},
         problems=(400, 403, 408, 413, 415),
         deadline=settings.bulk_deadline,
         body_limit=settings.import_limit,

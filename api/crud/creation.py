@@ -14,7 +14,7 @@ from api.crud.idempotency import HEADER, REPLAYED, Once
 from api.settings import Settings
 from api.store import Document, Store
 from api.store.replay import Ticket
-from api.web import body, etags
+from api.web import body, conditions
 from api.web.problems import ProblemError, in_body, invalid
 
 REQUEST_HEADERS = {HEADER: "A text of your choice: sent again with it, the request creates once"}
@@ -98,7 +98,7 @@ class Creation:
 
     def _created(self, document: Document, more: dict[str, str] | None = None) -> Response:
         name = self._resource.name
-        headers = {"ETag": etags.tag(document["version"]), **(more or {})}
+        headers = {"ETag": conditions.tag(document["version"]), **(more or {})}
         if self._resource.access.get is not Who.NOBODY:
             address = url_for(f"{name}.get", document_id=str(document["_id"]))
             headers["Location"] = address

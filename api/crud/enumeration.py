@@ -24,7 +24,7 @@ from api.settings import Settings
 from api.store import Store
 from api.store.claims import Watch
 from api.store.throttle import Throttle
-from api.web.client_address import block, client_address
+from api.web.proxies import block, client_address
 
 
 class Counted(Watch):

@@ -18,7 +18,7 @@ from api.settings import Settings
 from api.store import Document, Store, UnavailableError
 from api.store.deadline import deadline
 from api.store.pages import After
-from api.web import ndjson
+from api.web import bulk
 
 PAGE = 500
 PAGING = frozenset({"limit", "after", "sort", "fields"})
@@ -47,7 +47,7 @@ class Export:
         If the database fails midway, the last line is {"error": "…"} and the export is not whole.
         """
         where = self._reach.narrow(Who.ADMIN, self._lists.where(query))
-        return Response(self._lines(where), mimetype=ndjson.MEDIA)
+        return Response(self._lines(where), mimetype=bulk.MEDIA)
 
     def _lines(self, where: Document) -> Iterator[bytes]:
         after: After | None = None
@@ -58,11 +58,11 @@ class Export:
                         self._resource.shown, PAGE, where=where, after=after
                     )
             except UnavailableError as error:
-                yield ndjson.encode(ExportError(f"The export is not whole: {error}."))
+                yield bulk.encode(ExportError(f"The export is not whole: {error}."))
                 return
             if page:
                 after = (page[-1]["_id"], page[-1]["_id"])
-                yield b"".join(ndjson.encode(self._resource.show_projected(one)) for one in page)
+                yield b"".join(bulk.encode(self._resource.show_projected(one)) for one in page)
             if len(page) < PAGE:
                 return
 

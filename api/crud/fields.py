@@ -13,7 +13,7 @@ from flask import current_app, has_app_context
 from phonenumbers import NumberParseException, PhoneNumberFormat
 
 from api.web import text as texts
-from api.web.rules import Rule, documented
+from api.web.text import Rule, documented
 
 LOCAL = re.compile(r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*").fullmatch
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?").fullmatch

@@ -20,7 +20,7 @@ from api.settings import Settings
 from api.store import Document, DuplicateError, Store, VersionMovedError
 from api.store.errors import KeyBusyError, KeyReusedError
 from api.store.replay import Keys, Ticket, TookEffect
-from api.web import proxied
+from api.web import proxies
 from api.web.problems import ProblemError
 
 HEADER = "Idempotency-Key"
@@ -52,7 +52,9 @@ class Once:
             return None
         text = msgspec.json.encode(body, enc_hook=str, order="deterministic")
         try:
-            return self.keys.begin(_name(key), self._signer.all(text), took_effect, proxied.name())
+            return self.keys.begin(
+                _name(key), self._signer.all(text), took_effect, proxies.request_name()
+            )
         except KeyReusedError:
             detail = f"This {HEADER} was used with another body. Choose a new one."
             raise ProblemError(422, detail, kind="key-reused") from None

@@ -32,10 +32,10 @@ from api.settings import Settings
 from api.store import BulkReport, Document, Store
 from api.store.bulk import BATCH, create_streamed
 from api.web import body as bodies
-from api.web import ndjson
-from api.web.ndjson import Line
+from api.web import bulk
+from api.web.body import PIECE, pieces
+from api.web.bulk import Line
 from api.web.problems import FieldError, ProblemError, in_body, invalid
-from api.web.streams import PIECE, pieces
 
 BATCH_BYTES = 1024 * 1024  # of lines; together with BATCH it bounds what is held in memory
 SPOOL = 1024 * 1024
@@ -137,8 +137,8 @@ class Import:
         The answer has a line for each input line that was refused, and a last one that sums up.
         A line that is refused keeps no other from being created; what is created stays.
         """
-        if request.mimetype not in ndjson.NAMES:
-            raise ProblemError(415, f"Send the body as {ndjson.MEDIA}.")
+        if request.mimetype not in bulk.NAMES:
+            raise ProblemError(415, f"Send the body as {bulk.MEDIA}.")
         report = _Report()
         try:
             with self._trail.recorded(f"{self._resource.name}.import", actor=principal().id):
@@ -154,7 +154,7 @@ class Import:
 
     def _read(self, report: "_Report", *, keep: bool) -> ProblemError | None:
         """Import the body; the problem that ended it too early, if one did."""
-        lines = ndjson.lines(pieces(), self._settings.body_limit)
+        lines = bulk.lines(pieces(), self._settings.body_limit)
         try:
             for batch in create_streamed(
                 self._documents.create_many,
@@ -216,7 +216,7 @@ class _Report:
         errors, count = error.errors or _whole(error), error.error_count
         more = count if count > len(errors) else msgspec.UNSET
         refused = RefusedLine(line=line, status=error.status, errors=errors, error_count=more)
-        self._spool.write(ndjson.encode(refused))
+        self._spool.write(bulk.encode(refused))
 
     def add(self, numbers: list[int], found: BulkReport | None) -> None:
         """What became of a batch."""
@@ -235,11 +235,11 @@ class _Report:
 
     def answer(self) -> Response:
         """The whole report, as a response."""
-        self._spool.write(ndjson.encode(Summary(created=self.created, refused=self._refused)))
+        self._spool.write(bulk.encode(Summary(created=self.created, refused=self._refused)))
         size = self._spool.tell()
         self._spool.seek(0)
         headers = {"Content-Length": str(size)}
-        response = Response(self._pieces(), mimetype=ndjson.MEDIA, headers=headers)
+        response = Response(self._pieces(), mimetype=bulk.MEDIA, headers=headers)
         response.call_on_close(self.close)
         return response
 

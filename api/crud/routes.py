@@ -18,15 +18,15 @@ from api.crud.values import DocumentId
 from api.crud.views import Views
 from api.settings import Settings
 from api.store import Store
-from api.web import etags, uploads
+from api.web import conditions, files
 from api.web.operations import Answer, View, of, operation
 
 ONE = "/<id:document_id>"
 TAG = {"ETag": "Its version, for If-Match and If-None-Match"}
 LINK = {"Link": "The next page, if there is one (RFC 8288)"}
 CONDITIONS = {
-    etags.IF_MATCH: "Only if the document is at one of these versions (entity tags)",
-    etags.IF_NONE_MATCH: "Only if it is at none of these versions (entity tags)",
+    conditions.IF_MATCH: "Only if the document is at one of these versions (entity tags)",
+    conditions.IF_NONE_MATCH: "Only if it is at none of these versions (entity tags)",
 }
 
 
@@ -151,7 +151,7 @@ def attached(
     created = operation(
         body=(file.shape(resource.create),),
         rules=resource.rules,
-        media=uploads.MEDIA,
+        media=files.MEDIA,
         headers=REQUEST_HEADERS,
         guard=partial(admit, access.create),
         answers={201: Answer(shape=resource.read, headers=ANSWER_HEADERS)},
@@ -160,7 +160,7 @@ def attached(
         deadline=slow,
     )
     fetched = operation(
-        headers={etags.IF_NONE_MATCH: "Only if the file is another one (entity tags)"},
+        headers={conditions.IF_NONE_MATCH: "Only if the file is another one (entity tags)"},
         answers={
             200: Answer(shape=bytes, media=tuple(file.types), headers=FILE_HEADERS),
             304: Answer(description="The file is the same still"),

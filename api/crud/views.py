@@ -23,7 +23,7 @@ from api.store import Document, Store, VersionMovedError, replay
 from api.store.document import Versions
 from api.store.replay import Keyed, Receipt
 from api.web import body as bodies
-from api.web import etags
+from api.web import conditions
 from api.web.operations import Fields
 from api.web.problems import ProblemError
 
@@ -32,7 +32,7 @@ PATCH_MEDIA = (bodies.JSON, bodies.MERGE_PATCH)
 
 def expected() -> Versions:
     """The versions at which the request's conditions let a document be written."""
-    match, none_match = etags.conditions()
+    match, none_match = conditions.given()
     only = None if match is None or match.all else match.strong
     if none_match is None:
         return Versions(only)
@@ -79,8 +79,8 @@ class Views:
     def get(self, document_id: str) -> Response:
         """Get one of {name} by its id."""
         document = self._reach.read(document_id, self._resource.shown)
-        if etags.unmodified(document["version"]):
-            return Response(status=304, headers={"ETag": etags.tag(document["version"])})
+        if conditions.unmodified(document["version"]):
+            return Response(status=304, headers={"ETag": conditions.tag(document["version"])})
         return self._show(document)
 
     def replace(self, document_id: str) -> Response:
@@ -257,7 +257,7 @@ class Views:
         return self._trail.recorded(event, actor=who.id, target=target, fields=fields)
 
     def _show(self, document: Document) -> Response:
-        tag = etags.tag(document["version"])
+        tag = conditions.tag(document["version"])
         return bodies.reply(self._resource.show(document), headers={"ETag": tag})
 
     def _page(self, asked: Asked, found: Sequence[Document]) -> Response:

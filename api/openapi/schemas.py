@@ -11,7 +11,7 @@ from api.web.body import Rules
 from api.web.expected import INTEGERS
 from api.web.operations import Operation
 from api.web.problems import Problem
-from api.web.rules import Rule, schema_of
+from api.web.text import Rule, schema_of
 
 Json = dict[str, Any]
 

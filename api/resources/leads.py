@@ -19,7 +19,7 @@ from api.crud.transitions import Transition
 from api.crud.values import Id, Time
 from api.store import Unique
 from api.store.document import now
-from api.web.filetypes import DOCUMENTS
+from api.web.files import DOCUMENTS
 
 
 class State(StrEnum):

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO, Protocol
 
+from api.web.body import too_large
 from api.web.problems import ProblemError
-from api.web.streams import too_large
 
 IN_MEMORY = 64 * 1024  # bytes; larger bodies wait in a file
 AHEAD = 256 * 1024  # bytes of a streamed body that are held for its reader

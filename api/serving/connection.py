@@ -23,8 +23,8 @@ from api.serving.messages import (
 )
 from api.serving.pace import Pace
 from api.web import problems
+from api.web.body import incomplete, too_large, too_slow
 from api.web.problems import ProblemError
-from api.web.streams import incomplete, too_large, too_slow
 
 if TYPE_CHECKING:
     from api.serving.worker import Worker

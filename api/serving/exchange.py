@@ -11,10 +11,10 @@ from gunicorn.http import wsgi
 from api.serving.bodies import Streamed
 from api.serving.messages import Message
 from api.web import problems
-from api.web.admission import Admission
+from api.web.body import STREAM
+from api.web.operations import Admission
 from api.web.problems import ProblemError
 from api.web.requests import ARRIVED
-from api.web.streams import STREAM
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

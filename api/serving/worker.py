@@ -22,12 +22,11 @@ from api.serving.lanes import Lane
 from api.serving.messages import Message
 from api.serving.refusals import Refusals
 from api.settings import Settings
+from api.settings.checks import networks, origins
 from api.settings.declared import PROBE_THREADS
-from api.settings.networks import networks
-from api.settings.origins import origins
-from api.web.admission import LaneName, admissions
-from api.web.client_address import belongs, block, parse, walk
+from api.web.operations import LaneName, admissions
 from api.web.problems import overloaded
+from api.web.proxies import belongs, block, parse, walk
 
 SWEEP = 0.5  # seconds between looks at all connections
 ACCEPTED = 8  # connections at once; another worker wants some, too

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from api.settings.keys import HOW_TO_MAKE_ONE, SHORTEST_SECRET
+from api.settings.checks import HOW_TO_MAKE_ONE, SHORTEST_SECRET
 from api.store import StoreOptions
 
 MEBIBYTE = 1024 * 1024

@@ -5,8 +5,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from api.settings.checks import FILE, SECRETS, variable
 from api.settings.declared import Settings
-from api.settings.names import FILE, SECRETS, variable
 
 SET = "(set)"  # of a secret, more is not told
 HEAD = """# Settings of the API

@@ -11,11 +11,19 @@ from phonenumbers import SUPPORTED_REGIONS
 from pymongo.errors import ConfigurationError, InvalidURI
 from pymongo.uri_parser import parse_uri
 
+from api.settings.checks import (
+    ELSEWHERE,
+    FILE,
+    PEM,
+    PREFIX,
+    SECRETS,
+    SettingsError,
+    check_secret,
+    networks,
+    origins,
+    variable,
+)
 from api.settings.declared import Settings
-from api.settings.keys import PEM, check_secret
-from api.settings.names import ELSEWHERE, FILE, PREFIX, SECRETS, SettingsError, variable
-from api.settings.networks import networks
-from api.settings.origins import origins
 
 
 def load(environment: Mapping[str, str] | None = None, *, tokens: bool = True) -> Settings:

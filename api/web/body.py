@@ -1,4 +1,4 @@
-"""Bodies, decoded into structs; what does not fit is named field by field."""
+"""Bodies: read piece by piece, or decoded into structs; what does not fit is named field by field."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -6,10 +6,50 @@ from typing import Any, NamedTuple, NoReturn, TypeVar, get_args
 
 import msgspec
 from flask import Flask, Response, request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from api.web import expected, queries
 from api.web.expected import Fault, Place
 from api.web.problems import FieldError, ProblemError, at, invalid
+
+PIECE = 64 * 1024
+
+STREAM = "shardstack.stream"  # the WSGI environment's: a body that the server bounds while it comes
+
+
+def pieces() -> Iterator[bytes]:
+    """The request's body. Raises ProblemError: 400 when it ends before its Content-Length, 413.
+
+    How long it may take is the server's business (api/serving): its stream raises 408.
+    """
+    announced, seen = request.content_length, 0
+    try:
+        stream = request.environ.get(STREAM) or request.stream
+        while piece := stream.read(PIECE):
+            seen += len(piece)
+            yield piece
+    except ClientDisconnected:
+        raise incomplete() from None
+    except RequestEntityTooLarge:
+        raise too_large() from None
+    if seen < (announced or 0):
+        raise incomplete()
+
+
+def incomplete() -> ProblemError:
+    """400: RFC 9112 8, an incomplete message is never acted on."""
+    return ProblemError(400, "The body ended before it was complete.", kind="malformed")
+
+
+def too_large() -> ProblemError:
+    """413."""
+    return ProblemError(413, "The body is larger than this server takes.")
+
+
+def too_slow() -> ProblemError:
+    """408."""
+    return ProblemError(408, "The body did not arrive in time.", kind="slow")
+
 
 S = TypeVar("S", bound=msgspec.Struct)
 

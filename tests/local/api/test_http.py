@@ -11,7 +11,7 @@ import requests
 from flask.testing import FlaskClient
 
 from api.store import Store
-from api.web import ndjson
+from api.web import bulk
 from tests.local.api.conftest import PASSWORD, RunningServer
 from tests.local.api.wire import PATIENCE, Answer, Wire, chunk, chunked, post
 
@@ -185,7 +185,7 @@ def test_an_incomplete_import(
     """Nothing of the batch that was being read; of earlier ones, the answer gives the count."""
     person = another()
     body = msgspec.json.encode(person) + b"\n" + msgspec.json.encode(another())[:-5]
-    fields = (f"Authorization: {admin['Authorization']}", f"Content-Type: {ndjson.MEDIA}")
+    fields = (f"Authorization: {admin['Authorization']}", f"Content-Type: {bulk.MEDIA}")
     with Wire(port) as wire:
         wire.send(post("/api/v1/users/import", body, *fields, length=len(body) + 100), end=True)
         answer = wire.answer()
@@ -269,7 +269,7 @@ def test_a_client_that_waits_to_be_asked(port: int, admin: dict[str, str]) -> No
         # Who will be refused need not send it, nor does who may not import.
         wire.send(post(LOG_IN, b"", expect, length=LIMIT + 1))
         refused(wire.answer(), 413)
-    media = f"Content-Type: {ndjson.MEDIA}"
+    media = f"Content-Type: {bulk.MEDIA}"
     with Wire(port) as wire:
         wire.send(post("/api/v1/users/import", b"", expect, media, length=5))
         assert wire.answer().status == 401

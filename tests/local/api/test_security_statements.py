@@ -31,7 +31,7 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
     ),
     "an algorithm belongs to its key; a public key is no HS256 secret": (
         "local/api/test_keys.py::test_no_algorithm_is_confused",
-        "unit/api/test_keys.py::test_the_algorithm_belongs_to_the_key",
+        "unit/api/auth/test_keys.py::test_the_algorithm_belongs_to_the_key",
     ),
     "an unknown kid is 401": ("local/api/test_auth.py::test_bad_tokens",),
     "a wrong iss, aud, exp or nbf is 401": (
@@ -43,8 +43,8 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
         "local/api/test_cookies.py::test_cookies_in_each_others_place",
     ),
     "the app refuses to start with a short or well-known secret, or another kind of key": (
-        "unit/api/test_settings.py::test_weak_secrets",
-        "unit/api/test_keys.py::test_another_pem_is_refused_in_one_line",
+        "unit/api/settings/test_settings.py::test_weak_secrets",
+        "unit/api/auth/test_keys.py::test_another_pem_is_refused_in_one_line",
     ),
     "keys rotate: old and new verify, new signs; retired is 401": (
         "local/api/test_keys.py::test_rotation",
@@ -91,21 +91,21 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
         "local/api/test_cookies.py::test_a_bearer_token_as_cookie_cannot_write",
     ),
     "passwords have 8 to 128 characters, none is cut off, common ones are refused": (
-        "unit/api/test_passwords.py::test_accepted",
-        "unit/api/test_passwords.py::test_refused",
-        "unit/api/test_passwords.py::test_nothing_is_cut_off",
+        "unit/api/auth/test_passwords.py::test_accepted",
+        "unit/api/auth/test_passwords.py::test_refused",
+        "unit/api/auth/test_passwords.py::test_nothing_is_cut_off",
         "local/api/test_auth.py::test_weak_passwords_are_refused",
         "local/api/test_auth.py::test_long_passwords_are_not_cut",
     ),
     "a password has one normal form, and its length is counted in that": (
-        "unit/api/test_passwords.py::test_one_normal_form",
-        "unit/api/test_passwords.py::test_the_same_work_without_a_user",
+        "unit/api/auth/test_passwords.py::test_one_normal_form",
+        "unit/api/auth/test_passwords.py::test_the_same_work_without_a_user",
         "local/api/test_auth.py::test_a_password_is_the_same_on_every_keyboard",
         "local/api/test_auth.py::test_an_older_hash_of_another_form_is_replaced",
         "local/api/test_auth.py::test_the_length_of_a_password_is_that_of_its_normal_form",
     ),
     "Argon2id; hashed anew when the parameters change": (
-        "unit/api/test_passwords.py::test_parameters",
+        "unit/api/auth/test_passwords.py::test_parameters",
         "local/api/test_auth.py::test_rehash_at_login",
     ),
     "unknown user and wrong password: the same status, body and time": (
@@ -138,7 +138,7 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
         "local/api/test_account.py::test_an_administrator_s_own_account_too",
     ),
     "the client's address comes from a trusted proxy only": (
-        "unit/api/test_client_address.py::test_only_a_trusted_peer_is_believed",
+        "unit/api/web/test_proxies.py::test_only_a_trusted_peer_is_believed",
         "local/api/test_throttling.py::test_an_untrusted_peer_cannot_choose_its_address",
     ),
     "user A on B's object is 404": ("local/api/test_users.py::test_others_do_not_exist",),
@@ -157,12 +157,12 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
         "local/api/test_gate.py::test_every_public_endpoint_exists",
     ),
     "the route table equals the paths of the OpenAPI description": (
-        "unit/api/test_openapi.py::test_the_route_table_is_the_paths",
+        "unit/api/openapi/test_openapi.py::test_the_route_table_is_the_paths",
     ),
     "one problem+json shape; the request id in header, body and log; no stack trace": (
         "local/api/test_security_statements.py::test_the_request_id_is_everywhere",
-        "unit/api/test_web.py::test_shape",
-        "unit/api/test_web.py::test_bugs_tell_nothing",
+        "unit/api/web/test_web.py::test_shape",
+        "unit/api/web/test_web.py::test_bugs_tell_nothing",
     ),
     "no secret in any log line or response": (
         "local/api/test_security_statements.py::test_no_secret_in_logs_or_answers",

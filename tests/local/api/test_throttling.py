@@ -19,7 +19,7 @@ from api.app import create_app
 from api.auth.sessions import MOST_ADDRESSES
 from api.settings import Settings
 from api.store import Store
-from api.web.client_address import block
+from api.web.proxies import block
 
 AUTH = "/api/v1/auth"
 LOGIN, SIGNUP = f"{AUTH}/login", f"{AUTH}/signup"

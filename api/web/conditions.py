@@ -41,7 +41,7 @@ def tag(version: int) -> str:
     return f'"{version}"'
 
 
-def conditions() -> Conditions:
+def given() -> Conditions:
     """Those of the current request. Raises ProblemError 400 when malformed."""
     match = request.environ.get("HTTP_IF_MATCH")
     none_match = request.environ.get("HTTP_IF_NONE_MATCH")
@@ -96,7 +96,7 @@ def failed() -> ProblemError:
 
 def unmodified(version: int) -> bool:
     """Whether a reader has this version already (304). Raises 412 where If-Match names another."""
-    match, none_match = conditions()
+    match, none_match = given()
     if match is not None and not match.all and version not in match.strong:
         raise failed()
     return none_match is not None and (none_match.all or version in none_match.either)

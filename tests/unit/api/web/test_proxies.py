@@ -7,8 +7,8 @@ from ipaddress import ip_network
 import pytest
 from flask import Flask
 
-from api.web import client_address
-from api.web.client_address import block, walk
+from api.web import proxies
+from api.web.proxies import block, walk
 
 TRUSTED = tuple(ip_network(text) for text in ("127.0.0.1/32", "10.0.0.0/8", "fd00::/8"))
 
@@ -57,8 +57,8 @@ def test_walk(forwarded: str, found: str) -> None:
 )
 def test_only_a_trusted_peer_is_believed(peer: str, forwarded: list[str], found: str) -> None:
     app = Flask("test")
-    client_address.install(app, TRUSTED)
-    app.add_url_rule("/", view_func=client_address.client_address)
+    proxies.install(app, TRUSTED)
+    app.add_url_rule("/", view_func=proxies.client_address)
     headers = [("X-Forwarded-For", value) for value in forwarded]
     answer = app.test_client().get("/", headers=headers, environ_base={"REMOTE_ADDR": peer})
     assert answer.text == found
@@ -66,8 +66,8 @@ def test_only_a_trusted_peer_is_believed(peer: str, forwarded: list[str], found:
 
 def test_nobody_is_believed_by_default() -> None:
     app = Flask("test")
-    client_address.install(app, ())
-    app.add_url_rule("/", view_func=client_address.client_address)
+    proxies.install(app, ())
+    app.add_url_rule("/", view_func=proxies.client_address)
     answer = app.test_client().get("/", headers={"X-Forwarded-For": "203.0.113.9"})
     assert answer.text == "127.0.0.1"
 

@@ -7,7 +7,7 @@ from flask import Flask
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.web import etags
+from api.web import conditions
 from api.web.problems import ProblemError
 
 APP = Flask("x")
@@ -28,12 +28,14 @@ APP = Flask("x")
 def test_lists(text: str, strong: set[int], either: set[int]) -> None:
     if '"1 "' in text:  # no space inside an opaque tag
         text = text.replace('"1 ", ', "")
-    assert etags.parse("If-Match", text) == etags.Tags(False, frozenset(strong), frozenset(either))
+    assert conditions.parse("If-Match", text) == conditions.Tags(
+        False, frozenset(strong), frozenset(either)
+    )
 
 
 @pytest.mark.parametrize("text", ["*", " * ", "\t*"])
 def test_any(text: str) -> None:
-    assert etags.parse("If-Match", text).all
+    assert conditions.parse("If-Match", text).all
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def test_any(text: str) -> None:
 )  # fmt: skip
 def test_malformed(text: str) -> None:
     with pytest.raises(ProblemError) as caught:
-        etags.parse("If-Match", text)
+        conditions.parse("If-Match", text)
     assert caught.value.status == 400
     assert "If-Match" in caught.value.detail
 
@@ -52,7 +54,7 @@ def test_malformed(text: str) -> None:
 @example("\n")  # where `$` matches before the end
 def test_anything_is_parsed_or_refused(text: str) -> None:
     with suppress(ProblemError):
-        etags.parse("If-None-Match", text)
+        conditions.parse("If-None-Match", text)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,7 @@ def test_reading_version_7(headers: dict[str, str], expected: bool | None) -> No
     with APP.test_request_context(headers=headers):
         if expected is None:
             with pytest.raises(ProblemError) as caught:
-                etags.unmodified(7)
+                conditions.unmodified(7)
             assert caught.value.status == 412
         else:
-            assert etags.unmodified(7) is expected
+            assert conditions.unmodified(7) is expected

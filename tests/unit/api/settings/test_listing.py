@@ -15,7 +15,7 @@ from api import settings
 from api.__main__ import main
 from api.server import warn
 from api.settings import Settings, listing, variable
-from api.settings.names import SECRETS
+from api.settings.checks import SECRETS
 
 FOLDER = Path(api.__file__).parent
 URI = "mongodb://app:pw-in-uri@127.0.0.1:1{}/shardstack"

@@ -10,9 +10,8 @@ import pytest
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from api.web.filetypes import DOCUMENTS, TAIL
+from api.web.files import DOCUMENTS, TAIL, FileHead, Form, Received, receive
 from api.web.problems import ProblemError
-from api.web.uploads import FileHead, Form, Received, receive
 
 FORM = Form(
     fields=("name", "email"),

@@ -5,8 +5,8 @@ import io
 import pytest
 from flask import Flask, request
 
+from api.web.body import PIECE, pieces
 from api.web.problems import ProblemError
-from api.web.streams import PIECE, pieces
 
 
 @pytest.mark.parametrize("size", [0, 1, PIECE, 3 * PIECE + 1])

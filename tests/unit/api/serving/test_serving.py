@@ -10,8 +10,8 @@ import pytest
 from api.serving.bodies import AHEAD, IN_MEMORY, Body, Streamed, Whole
 from api.serving.lanes import Lane
 from api.serving.pace import Pace
+from api.web.body import incomplete
 from api.web.problems import ProblemError
-from api.web.streams import incomplete
 
 
 def nothing() -> None:

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from api import settings
 from api.settings import SettingsError
-from api.settings.origins import origins
+from api.settings.checks import origins
 from api.web import cors, problems
 
 LISTED = "https://app.example"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.web.ndjson import Line, lines
+from api.web.bulk import Line, lines
 
 BODY = b'{"a":1}\n\n  \r\n' + b"x" * 21 + b'\n{"b":2}\r\n' + b"y" * 20 + b"\nlast"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from api import settings
 from api.settings import Settings, SettingsError
-from api.settings.keys import FEWEST_CHARACTERS, check_secret
+from api.settings.checks import FEWEST_CHARACTERS, check_secret
 
 SECRET = "Zk3v9QpL2xW8nB5tYr7uCj4mHs6dFg1a"
 URI = "mongodb://app:pw-in-uri@127.0.0.1:1,127.0.0.1:2/shardstack?authSource=admin"

@@ -22,7 +22,7 @@ from api.openapi.document import UndescribedError
 from api.settings import Settings
 from api.web import operations
 from api.web.operations import Operation
-from api.web.rules import schema_of
+from api.web.text import schema_of
 
 Json = dict[str, Any]
 

@@ -1,10 +1,19 @@
-"""The address a request comes from, for throttling, sessions, the audit trail and log lines.
+"""What proxies say of a request: the client's address, and a name by which a repetition is
+recognised.
 
-`X-Forwarded-For` is whatever its sender wrote, so it counts only as far as trusted proxies wrote
-it: the list is walked from the right, where each proxy adds the peer it saw, over the trusted
-ones, to the first that is not. Everything left of it is hearsay.
+The address is for throttling, sessions, the audit trail and log lines. `X-Forwarded-For` is
+whatever its sender wrote, so it counts only as far as trusted proxies wrote it: the list is walked
+from the right, where each proxy adds the peer it saw, over the trusted ones, to the first that is
+not. Everything left of it is hearsay.
+
+A proxy that loses a replica in the middle of a request sends that request to another one. It names
+each request it gets by a fresh UUID in `X-Proxy-Request`, and both tries carry the same. So a
+second request with the name of an earlier one says that the proxy has given the earlier one up, and
+that nobody has its answer. Only a proxy that replaces whatever its client sent under this name can
+say so; from any other peer than the trusted ones (`trusted_proxies`) the header means nothing.
 """
 
+import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -12,6 +21,9 @@ from flask import Flask, g, request
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+REQUEST_NAME = "HTTP_X_PROXY_REQUEST"  # as WSGI names the header
+ACCEPTABLE = re.compile(r"[A-Za-z0-9-]{16,64}").fullmatch
 
 
 def install(app: Flask, trusted: tuple[Network, ...]) -> None:
@@ -77,3 +89,11 @@ def block(text: str) -> str:
     if isinstance(address, IPv6Address):
         return str(IPv6Network((int(address), 64), strict=False))
     return text if address is None else str(address)
+
+
+def request_name() -> str | None:
+    """The name that a trusted proxy gave this request."""
+    if not g.get("peer_is_trusted"):
+        return None
+    given: str = request.environ.get(REQUEST_NAME, "")
+    return given if ACCEPTABLE(given) else None
