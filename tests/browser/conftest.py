@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,16 +10,15 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
-HERE = Path(__file__).parent
-
-# The server and its database are those of the tests of the API.
-_spec = importlib.util.spec_from_file_location("served", HERE.parent / "local/api/conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-_served = importlib.util.module_from_spec(_spec)  # tests are no package to import it from
-_spec.loader.exec_module(_served)
-conf, environment, seam = _served.conf, _served.environment, _served.seam
-app, admin, server, store = _served.app, _served.admin, _served.server, _served.store
+from tests.helpers.served import (  # noqa: F401 - fixtures
+    admin,
+    app,
+    conf,
+    environment,
+    seam,
+    server,
+    store,
+)
 
 # --no-sandbox: in a container, as root, Chromium's sandbox cannot be set up. --disable-gpu: there
 # is none. The others keep it from speaking to its maker, or by other ways than those we watch.

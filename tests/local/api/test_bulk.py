@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from api.store import Documents, Store, UnavailableError
 from api.store.bulk import BATCH
-from tests.local.api.conftest import RunningServer, make_person
+from tests.helpers.api import RunningServer, make_person
 
 IMPORT, EXPORT = "/api/v1/users/import", "/api/v1/users/export"
 NDJSON = "application/x-ndjson"

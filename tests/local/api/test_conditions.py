@@ -10,7 +10,7 @@ from bson import ObjectId
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.local.api.conftest import make_person, sign_up
+from tests.helpers.api import make_person, sign_up
 
 PROJECTS = "/api/v1/projects"
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from tests.local.api.conftest import RunningServer
+from tests.helpers.api import RunningServer
 
 ROUNDS = 25
 RIVALS = 6

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.local.api.conftest import GRACE, PASSWORD, RunningServer, make_person
+from tests.helpers.api import GRACE, PASSWORD, RunningServer, make_person
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
 

@@ -18,7 +18,7 @@ from urllib3 import encode_multipart_formdata
 from api.resources.leads import LEADS
 from api.store import Documents, Store
 from api.store.files import CHUNKS, FILES, sweep
-from tests.local.api.conftest import RunningServer, make_person
+from tests.helpers.api import RunningServer, make_person
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
 

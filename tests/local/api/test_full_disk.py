@@ -19,7 +19,7 @@ import pytest
 import requests
 
 from cluster.local.cluster import LocalCluster
-from tests.local.api.conftest import PASSWORD, free_port, make_person
+from tests.helpers.api import PASSWORD, free_port, make_person
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(500)]
 

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from api.store import Store
 from api.web import bulk
-from tests.local.api.conftest import PASSWORD, RunningServer
+from tests.helpers.api import PASSWORD, RunningServer
 from tests.local.api.wire import PATIENCE, Answer, Wire, chunk, chunked, post
 
 LOG_IN = "/api/v1/auth/login"

@@ -22,7 +22,7 @@ from api.store import Documents, Store
 from api.store.deadline import deadline
 from api.store.errors import KeyBusyError, OvertakenError
 from api.store.replay import COLLECTION, Keys, TookEffect
-from tests.local.api.conftest import RunningServer, log_in, make_person, sign_up
+from tests.helpers.api import RunningServer, log_in, make_person, sign_up
 
 PROJECTS, SIGNUP = "/api/v1/projects", "/api/v1/auth/signup"
 

@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from api.settings import Settings
 from api.store import Store, replay
-from tests.local.api.conftest import RunningServer, make_person, sign_up
+from tests.helpers.api import RunningServer, make_person, sign_up
 from tests.local.api.test_leads import form, register
 
 PROJECTS = "/api/v1/projects"

@@ -29,7 +29,7 @@ from api.store import Store, Unique
 from api.store.deadline import deadline
 from api.web import expected
 from cluster.local.cluster import LocalCluster
-from tests.local.api.conftest import DROPPED, make_person, sign_up
+from tests.helpers.api import DROPPED, make_person, sign_up
 
 MANY = 300
 OWN = 6  # of them

@@ -18,7 +18,7 @@ from urllib3 import encode_multipart_formdata
 from api.resources.leads import LEADS, RESUME
 from api.store import Documents, Store, UnavailableError, files
 from api.store.files import CHUNK_SIZE, CHUNKS, FILES, sweep
-from tests.local.api.conftest import RunningServer
+from tests.helpers.api import RunningServer
 
 URL = "/api/v1/leads"
 PDF, DOCX, ODT = RESUME.types

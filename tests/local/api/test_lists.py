@@ -17,7 +17,7 @@ from api.resources.projects import PROJECTS as DECLARED
 from api.store import Documents, Store
 from api.store.document import fresh
 from cluster.local.cluster import LocalCluster
-from tests.local.api.conftest import DROPPED
+from tests.helpers.api import DROPPED
 
 PROJECTS = "/api/v1/projects"
 OWNER = ObjectId()

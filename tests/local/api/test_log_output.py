@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.local.api.conftest import free_port, make_person
+from tests.helpers.api import free_port, make_person
 
 pytestmark = [
     pytest.mark.long,

@@ -20,7 +20,7 @@ import requests
 
 import api
 from cluster.local.cluster import LocalCluster
-from tests.local.api.conftest import free_port
+from tests.helpers.api import free_port
 
 pytestmark = [
     pytest.mark.long,

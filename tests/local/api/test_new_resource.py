@@ -14,7 +14,7 @@ from api import resources, schema
 from api.settings import Settings
 from api.store import Store
 from api.store.deadline import deadline
-from tests.local.api.conftest import make_person, serving, sign_up
+from tests.helpers.api import make_person, serving, sign_up
 
 README = Path(api.__file__).parent / "crud" / "README.md"
 NAMES = ["notes", "orders"]

@@ -23,7 +23,7 @@ from api.crud.declaration import EXACT, ORDERED, TEXT, Constraint, Resource
 from api.crud.values import Id, Time
 from api.settings import Settings
 from api.store import Documents, Store, Unique
-from tests.local.api.conftest import serving
+from tests.helpers.api import serving
 
 PARCELS = "/api/v1/parcels"
 PRODUCT = "665f1f77bcf86cd799439011"

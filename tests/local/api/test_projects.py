@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from api.resources.projects import PROJECTS as DECLARED
 from api.store import Documents, Store
-from tests.local.api.conftest import make_person, sign_up
+from tests.helpers.api import make_person, sign_up
 
 PROJECTS = "/api/v1/projects"
 

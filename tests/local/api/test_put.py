@@ -4,7 +4,7 @@ from typing import Any
 
 from flask.testing import FlaskClient
 
-from tests.local.api.conftest import log_in
+from tests.helpers.api import log_in
 from tests.local.api.test_leads import form, register
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from api import accounts
 from api.store import Store
-from tests.local.api.conftest import PASSWORD
+from tests.helpers.api import PASSWORD
 
 ROOT = Path(__file__).parents[3]
 TOKEN = "a-token-for-scrapers-only-7f1c"

@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from cluster.local.cluster import LocalCluster
-from tests.local.api.conftest import RunningServer, free_port
+from tests.helpers.api import RunningServer, free_port
 
 pytestmark = [
     pytest.mark.long,

@@ -19,7 +19,7 @@ from api import schema, settings
 from api.store import Store
 from api.store.deadline import deadline
 from cluster.local.cluster import LocalCluster
-from tests.local.api.conftest import RunningServer
+from tests.helpers.api import RunningServer
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
 

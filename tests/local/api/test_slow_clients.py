@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from api.store import Store
-from tests.local.api.conftest import RunningServer
+from tests.helpers.api import RunningServer
 from tests.local.api.wire import PATIENCE, Wire, post
 
 pytestmark = [pytest.mark.long, pytest.mark.core]

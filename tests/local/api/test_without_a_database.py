@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cluster.local.cluster import LocalCluster
-from tests.local.api.conftest import free_port
+from tests.helpers.api import free_port
 from tests.local.cluster.small import SMALL
 
 pytestmark = [pytest.mark.long, pytest.mark.core]

@@ -9,10 +9,8 @@ import pytest
 from pymongo import MongoClient
 
 from cluster.local.cluster import LocalCluster
+from tests.local.backup.clusters import TWO_SHARDS, empty
 from tests.local.cluster.small import client_of
-
-TWO_SHARDS = {"shards": 2, "members": 1, "config_servers": 1, "routers": 2}
-OWN = {"admin", "config", "local", "cluster"}
 
 
 def _made(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[LocalCluster]:
@@ -49,12 +47,3 @@ def client(source: LocalCluster) -> Iterator[MongoClient[dict[str, Any]]]:
     empty(source)
     with client_of(source) as client:
         yield client
-
-
-def empty(local: LocalCluster) -> None:
-    """Drops every database that is not the servers' or the project's own; the balancer is on."""
-    with client_of(local) as client:
-        for name in set(client.list_database_names()) - OWN:
-            client.drop_database(name)
-        client["cluster"]["restores"].drop()
-        client.admin.command("balancerStart")

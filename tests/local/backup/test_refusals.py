@@ -17,7 +17,7 @@ from pymongo import MongoClient
 
 from cluster.backup.catalogue import databases
 from cluster.local.cluster import LocalCluster
-from tests.local.backup.conftest import empty
+from tests.local.backup.clusters import empty
 from tests.local.cluster.small import client_of, command, error_of, run
 
 pytestmark = pytest.mark.long

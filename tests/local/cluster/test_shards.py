@@ -10,8 +10,8 @@ import pytest
 
 from cluster.drain import drain
 from cluster.local.cluster import LocalCluster
+from tests.helpers.routers import connect
 from tests.local.cluster.small import SMALL, client_of, error_of, run, running_pids
-from tests.local.router.conftest import connect
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
 

@@ -25,8 +25,8 @@ from cluster.drill.http import ApiTarget
 from cluster.drill.report import Report, summarise
 from cluster.drill.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
-from tests.local.api.conftest import PASSWORD, RunningServer
-from tests.local.drill.conftest import GOES_ON, SHARDS, held_up, step_down
+from tests.helpers.api import PASSWORD, RunningServer
+from tests.helpers.drills import GOES_ON, SHARDS, held_up, step_down
 
 pytestmark = pytest.mark.long
 

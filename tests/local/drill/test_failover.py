@@ -6,7 +6,7 @@ import pytest
 
 from cluster.drill.report import Report
 from cluster.drill.workload import Workload
-from tests.local.drill.conftest import CALM, GOES_ON, SHARDS, Drill, held_up, step_down
+from tests.helpers.drills import CALM, GOES_ON, SHARDS, Drill, held_up, step_down
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
 

@@ -8,8 +8,8 @@ import uuid
 
 import requests
 
-from tests.local.api.conftest import make_person
-from tests.local.proxy.conftest import Caddy
+from tests.helpers.api import make_person
+from tests.helpers.caddy import Caddy
 
 
 def test_plain_http_is_sent_to_https(caddy: Caddy) -> None:

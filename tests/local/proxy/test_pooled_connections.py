@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.local.proxy.conftest import Caddy
+from tests.helpers.caddy import Caddy
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
 

@@ -21,10 +21,10 @@ from cluster.drill.http import ApiTarget
 from cluster.drill.report import summarise
 from cluster.drill.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
-from tests.local.api.conftest import make_person
-from tests.local.drill.conftest import SHARDS
+from tests.helpers.api import make_person
+from tests.helpers.caddy import Caddy, Replica
+from tests.helpers.drills import SHARDS
 from tests.local.drill.test_api_failover import assert_only_latency, one_account_per_shard
-from tests.local.proxy.conftest import Caddy, Replica
 
 pytestmark = pytest.mark.long
 

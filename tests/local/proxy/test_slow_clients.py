@@ -10,8 +10,8 @@ import psutil
 import pytest
 import requests
 
+from tests.helpers.caddy import CADDYFILE, Caddy, Replica, upstreams
 from tests.local.api.wire import PATIENCE, Wire, chunk, chunked, post
-from tests.local.proxy.conftest import CADDYFILE, Caddy, Replica, upstreams
 
 pytestmark = pytest.mark.long
 

@@ -12,8 +12,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 
 from cluster.local.cluster import LocalCluster
-
-Client = MongoClient[dict[str, Any]]
+from tests.helpers.routers import Client, connect, fill
 
 
 @pytest.fixture(scope="session")
@@ -30,15 +29,6 @@ def single_routers(cluster: LocalCluster) -> Iterator[list[Client]]:
     yield clients
     for client in clients:
         client.close()
-
-
-def connect(cluster: LocalCluster, port: int, **options: Any) -> Client:
-    """A client of the router on a port; the administrator unless options say otherwise."""
-    uri = cluster.uri("admin")
-    credentials = uri.removeprefix("mongodb://").rpartition("@")[0]
-    name, _, password = credentials.partition(":")
-    who = {"username": name, "password": password, "authSource": "admin"}
-    return MongoClient("127.0.0.1", port, **{**who, **options})
 
 
 @pytest.fixture(scope="session")
@@ -63,16 +53,3 @@ def sharded(client: Client, db: Database[dict[str, Any]]) -> Collection[dict[str
     collection = db["hashed"]
     fill(collection)
     return collection
-
-
-def fill(collection: Collection[dict[str, Any]]) -> None:
-    """Make the collection hold exactly the documents that the tests begin with."""
-    collection.delete_many({})
-    collection.insert_many([{"_id": n, "group": n % 5} for n in range(200)], ordered=False)
-
-
-def chunks(client: Client, namespace: str) -> list[dict[str, Any]]:
-    """The chunks of a collection, as config.chunks has them."""
-    entry = client.config.collections.find_one({"_id": namespace})
-    assert entry is not None
-    return list(client.config.chunks.find({"uuid": entry["uuid"]}).sort("min", 1))

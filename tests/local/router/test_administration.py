@@ -15,7 +15,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from cluster.local.cluster import LocalCluster
-from tests.local.router.conftest import chunks
+from tests.helpers.routers import chunks
 
 Documents = Collection[dict[str, Any]]
 Client = MongoClient[dict[str, Any]]

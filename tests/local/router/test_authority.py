@@ -13,7 +13,7 @@ from pymongo.errors import OperationFailure
 
 from cluster.local.cluster import LocalCluster
 from cluster.waiting import Waiter
-from tests.local.router.conftest import connect
+from tests.helpers.routers import connect
 
 Documents = Collection[dict[str, Any]]
 Client = MongoClient[dict[str, Any]]

@@ -20,7 +20,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from cluster.local.cluster import LocalCluster
 from cluster.router import connections, scram, wire
 from cluster.router.commands import ADMIN, DATA, SESSIONS, USERS
-from tests.local.router.conftest import connect
+from tests.helpers.routers import connect
 
 Client = MongoClient[dict[str, Any]]
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]

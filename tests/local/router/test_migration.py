@@ -9,7 +9,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from tests.local.router.conftest import chunks
+from tests.helpers.routers import chunks
 
 Documents = Collection[dict[str, Any]]
 Client = MongoClient[dict[str, Any]]

@@ -22,7 +22,7 @@ from cluster.local.cluster import LocalCluster
 from cluster.router.connections import Connector
 from cluster.router.errors import HostError
 from cluster.waiting import Waiter
-from tests.local.router.conftest import connect
+from tests.helpers.routers import connect
 
 IP = shutil.which("ip") or "/sbin/ip"
 GENEROUS = 60.0

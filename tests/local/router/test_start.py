@@ -14,7 +14,7 @@ from cluster.connect import listens
 from cluster.layout import Node
 from cluster.local.cluster import LocalCluster
 from cluster.waiting import Waiter
-from tests.local.router.conftest import connect
+from tests.helpers.routers import connect
 
 
 def run(*arguments: str) -> tuple[int, str]:

@@ -20,7 +20,7 @@ from pymongo.write_concern import WriteConcern
 
 from cluster.local.cluster import LocalCluster
 from cluster.waiting import Waiter
-from tests.local.router.conftest import connect, fill
+from tests.helpers.routers import connect, fill
 
 Documents = Collection[dict[str, Any]]
 Client = MongoClient[dict[str, Any]]
