@@ -4,18 +4,16 @@ Commands import what they need when they run: `--help` and mistakes answer at on
 """
 
 import os
-import sys
 from pathlib import Path
 
 import click
 
 from api.local.commands import down, logs, restart, status, up
-from api.opening import settings_of, store_of
-from api.terminal import (
-    ALL_SETTINGS,
-    DATABASE_SETTINGS,
+from api.opening import ALL_SETTINGS, DATABASE_SETTINGS, settings_of, store_of
+from console.terminal import (
     Commands,
-    Narrator,
+    Stopwatch,
+    ask,
     progress_bar,
     python,
     run,
@@ -39,7 +37,7 @@ def main() -> None:
 
 
 @main.command(epilog=ALL_SETTINGS)
-@state_option
+@state_option("cluster and API")
 @click.option("--reload", is_flag=True, help="Serve the code anew whenever it changes.")
 @click.option("--inherit", type=int, nargs=3, hidden=True)
 def serve(state: str, reload: bool, inherit: tuple[int, int, int] | None) -> None:
@@ -56,7 +54,7 @@ def serve(state: str, reload: bool, inherit: tuple[int, int, int] | None) -> Non
 
 
 @main.group(invoke_without_command=True, epilog=DATABASE_SETTINGS)
-@state_option
+@state_option("cluster and API")
 @click.option("--orphans", is_flag=True, help="List what removed resources left; change nothing.")
 @click.pass_context
 def schema(context: click.Context, state: str, orphans: bool) -> None:
@@ -79,7 +77,7 @@ def schema(context: click.Context, state: str, orphans: bool) -> None:
 
 
 @schema.command("drop", epilog=DATABASE_SETTINGS)
-@state_option
+@state_option("cluster and API")
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(state: str, name: str, yes: bool) -> None:
@@ -92,16 +90,13 @@ def drop(state: str, name: str, yes: bool) -> None:
     with store_of(state) as store:
         found = next((one for one in declared.orphans(store) if one.name == name), None)
         if found is not None and not yes:
-            if not sys.stdin.isatty():
-                raise click.UsageError(f"Nobody can be asked. To remove {found}: give --yes.")
-            if not click.confirm(f"Remove {found}, for good?"):
-                raise click.ClickException("nothing was removed")
+            ask(f"This removes {found}, for good.", "nothing was removed.")
         declared.drop(store, name)
     click.echo(f"removed {found}")
 
 
 @main.command("settings")
-@state_option
+@state_option("cluster and API")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 @click.option("--markdown", is_flag=True, help="As the table of api/SETTINGS.md.")
 def list_settings(state: str, as_json: bool, markdown: bool) -> None:
@@ -138,7 +133,7 @@ def openapi() -> None:
 
 
 @main.command(epilog=DATABASE_SETTINGS)
-@state_option
+@state_option("cluster and API")
 def sweep(state: str) -> None:
     """Remove files whose upload or deletion a crash broke off. Safe to repeat at any moment.
 
@@ -156,7 +151,7 @@ def sweep(state: str) -> None:
 @main.command(
     epilog=f"Example: python -m api create-admin --email ada@example.com\n\n{DATABASE_SETTINGS}"
 )
-@state_option
+@state_option("cluster and API")
 @click.option("--email", required=True, help="The administrator's address; to log in with.")
 @click.option("--name", default="Administrator", show_default=True, help="The name shown.")
 @click.option(
@@ -185,7 +180,7 @@ def create_admin(
 
 
 @main.command(epilog=DATABASE_SETTINGS)
-@state_option
+@state_option("cluster and API")
 @click.option(
     "--count", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="How many."
 )
@@ -212,7 +207,7 @@ def sample_data(state: str, count: int) -> None:
     epilog="Example: python -m api setup --jwt-file jwt --admin-file admin.json\n\n"
     + DATABASE_SETTINGS,
 )
-@state_option
+@state_option("cluster and API")
 @click.option("--jwt-file", type=FILE, required=True, help="The secret that signs tokens.")
 @click.option("--admin-file", type=FILE, required=True, help="Address and password, as JSON.")
 def set_up(state: str, jwt_file: Path, admin_file: Path) -> None:
@@ -222,10 +217,10 @@ def set_up(state: str, jwt_file: Path, admin_file: Path) -> None:
     """
     from api import setup  # noqa: PLC0415
 
-    narrator = Narrator()
+    watch = Stopwatch()
     setup.ensure_jwt_secret(jwt_file)
     with store_of(state) as store:
-        admin, made = setup.prepare(store, admin_file, narrator.say, narrator.timed)
+        admin, made = setup.prepare(store, admin_file, watch.say, watch.timed)
     kept = f"its password is in {admin_file}"
     click.echo(f"administrator {admin.email}: {'created' if made else 'exists'}; {kept}")
 

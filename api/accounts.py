@@ -6,6 +6,7 @@ import msgspec
 
 from api.auth import passwords
 from api.crud.access import Role
+from api.errors import ApiError
 from api.resources import USERS
 from api.store import Store
 
@@ -16,7 +17,7 @@ class Made(msgspec.Struct, frozen=True):
     what: str
 
 
-class AccountError(Exception):
+class AccountError(ApiError):
     """No administrator could be made. The message is one line and says what to do."""
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from api.files import LocalError
+from api.errors import LocalError
 
 BACKLOG = 2048
 HANDING_SECONDS = 3.0

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from api.files import LocalError
-from api.terminal import python
+from api.errors import ApiError, LocalError
+from console.terminal import Stopwatch, python
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 COMMAND_SECONDS = 120.0  # for the database work of one command
 WAIT_SECONDS = 7.0  # for the database to be there; a failover takes two
 SAY_SECONDS = 2.0
+
+# What the help of a command says of the environment.
+ALL_SETTINGS = (
+    "Environment: it reads every setting (SHARDSTACK_…); `python -m api settings` lists them."
+)
+DATABASE_SETTINGS = (
+    "Environment: it reads SHARDSTACK_DATABASE_URI (or …_FILE), else the state folder, and checks "
+    "every other setting; `python -m api settings` lists them."
+)
 
 
 def settings_of(state: str, *, tokens: bool) -> "Settings":
@@ -37,16 +46,19 @@ def settings_of(state: str, *, tokens: bool) -> "Settings":
 @contextmanager
 def store_of(state: str) -> "Iterator[Store]":
     """The database, within the time that a command has. Raises LocalError when it is not there."""
-    from api.terminal import Narrator  # noqa: PLC0415
-
-    narrator = Narrator(err=True)
-    with opened(settings_of(state, tokens=False), narrator.say) as store:
+    watch = Stopwatch(to_errors=True)
+    with opened(settings_of(state, tokens=False), watch.say) as store:
         yield store
 
 
 @contextmanager
 def opened(settings: "Settings", say: "Callable[[str], None]") -> "Iterator[Store]":
-    """The same for these settings. `say` hears that it is waited for."""
+    """The database of these settings, likewise. `say` hears that it is waited for.
+
+    What the driver raises becomes an ApiError: it is the database's fault and not the program's.
+    """
+    from pymongo.errors import PyMongoError  # noqa: PLC0415 - start-up time counts
+
     from api.store import Store, UnavailableError  # noqa: PLC0415
     from api.store.deadline import deadline  # noqa: PLC0415
 
@@ -60,6 +72,8 @@ def opened(settings: "Settings", say: "Callable[[str], None]") -> "Iterator[Stor
             f"the database stopped answering ({_routers(store)}), and what was under way is not "
             f"finished. Look at it: {python()} -m cluster status; run the same command again"
         ) from None
+    except PyMongoError as error:
+        raise ApiError(str(error)) from error
     finally:
         store.close()
 

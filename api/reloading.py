@@ -18,6 +18,7 @@ import click
 from api import code
 from api.listening import listen
 from api.settings import Settings, SettingsError, variable
+from console.signals import Interrupted
 
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 12.0
@@ -51,7 +52,7 @@ class Reloading:
                     self._loaded = now
                     self._replace(listener)
                 time.sleep(LOOK_SECONDS)
-        except KeyboardInterrupt:
+        except Interrupted:
             click.echo("stopping", err=True)
         finally:
             listener.close()

@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure
 
 from api import resources
 from api.crud.declaration import Index
+from api.errors import ApiError
 from api.store import Store
 from api.store.claims import COLLECTION as CLAIMS
 from api.store.deadline import attempt
@@ -23,7 +24,7 @@ from api.store.files import CHUNK_KEY, CHUNKS, FILES, MARK, Files
 from api.store.replay import COLLECTION as IDEMPOTENCY
 from api.store.throttle import COLLECTION as THROTTLE
 from api.store.throttle import ENDS
-from api.terminal import python
+from console.terminal import python
 
 COMMAND_NOT_FOUND = 59
 INVALID_OPTIONS = 72
@@ -33,7 +34,7 @@ HASHED_ID: Mapping[str, str | int] = {"_id": "hashed"}
 Ages = dict[tuple[tuple[str, int | str], ...], int | None]  # by an index's keys, its TTL
 
 
-class SchemaError(Exception):
+class SchemaError(ApiError):
     """The database cannot be brought to the declared shape. The message says what to do."""
 
 

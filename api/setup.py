@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from api import accounts, schema
-from api.files import read, write_private
 from api.store import Store
-from api.terminal import python
+from console import files
+from console.terminal import python
 
 ADMIN_EMAIL = "admin@example.com"
 
@@ -26,9 +26,9 @@ class Admin(msgspec.Struct, kw_only=True):
 
 
 def ensure_jwt_secret(file: Path) -> None:
-    """Make the secret that signs tokens, once. Raises LocalError."""
+    """Make the secret that signs tokens, once. Raises FileError."""
     if not file.exists():
-        write_private(file, secrets.token_urlsafe(48).encode() + b"\n")
+        files.write(file, secrets.token_urlsafe(48).encode() + b"\n")
 
 
 def prepare(
@@ -40,7 +40,7 @@ def prepare(
     """Apply the schema and make the administrator: who it is, and whether it was made just now.
 
     Names the collections that removed resources left, and leaves them alone.
-    Raises LocalError, SchemaError, StoreError.
+    Raises FileError, SchemaError, StoreError.
     """
     with timed("schema applied"):
         for line in schema.apply(store):
@@ -51,10 +51,10 @@ def prepare(
                 f"What it holds, and how to remove it: {python()} -m api schema --orphans"
             )
     with timed("administrator"):
-        admin = read(admin_file, Admin)
+        admin = files.read_json(admin_file, Admin)
         if admin is None:
             admin = _new_admin(store)
-            write_private(admin_file, msgspec.json.encode(admin))
+            files.write(admin_file, msgspec.json.encode(admin))
         made = accounts.ensure_admin(store, admin.email, admin.password)
     return admin, made.what == "created"
 

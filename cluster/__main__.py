@@ -14,11 +14,12 @@ import click
 
 from cluster import topology as topologies
 from cluster.backup.commands import dump, restore
-from cluster.errors import ClusterError, StateError
+from cluster.errors import StateError
 from cluster.hosted.commands import bootstrap, prepare
 from cluster.layout import USERS
 from cluster.rolling_commands import rolling_restart, rotate_key
-from cluster.terminal import NOT_RUNNING, STATE, Commands, Stopwatch, python, run, state_option
+from console.errors import NOT_RUNNING
+from console.terminal import STATE, Commands, Stopwatch, ask, python, run, state_flag, state_option
 
 if TYPE_CHECKING:
     from cluster.local.cluster import LocalCluster
@@ -112,7 +113,7 @@ def _topology_flags(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @main.command(epilog="Example: python -m cluster up --shards 3 --election-timeout-ms 5000")
-@state_option
+@state_option("the cluster")
 @click.option(
     "--topology",
     "file",
@@ -133,7 +134,7 @@ def up(state: str, file: Path | None, **flags: Any) -> None:
     changes = {name: value for name, value in flags.items() if value is not None}
     wanted = topologies.load(file, changes) if file else None
     watch = Stopwatch()
-    cluster.up(wanted, report=watch.change, phase=watch.phase, **changes)
+    cluster.up(wanted, report=watch.say, phase=watch.phase, **changes)
     _summary(cluster)
 
 
@@ -152,7 +153,7 @@ def _summary(cluster: LocalCluster) -> None:
 
 
 @main.command()
-@state_option
+@state_option("the cluster")
 @click.option("--purge", is_flag=True, help="Delete everything in the folder, too; asks first.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def down(state: str, purge: bool, yes: bool) -> None:
@@ -162,26 +163,19 @@ def down(state: str, purge: bool, yes: bool) -> None:
     if state != STATE and not folder.is_dir():
         raise StateError(f"there is no folder {folder}. Name the cluster's with --state.")
     if purge and not yes and cluster.state.used():
-        _ask(f"--purge deletes everything in {folder}: data, secrets, logs.")
+        warning = f"--purge deletes everything in {folder}: data, secrets, logs."
+        ask(warning, "nothing was stopped or deleted.")
     made = cluster.state.made()
     watch = Stopwatch()
-    running = cluster.down(purge=purge, report=watch.change)
+    running = cluster.down(purge=purge, report=watch.say)
     if running:
         watch.phase("the cluster is down")
     else:
         watch.phase("the cluster does not run" if made else f"no cluster was ever made in {folder}")
 
 
-def _ask(warning: str) -> None:
-    """Goes on if somebody at the terminal says yes; ClusterError if not, or if nobody is there."""
-    if not sys.stdin.isatty():
-        raise ClusterError(f"{warning} There is nobody to ask; say --yes if that shall be.")
-    if not click.confirm(f"{warning} Go on?"):
-        raise ClusterError("nothing was stopped or deleted.")
-
-
 @main.command()
-@state_option
+@state_option("the cluster")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def status(state: str, as_json: bool) -> None:
     """Show members, shards, routers and the balancer.
@@ -195,7 +189,7 @@ def status(state: str, as_json: bool) -> None:
     if stopped and not as_json:
         if state != STATE and not Path(state, "cluster.json").exists():
             where.access()  # raises: a folder was named, and there is no cluster in it
-        flag = "" if state == STATE else f" --state {state}"
+        flag = state_flag(state)
         click.echo(f"cluster   {stopped}. Start it: {python()} -m cluster up{flag}")
         sys.exit(NOT_RUNNING)
     found = where.status()
@@ -207,7 +201,7 @@ def status(state: str, as_json: bool) -> None:
 
 
 @main.command()
-@state_option
+@state_option("the cluster")
 @click.option(
     "--user", type=click.Choice(USERS), default="admin", show_default=True, help="As whom."
 )
@@ -220,7 +214,7 @@ def uri(state: str, user: str) -> None:
 
 
 @main.command()
-@state_option
+@state_option("the cluster")
 @click.argument("name", required=False)
 def add_shard(state: str, name: str | None) -> None:
     """Add one more shard; the balancer then moves chunks to it.
@@ -229,12 +223,12 @@ def add_shard(state: str, name: str | None) -> None:
     tells which (shard-4), the next one if it is left out.
     """
     watch = Stopwatch()
-    name = _place(state).add_shard(name, report=watch.change, phase=watch.phase)
+    name = _place(state).add_shard(name, report=watch.say, phase=watch.phase)
     click.echo(f"{name} is part of the cluster.")
 
 
 @main.command()
-@state_option
+@state_option("the cluster")
 @click.argument("name")
 def remove_shard(state: str, name: str) -> None:
     """Move all data off the shard NAME and take it out of the cluster.
@@ -244,12 +238,12 @@ def remove_shard(state: str, name: str) -> None:
     collections must not be written to; sharded ones may.
     """
     watch = Stopwatch()
-    _place(state).remove_shard(name, report=watch.change)
+    _place(state).remove_shard(name, report=watch.say)
     watch.phase(f"{name} is removed")
 
 
 @main.command()
-@state_option
+@state_option("the cluster")
 @click.argument("node")
 def restart(state: str, node: str) -> None:
     """Restart one node cleanly; a primary steps down first.
@@ -262,7 +256,7 @@ def restart(state: str, node: str) -> None:
 
 
 @main.command()
-@state_option
+@state_option("the cluster")
 @click.argument("node")
 @click.option("-n", "lines", type=click.IntRange(0), default=50, show_default=True, help="Lines.")
 @click.option("-f", "--follow", is_flag=True, help="Go on printing what is added.")

@@ -34,8 +34,8 @@ from pymongo.write_concern import WriteConcern
 from cluster.connect import Client, short
 from cluster.errors import ClusterError, DeadlineError
 from cluster.replica_set import is_transient
-from cluster.shield import shielded
 from cluster.waiting import Waiter
+from console.signals import shielded
 
 T = TypeVar("T")
 Report = Callable[[str], None]

@@ -12,17 +12,17 @@ ClusterError            the base; its text is the whole line, without "error:"
 
 from __future__ import annotations
 
+from console.errors import WRONG_USAGE, ShownError
 
-class ClusterError(Exception):
+
+class ClusterError(ShownError):
     """One line for the person at the keyboard: what is wrong, where, and what to do."""
 
 
 class TopologyError(ClusterError):
-    """Mistakes in the description of a cluster; `problems` holds one line for each."""
+    """Mistakes in the description of a cluster, one line for each."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+    status = WRONG_USAGE
 
 
 class StateError(ClusterError):

@@ -8,11 +8,11 @@ import click
 
 from cluster.errors import StateError
 from cluster.place import place
-from cluster.terminal import Stopwatch, state_option
+from console.terminal import Stopwatch, state_option
 
 
 @click.command(epilog="Example: python -m cluster rolling-restart")
-@state_option
+@state_option("the cluster")
 @click.option(
     "--ask",
     is_flag=True,
@@ -38,14 +38,14 @@ def rolling_restart(state: str, ask: bool, nodes: tuple[str, ...]) -> None:
     others = [name for name in nodes if name not in there]
     if others and not ask:
         raise StateError(f"there is no node {others[0]!r}. There are: {', '.join(there)}.")
-    work(access, lambda node: restart(node.name), watch.change, only=nodes or None)
+    work(access, lambda node: restart(node.name), watch.say, only=nodes or None)
     for name in others:  # that nobody depends on: they belong to no set
         restart(name)
     watch.phase(f"{', '.join(nodes) or 'every server'}: restarted")
 
 
 @click.command(epilog="Example: python -m cluster rotate-key")
-@state_option
+@state_option("the cluster")
 def rotate_key(state: str) -> None:
     """Change the key file's key, by which the servers know one another, while clients go on.
 
@@ -56,5 +56,5 @@ def rotate_key(state: str) -> None:
     from cluster.rotation import rotate_key as work  # noqa: PLC0415 - takes 0.2 s
 
     watch = Stopwatch()
-    work(place(state), watch.change)
+    work(place(state), watch.say)
     watch.phase("the key has been changed")

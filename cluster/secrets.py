@@ -9,8 +9,8 @@ from pathlib import Path
 
 from cluster import keyfile
 from cluster.errors import KeyFileError, StateError
-from cluster.files import write
 from cluster.layout import USERS
+from console.files import write
 
 
 class Secrets:

@@ -82,7 +82,7 @@ def make(
         topology = Topology(**values)
         problems = [f"{source}: {problem}" for problem in _contradictions(topology)]
     if problems:
-        raise TopologyError(problems)
+        raise TopologyError(*problems)
     return topology
 
 
@@ -100,7 +100,7 @@ def _read(path: Path) -> dict[str, Any]:
         problem = f"{path} is not a text file in UTF-8. Give a TOML file to --topology."
     except tomllib.TOMLDecodeError as error:
         problem = f"{path} is not valid TOML: {error}. Compare it with {DEFAULT_FILE}."
-    raise TopologyError([problem])
+    raise TopologyError(problem)
 
 
 def _contradictions(topology: Topology) -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import msgspec
 
 from api.crud import values
+from api.errors import ApiError
 from api.web.expected import plain
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ UNSTORABLE = (
 IN_LISTS = frozenset({"eq", "in"})  # a range or prefix is two bounds, which two items could meet
 
 
-class DeclarationError(Exception):
+class DeclarationError(ApiError):
     """A resource is declared in a way that cannot work."""
 
 

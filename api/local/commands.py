@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from api.files import LocalError
-from api.terminal import (
-    ALL_SETTINGS,
-    NOT_RUNNING,
+from api.errors import LocalError
+from api.opening import ALL_SETTINGS
+from console.errors import NOT_RUNNING
+from console.terminal import (
     STATE,
-    Narrator,
+    Stopwatch,
     progress_bar,
     python,
+    state_flag,
     state_option,
 )
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=f"Example: python -m api up --port 8080\n\n{ALL_SETTINGS}")
-@state_option
+@state_option("cluster and API")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port; else 8000 or the next free one.")
 @click.option(
     "--samples",
@@ -44,7 +45,7 @@ def up(state: str, port: int | None, samples: int) -> None:
 
 
 @click.command(epilog=ALL_SETTINGS)
-@state_option
+@state_option("cluster and API")
 def restart(state: str) -> None:
     """Replace the background server by a new one; no request is lost."""
     _bring_up(state, None, 0, restart=True)
@@ -57,12 +58,12 @@ def _bring_up(state: str, port: int | None, samples: int, *, restart: bool) -> N
     folder = State(Path(state))
     folder.assert_cluster(os.environ)  # a wrong name shall leave no trace
     with folder.locked(), progress_bar("sample users") as progress:
-        outcome = Up(folder, Narrator()).run(port, samples, progress, restart=restart)
+        outcome = Up(folder, Stopwatch()).run(port, samples, progress, restart=restart)
     _tell(outcome, folder.admin_file, state)
 
 
 def _tell(outcome: "Outcome", admin_file: Path, state: str) -> None:
-    flag = "" if state == STATE else f" --state {state}"
+    flag = state_flag(state)
     secret = outcome.admin.password if outcome.admin_made else f"kept in {admin_file}"
     login = f"{outcome.url}/api/v1/auth/login -H 'Content-Type: application/json' -d @{admin_file}"
     report = outcome.samples
@@ -95,7 +96,7 @@ def _named(state: str) -> "State":
 
 
 @click.command()
-@state_option
+@state_option("cluster and API")
 def down(state: str) -> None:
     """Stop the background server; requests in flight may finish."""
     from api.local.server import Server  # noqa: PLC0415
@@ -112,7 +113,7 @@ def down(state: str) -> None:
 
 
 @click.command()
-@state_option
+@state_option("cluster and API")
 @click.option("--json", "as_json", is_flag=True, help="For scripts.")
 def status(state: str, as_json: bool) -> None:
     """Say whether the background server runs and is ready.
@@ -141,7 +142,7 @@ def status(state: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif pid is None:
-        flag = "" if state == STATE else f" --state {state}"
+        flag = state_flag(state)
         click.echo(f"API       does not run. Start it: {python()} -m api up{flag}")
     else:
         ready = f"ready, behind a {found['router']}" if code == 200 else f"not ready: {answer}"
@@ -160,7 +161,7 @@ def status(state: str, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: python -m api logs --request 7ab9fd62b5a2efc8")
-@state_option
+@state_option("cluster and API")
 @click.option("-n", "count", type=click.IntRange(0), default=50, show_default=True, help="Lines.")
 @click.option("-f", "--follow", is_flag=True, help="Go on printing what is added.")
 @click.option("--request", metavar="ID", help="Only this request's: the id of its X-Request-Id.")

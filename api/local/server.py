@@ -6,7 +6,6 @@ stranger that was given the same process id.
 """
 
 import errno
-import fcntl
 import http.client
 import os
 import select
@@ -22,12 +21,13 @@ from typing import Any
 
 import msgspec
 
-from api.files import LocalError
+from api.errors import LocalError
 from api.listening import listen, offer, take_over
 from api.local.state import Record, State
-from api.terminal import python
+from console import files
+from console.ports import HOST
+from console.terminal import python
 
-HOST = "127.0.0.1"
 FIRST_PORT = 8000
 PORTS = 100  # looked at from there on
 POLL = 0.03  # seconds
@@ -42,19 +42,8 @@ class Instance:
 
     def pid(self) -> int | None:
         """The master's process id, or None when no process of the server lives."""
-        try:
-            lock = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = os.read(lock, 32)
-            return int(text) if text.strip().isdigit() else None
-        else:
-            return None
-        finally:
-            os.close(lock)
+        text = files.holder(self.lock)
+        return int(text) if text is not None and text.isdigit() else None
 
     def master_lives(self) -> bool:
         """Whether the master itself is among them: nobody else replaces a worker that ends."""
@@ -146,7 +135,8 @@ class Server:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
         lock = os.open(self._next.lock, flags, 0o600)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not files.try_lock(lock):
+                raise LocalError("another server is being started. Run the same command again")
             port = int(listener.getsockname()[1])
             given = (listener.fileno(), door.fileno(), writing)
             with self._state.log.open("ab") as log:

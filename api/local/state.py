@@ -12,16 +12,15 @@
 <state>/api/log, log.1      the server's output, and what came before it
 """
 
-import fcntl
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from api.files import LocalError, read, write_private
-from api.terminal import python
+from api.errors import LocalError
+from console import files
+from console.terminal import python
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -68,30 +67,15 @@ class State:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one command at a time may start or stop the server. Raises LocalError."""
-        try:
-            self.api.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = os.open(self.api / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise LocalError(
-                f"cannot use the state folder {self.folder}: {error.strerror}. "
-                "Give another with --state"
-            ) from None
-        try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LocalError(
-                    f"another api command is at work in {self.folder}. Wait for it to end"
-                ) from None
+        """Only one command at a time may start or stop the server. Raises FileError."""
+        busy = f"another api command is at work in {self.folder}. Wait for it to end."
+        with files.locked(self.api / "up.lock", busy):
             yield
-        finally:
-            os.close(lock)
 
     def record(self) -> Record:
-        """What is remembered; nothing at first. Raises LocalError for a damaged file."""
-        return read(self.record_file, Record) or Record()
+        """What is remembered; nothing at first. Raises FileError for a damaged one."""
+        return files.read_json(self.record_file, Record) or Record()
 
     def remember(self, record: Record) -> None:
         """Keep it."""
-        write_private(self.record_file, msgspec.json.encode(record))
+        files.write(self.record_file, msgspec.json.encode(record))

@@ -13,12 +13,13 @@ from collections.abc import Callable
 import msgspec
 
 from api import code, samples, settings, setup
-from api.local.server import FIRST_PORT, HOST, Server
+from api.local.server import FIRST_PORT, Server
 from api.local.state import Record, State
 from api.opening import opened
 from api.setup import Admin
 from api.store import BulkReport, Store
-from api.terminal import Narrator
+from console.ports import HOST
+from console.terminal import Stopwatch
 
 ACCEPTING_SECONDS = 60.0
 READY_SECONDS = 20.0
@@ -40,9 +41,9 @@ class Outcome(msgspec.Struct, kw_only=True):
 class Up:
     """One run of `up`. `progress` makes what counts the sample users."""
 
-    def __init__(self, state: State, narrator: Narrator) -> None:
+    def __init__(self, state: State, watch: Stopwatch) -> None:
         self._state = state
-        self._narrator = narrator
+        self._watch = watch
         self._server = Server(state)
         self._code = ""  # of the server that was begun
 
@@ -56,8 +57,7 @@ class Up:
     ) -> Outcome:
         """Bring it up. What cannot be brought up whole is not left running; what ran before is.
 
-        `restart`: also replace a server that is as it should be. Raises LocalError, SettingsError,
-        SchemaError, StoreError.
+        `restart`: also replace a server that is as it should be. Raises ApiError, FileError.
         """
         began = time.monotonic()
         setup.ensure_jwt_secret(self._state.jwt)
@@ -66,24 +66,24 @@ class Up:
         asked = port or _number(environment.get("SHARDSTACK_PORT"))
         self._server.tidy()
         conf = self._settings(environment, asked or record.port or FIRST_PORT)
-        with opened(conf, self._narrator.say) as store:
+        with opened(conf, self._watch.say) as store:
             why = "restarting it" if restart else self._why(environment, record, asked)
             try:
                 # Its workers load while the database is prepared.
                 chosen = self._begin(environment, record, asked) if why else record.port
                 assert chosen is not None  # noqa: S101 - a running server has one
                 admin, made = setup.prepare(
-                    store, self._state.admin_file, self._narrator.say, self._narrator.timed
+                    store, self._state.admin_file, self._watch.say, self._watch.timed
                 )
                 report = self._load_samples(store, record, conf, sample_count, progress)
                 if why:
-                    with self._narrator.timed(why):
+                    with self._watch.timed(why):
                         self._server.complete(ACCEPTING_SECONDS)
                     self._remember(environment, record, chosen)
             except BaseException:
                 self._server.give_up()
                 raise
-        with self._narrator.timed("server ready"):
+        with self._watch.timed("server ready"):
             ready = self._server.wait_ready(chosen, READY_SECONDS)
         return Outcome(
             url=f"http://{HOST}:{chosen}",
@@ -136,7 +136,7 @@ class Up:
         uri_print = hashlib.sha256(conf.database_uri.encode()).hexdigest()
         if record.uri_print == uri_print and record.samples >= count:
             return None
-        with self._narrator.timed("sample users loaded"):
+        with self._watch.timed("sample users loaded"):
             report = samples.load(store, count, progress(count))
         record.uri_print, record.samples = uri_print, count
         self._state.remember(record)

@@ -11,6 +11,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule
 
+from api.errors import ApiError
 from api.openapi import parts, schemas
 from api.web import operations
 from api.web.operations import Operation
@@ -29,7 +30,7 @@ NFC, without invisible characters), as they are kept. Besides the usual formats,
 MULTIPART, NDJSON = "multipart/form-data", "application/x-ndjson"
 
 
-class UndescribedError(Exception):
+class UndescribedError(ApiError):
     """A route has no operation. The message names it."""
 
 

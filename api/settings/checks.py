@@ -9,6 +9,8 @@ import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TYPE_CHECKING
 
+from api.errors import ApiError
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -18,7 +20,7 @@ SECRETS = ("database_uri", "jwt_secret", "jwt_previous_secret", "metrics_token")
 ELSEWHERE = frozenset({"SHARDSTACK_STATE", "SHARDSTACK_TOPOLOGY"})  # read by command lines
 
 
-class SettingsError(Exception):
+class SettingsError(ApiError):
     """A setting is missing or wrong. The message is one line and says what to do."""
 
 

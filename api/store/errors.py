@@ -10,8 +10,10 @@ StoreError
     └── OvertakenError  so slow that somebody else took over; nothing was written
 """
 
+from api.errors import ApiError
 
-class StoreError(Exception):
+
+class StoreError(ApiError):
     """Base of everything the store raises on purpose."""
 
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cluster.place import place
-from cluster.terminal import Stopwatch, complain, state_option
-
-DIFFERENT = 3
+from console.terminal import Stopwatch, state_option
 
 
 def _silent(_: str) -> None:
@@ -23,7 +20,7 @@ def _silent(_: str) -> None:
 
 def _tell(as_json: bool) -> Any:
     watch = Stopwatch()
-    return (_silent, _silent) if as_json else (watch.change, watch.phase)
+    return (_silent, _silent) if as_json else (watch.say, watch.phase)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For scripts.")
@@ -33,7 +30,7 @@ folder_argument = click.argument(
 
 
 @click.command(epilog="Example: python -m cluster dump backups/monday")
-@state_option
+@state_option("the cluster")
 @folder_argument
 @json_option
 def dump(state: str, folder: Path, as_json: bool) -> None:
@@ -54,7 +51,7 @@ def dump(state: str, folder: Path, as_json: bool) -> None:
 
 
 @click.command(epilog="Example: python -m cluster restore backups/monday --state .shardstack")
-@state_option
+@state_option("the cluster")
 @folder_argument
 @click.option("--no-compare", is_flag=True, help="Do not read everything back.")
 @json_option
@@ -72,9 +69,7 @@ def restore(state: str, folder: Path, no_compare: bool, as_json: bool) -> None:
     except work.DifferenceError as error:
         if as_json:
             click.echo(json.dumps({"differences": error.lines}))
-        for line in error.lines:
-            complain(line)
-        sys.exit(DIFFERENT)
+        raise
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(done), "differences": []}))
     else:

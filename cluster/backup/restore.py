@@ -31,11 +31,9 @@ NOTE = "restore"
 
 
 class DifferenceError(ClusterError):
-    """What was restored is not what the backup holds; `lines` names the first differences."""
+    """What was restored is not what the backup holds; its lines name the first differences."""
 
-    def __init__(self, lines: list[str]) -> None:
-        super().__init__("; ".join(lines))
-        self.lines = lines
+    status = 3
 
 
 @dataclass(frozen=True)
@@ -168,4 +166,4 @@ class _Restore:
     @staticmethod
     def _differ(lines: list[str]) -> None:
         if lines:
-            raise DifferenceError(lines)
+            raise DifferenceError(*lines)

@@ -87,7 +87,7 @@ class HostedCluster:
         if (now := kept.database()) not in (None, self.topology.database):
             problems.append(f"{variable('database')}: {kept_database(now, self.topology.database)}")
         if problems:
-            raise TopologyError(problems)
+            raise TopologyError(*problems)
         if not kept.key_file.exists():
             kept.make_key()
             report("key file: made")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cluster.terminal import Stopwatch
+from console.terminal import Stopwatch
 
 
 @click.command(epilog="Example: SHARDSTACK_SECRETS=/run/shardstack python -m cluster prepare")
@@ -27,4 +27,4 @@ def bootstrap() -> None:
     from cluster.hosted.cluster import HostedCluster  # noqa: PLC0415
 
     watch = Stopwatch()
-    HostedCluster().bootstrap(watch.change, watch.phase)
+    HostedCluster().bootstrap(watch.say, watch.phase)

@@ -57,13 +57,13 @@ def read_topology(environ: Mapping[str, str]) -> Topology:
             except ValueError:
                 problems.append(f"{variable(setting)} is {text!r}, which is no number.")
     if problems:
-        raise TopologyError(problems)
+        raise TopologyError(*problems)
     try:
         return topology.load(Path(file) if file else None, values)
     except TopologyError as error:
         # The messages name flags, which nobody gave here.
         flags = {f"--{name.replace('_', '-')}": variable(name) for name in READERS}
-        raise TopologyError([_renamed(p, flags) for p in error.problems]) from None
+        raise TopologyError(*(_renamed(p, flags) for p in error.lines)) from None
 
 
 def _renamed(problem: str, flags: Mapping[str, str]) -> str:

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from cluster.access import Access
 from cluster.errors import StateError
-from cluster.files import write
 from cluster.layout import Layout
 from cluster.secrets import Secrets
+from console.files import write
 
 
 class Kept(Secrets):

@@ -17,7 +17,7 @@ from cluster.local.programs import programs, why_it_died
 from cluster.local.record import Record
 from cluster.local.serving import wait_until_serving
 from cluster.local.state import State
-from cluster.shield import shielded
+from console.signals import shielded
 
 Report = Callable[[str], None]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 
 from cluster.errors import NodeError
-from cluster.files import unwritable, write
+from console.files import unwritable, write
 
 CLOCK_SLACK = 2.0  # seconds; the system's boot time, to which creation times refer, is rounded
 LOG_LIMIT = 16 * 2**20  # bytes; a longer log is put aside as log.old at the next start

@@ -19,8 +19,8 @@ from cluster.local.record import Record
 from cluster.local.serving import step_down, wait_until_serving
 from cluster.local.state import State
 from cluster.replica_set import look, states
-from cluster.shield import shielded
 from cluster.waiting import Waiter
+from console.signals import shielded
 
 
 def silent(_: str) -> None:

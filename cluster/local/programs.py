@@ -37,8 +37,9 @@ def programs(state: State, record: Record, mongod: Path, mongos: list[str]) -> d
 def _code() -> str:
     """Changes with every file that the stand-in router may have loaded."""
     found = hashlib.sha256()
-    root = Path(__file__).parents[1]
-    for path in sorted([*root.glob("*.py"), *(root / "router").glob("*.py")]):
+    root = Path(__file__).parents[2]
+    folders = ("console", "cluster", "cluster/router")
+    for path in sorted(path for folder in folders for path in (root / folder).glob("*.py")):
         found.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return found.hexdigest()
 

@@ -16,9 +16,7 @@ new one, never half of one.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,10 +24,11 @@ from typing import Any
 
 from cluster.access import Access
 from cluster.errors import StateError, TopologyError
-from cluster.files import make_folder, unwritable, write
 from cluster.layout import USERS
 from cluster.local.record import Record
 from cluster.secrets import Secrets
+from console import files
+from console.files import write
 
 PARTS = ("nodes", "secrets", "api")
 FILES = ("cluster.json", "mongod.conf", "lock")
@@ -79,7 +78,7 @@ class State(Secrets):
         try:
             return Record.parse(values)
         except TopologyError as error:
-            raise self._damaged(error.problems[0]) from None
+            raise self._damaged(error.lines[0]) from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise self._damaged(f"{type(error).__name__}: {error}") from None
 
@@ -107,17 +106,8 @@ class State(Secrets):
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the folder's lock, which goes with the process however it ends."""
-        make_folder(self.folder)
-        path = self.folder / "lock"
-        try:
-            file = path.open("a+")
-        except OSError as error:
-            raise unwritable(self.folder, error) from None
-        with file:
-            if not _lock(file.fileno(), path):
-                raise StateError(
-                    f"another command is at work in {self.folder}. Wait until it has ended."
-                )
+        busy = f"another command is at work in {self.folder}. Wait until it has ended."
+        with files.locked(self.folder / "lock", busy):
             yield
 
     # ---- secrets ------------------------------------------------------------------------------
@@ -145,14 +135,11 @@ class State(Secrets):
     def assert_unused(self) -> None:
         """StateError while somebody else works with a part of the folder, told by the lock held."""
         for path in sorted(self.folder.glob("*/*.lock")):
-            with path.open() as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise StateError(
-                        f"{path} is held: {path.parent.name} still works in {self.folder}. Stop "
-                        f"it first (`python -m {path.parent.name} down`)."
-                    ) from None
+            if files.holder(path) is not None:
+                raise StateError(
+                    f"{path} is held: {path.parent.name} still works in {self.folder}. Stop it "
+                    f"first (`python -m {path.parent.name} down`)."
+                )
 
     def purge(self) -> list[str]:
         """Deletes all that was made here; returns the names of what others keep in the folder.
@@ -165,7 +152,7 @@ class State(Secrets):
                     shutil.rmtree(self.folder / name)
             for name in FILES:
                 (self.folder / name).unlink(missing_ok=True)
-                (self.folder / f".{name}.new").unlink(missing_ok=True)  # a draft of `files.write`
+                files.draft_of(self.folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise StateError(
                 f"{error.filename} cannot be deleted ({error.strerror}). Solve that, and run it "
@@ -176,12 +163,3 @@ class State(Secrets):
             with contextlib.suppress(OSError):  # where a file system is mounted, say
                 self.folder.rmdir()
         return left
-
-
-def _lock(descriptor: int, path: Path) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    # A purge deletes the file: what was locked may no longer be the one in the folder.
-    return path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino

@@ -12,10 +12,11 @@ RUN python -m venv /opt/router \
     && /opt/router/bin/pip install --quiet --no-cache-dir --require-hashes -r /tmp/requirements.lock
 COPY mongosh /opt/mongosh
 COPY mongod mongos mongosh.sh docker-entrypoint.sh /usr/local/bin/
+COPY console /opt/router/console
 COPY cluster /opt/router/cluster
 RUN mv /usr/local/bin/mongosh.sh /usr/local/bin/mongosh \
     && chmod 0755 /usr/local/bin/* \
-    && /opt/router/bin/python -m compileall -q /opt/router/cluster
+    && /opt/router/bin/python -m compileall -q /opt/router/console /opt/router/cluster
 VOLUME /data/db /data/configdb
 EXPOSE 27017
 ENTRYPOINT ["docker-entrypoint.sh"]

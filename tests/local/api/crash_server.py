@@ -11,7 +11,7 @@ from flask import g, has_request_context, request
 from pymongo import monitoring
 
 from api.__main__ import main
-from api.terminal import run
+from console.terminal import run
 
 WRITES = frozenset({"insert", "update", "delete", "findAndModify"})
 

@@ -19,6 +19,7 @@ import pytest
 import requests
 
 import api
+import console
 from cluster.local.cluster import LocalCluster
 from tests.helpers.api import free_port
 
@@ -37,7 +38,8 @@ SECONDS = 90.0
 def copy(tmp_path: Path) -> Path:
     """A folder with a copy of the API's code, used by what runs there."""
     skip = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(PACKAGE, tmp_path / "copy" / "api", ignore=skip)
+    for package in (PACKAGE, Path(console.__file__).parent):
+        shutil.copytree(package, tmp_path / "copy" / package.name, ignore=skip)
     return tmp_path / "copy"
 
 

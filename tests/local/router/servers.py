@@ -14,10 +14,10 @@ from cluster.access import Access
 from cluster.connect import listens
 from cluster.layout import Layout, Node, ReplicaSet
 from cluster.local.binaries import find_mongod
-from cluster.local.ports import is_free
 from cluster.memory import Sizes
 from cluster.profiles import LAPTOP, mongod_conf
 from cluster.waiting import Waiter
+from console.ports import is_free
 
 PASSWORDS = {"admin": "adminadmin", "app": "appappapp", "monitor": "monitor1", "backup": "backup12"}
 

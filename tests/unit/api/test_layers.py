@@ -11,10 +11,11 @@ ROOT = Path(api.__file__).parent
 
 # Who may import whom, of the packages inside api. Whoever is not named here may import all.
 ALLOWED = {
-    "store": {"store"},
+    "errors": set(),
+    "store": {"errors", "store"},
     "web": {"web"},
-    "settings": {"store", "settings"},
-    "crud": {"crud", "settings", "store", "web"},
+    "settings": {"errors", "store", "settings"},
+    "crud": {"crud", "errors", "settings", "store", "web"},
 }
 
 

@@ -15,6 +15,7 @@ from cluster.errors import KeyFileError, StateError
 from cluster.local import ports
 from cluster.local.record import Record
 from cluster.local.state import State
+from console.errors import FileError
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def test_a_set_that_lost_all_its_data_is_told(state: State, record: Record) -> N
 def test_second_command_in_one_folder_is_refused(state: State) -> None:
     other = State(state.folder)
     with state.locked():  # noqa: SIM117 - the order is the point
-        with pytest.raises(StateError, match="another command is at work"), other.locked():
+        with pytest.raises(FileError, match="another command is at work"), other.locked():
             pass
     with other.locked():
         pass

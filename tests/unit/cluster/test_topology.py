@@ -62,7 +62,7 @@ def test_file_may_be_partial_and_flags_win(tmp_path: Path) -> None:
 def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(TopologyError) as caught:
         topology.load(_write(tmp_path, text))
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.lines
     assert says in problem
     assert "\n" not in problem
 
@@ -70,8 +70,8 @@ def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, text: str, says: st
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(TopologyError) as caught:
         topology.load(_write(tmp_path, "shards = 0\nmembers = 4\n"), {"routers": -1})
-    assert len(caught.value.problems) == 3
-    assert any(problem.startswith("--routers is -1.") for problem in caught.value.problems)
+    assert len(caught.value.lines) == 3
+    assert any(problem.startswith("--routers is -1.") for problem in caught.value.lines)
 
 
 def test_missing_and_undecodable_files_are_told(tmp_path: Path) -> None:

@@ -251,9 +251,9 @@ def test_every_command_is_tried_elsewhere() -> None:
 
 def test_an_image_without_local_clusters_says_so(tmp_path: Path) -> None:
     package = Path(cluster.__file__).parent
-    shutil.copytree(
-        package, tmp_path / "cluster", ignore=shutil.ignore_patterns("local", "router", "drill")
-    )
+    left_out = shutil.ignore_patterns("local", "router", "drill")
+    shutil.copytree(package, tmp_path / "cluster", ignore=left_out)
+    shutil.copytree(package.parent / "console", tmp_path / "console")
     for command in ("status", "down", "logs x", "restart x"):
         done = subprocess.run(
             [sys.executable, "-S", "-m", "cluster", *command.split()],

@@ -62,14 +62,14 @@ def test_a_file(tmp_path: Path) -> None:
 def test_mistakes_name_the_variable(given: dict[str, str], told: str) -> None:
     with pytest.raises(TopologyError) as caught:
         read_topology(given)
-    [problem] = caught.value.problems
+    [problem] = caught.value.lines
     assert problem.startswith(told)
 
 
 def test_every_mistake_is_told() -> None:
     with pytest.raises(TopologyError) as caught:
         read_topology({"SHARDSTACK_SHARDS": "99", "SHARDSTACK_MEMBERS": "4"})
-    assert len(caught.value.problems) == 2
+    assert len(caught.value.lines) == 2
 
 
 def test_ports_are_those_of_mongodb() -> None:

@@ -135,7 +135,7 @@ def test_the_database_of_a_cluster_stays(tmp_path: Path) -> None:
     before = contents(tmp_path)
     with pytest.raises(TopologyError) as caught:
         prepared(tmp_path, SHARDSTACK_DATABASE="other")
-    [problem] = caught.value.problems
+    [problem] = caught.value.lines
     assert (
         "SHARDSTACK_DATABASE: database is shardstack in this cluster and cannot become" in problem
     )

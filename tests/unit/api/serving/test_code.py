@@ -22,7 +22,7 @@ BESIDE = [
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(code, "HERE", tmp_path)
+    monkeypatch.setattr(code, "FOLDERS", (tmp_path,))
     write(tmp_path / "app.py", "1")
     write(tmp_path / "resources" / "leads.py", "2")
     return tmp_path
