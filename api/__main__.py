@@ -139,7 +139,7 @@ def sweep(state: str) -> None:
 
     Uploads do this, too, a little each; it is for after a disaster.
     """
-    from api.crud.attachment_views import grace  # noqa: PLC0415
+    from api.crud.files import grace  # noqa: PLC0415
     from api.store import files  # noqa: PLC0415
 
     settings = settings_of(state, tokens=False)

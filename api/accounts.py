@@ -4,7 +4,7 @@ import secrets
 
 import msgspec
 
-from api.auth import passwords
+from api import passwords
 from api.crud.access import Role
 from api.errors import ApiError
 from api.resources import USERS

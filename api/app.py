@@ -9,7 +9,7 @@ from api import docs, openapi, resources
 from api.auth import gate, routes, tokens
 from api.crud import fields
 from api.crud.audit import Trail
-from api.crud.enumeration import Counted
+from api.crud.creation import Counted
 from api.crud.routes import blueprint
 from api.settings import Settings
 from api.settings.checks import networks, origins

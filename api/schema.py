@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pymongo.errors import OperationFailure
 
 from api import resources
-from api.crud.declaration import Index
+from api.crud.resource import Index
 from api.errors import ApiError
 from api.store import Store
 from api.store.claims import COLLECTION as CLAIMS

@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 from flask import Blueprint, Response
+from msgspec import Struct
 
-from api.auth import cookies, events, passwords, tokens
+from api import passwords
+from api.auth import cookies, tokens
 from api.auth.credentials import Credentials
 from api.auth.sessions import Sessions
-from api.auth.shapes import EmailChange, PasswordChange, Session, SessionList
+from api.crud import audit
 from api.crud.access import principal
 from api.crud.audit import Trail
 from api.resources import USERS
-from api.resources.users import User
+from api.resources.users import Email, Password, User
 from api.settings import Settings
 from api.store import Store, VersionMovedError
 from api.web.body import reply
@@ -23,6 +26,41 @@ NOTHING = {204: Answer(description="Done")}
 CSRF = {cookies.HEADER: "The CSRF token, in cookie mode"}
 PASSWORD_RULES = {"new_password": passwords.check}
 EMAIL_RULES = {"email": USERS.rules["email"]}
+
+
+class PasswordChange(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A new password, and the present one again."""
+
+    current_password: Password
+    new_password: Password
+
+
+class EmailChange(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A new address, and the present password again."""
+
+    email: Email
+    current_password: Password
+
+
+class Session(Struct, kw_only=True):
+    """One log-in that has not ended. `current`: this request's own."""
+
+    id: str
+    made_at: datetime
+    used_at: datetime
+    ends_at: datetime
+    address: str | None
+    agent: str
+    current: bool
+
+
+class SessionList(Struct, kw_only=True):
+    """Sessions, the last used first."""
+
+    items: list[Session]
+
+
+SHOWN = tuple(name for name in Session.__struct_fields__ if name != "current")
 
 
 def gone() -> Response:
@@ -59,7 +97,7 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
         """
         for user_id, session_id in {(one.user_id, one.session) for one in tokens.every_one()}:
             if sessions.end(user_id, session_id):
-                trail.record(events.LOGOUT, actor=user_id, target=user_id)
+                trail.record(audit.LOGOUT, actor=user_id, target=user_id)
         return gone()
 
     @auth.post("/logout-all")
@@ -67,7 +105,7 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
     def logout_all() -> Response:
         """End every session of the user, on every device."""
         sessions.end_all(principal().id)
-        record(events.LOGOUT_ALL)
+        record(audit.LOGOUT_ALL)
         return gone()
 
     @auth.get("/sessions")
@@ -87,7 +125,7 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
         """End one of the user's sessions."""
         if not sessions.end(principal().id, session_id.lower()):
             raise ProblemError(404, "You have no session with this id.", kind="missing")
-        record(events.REVOKED)
+        record(audit.REVOKED)
         return gone() if session_id.lower() == principal().session else Response(status=204)
 
     @auth.post("/password")
@@ -101,10 +139,10 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
     def change_password(body: Fields) -> Response:
         """Change the password; every session of the user ends, this one too."""
         who = principal().id
-        version = credentials.confirm(principal(), body["current_password"], events.PASSWORD)
+        version = credentials.confirm(principal(), body["current_password"], audit.PASSWORD)
         with unless_moved():
             users.change(who, USERS.prepare({"password": body["new_password"]}), version)
-        record(events.PASSWORD, "password")
+        record(audit.PASSWORD, "password")
         return gone()
 
     @auth.post("/email")
@@ -118,11 +156,8 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
     def change_email(body: Fields) -> Response:
         """Change the e-mail address, which no other user may have."""
         who = principal().id
-        version = credentials.confirm(principal(), body["current_password"], events.EMAIL)
+        version = credentials.confirm(principal(), body["current_password"], audit.EMAIL)
         with unless_moved():
             changed = users.change(who, {"email": body["email"]}, version)
-        record(events.EMAIL, "email")
+        record(audit.EMAIL, "email")
         return reply(USERS.show(changed or principal().document))
-
-
-SHOWN = tuple(name for name in Session.__struct_fields__ if name != "current")

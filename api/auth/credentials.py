@@ -27,9 +27,10 @@ from contextlib import contextmanager
 
 from bson import ObjectId
 
-from api.auth import events, passwords
+from api import passwords
 from api.auth.sessions import LINEARIZABLE, MAJORITY, Client, Opened, Sessions, is_known
 from api.auth.tokens import Verified
+from api.crud import audit
 from api.crud.access import Principal
 from api.crud.audit import REFUSED, Trail
 from api.resources import USERS
@@ -80,12 +81,12 @@ class Credentials:
         if proof is None:
             refusal = self._count(owner, account, sender, client, is_known(seen, client.address))
         else:
-            with self._recording(events.LOGIN, owner):
+            with self._recording(audit.LOGIN, owner):
                 self._senders.hit(sender)
         for _ in range(TURNS):
             user = self._verified(user_id, seen, password)
             if user is None or not claims.holds(user, field, value):
-                self._trail.record(events.LOGIN, target=owner, outcome=REFUSED)
+                self._trail.record(audit.LOGIN, target=owner, outcome=REFUSED)
                 raise refusal or unauthorized("These credentials are not right.")
             # Only now is the password at hand for a hash by today's rules.
             renewed = passwords.renewed(user["password_hash"], password)
@@ -94,7 +95,7 @@ class Credentials:
                 self._senders.clear(sender)
                 if proof is None:
                     self._strangers.give_back(account)  # it was no guess
-                self._trail.record(events.LOGIN, actor=user["_id"], target=user["_id"])
+                self._trail.record(audit.LOGIN, actor=user["_id"], target=user["_id"])
                 return user["_id"], opened
             seen = self._sessions.read(user_id, FIELDS, MAJORITY)
         raise ProblemError(409, "This account keeps changing. Try again.", kind="version-moved")
@@ -108,7 +109,7 @@ class Credentials:
 
         def excused(throttle: Throttle, who: str) -> ThrottledError | None:
             try:
-                with self._recording(events.LOGIN, owner):
+                with self._recording(audit.LOGIN, owner):
                     throttle.hit(who)
             except ThrottledError as error:
                 if not known:
@@ -117,7 +118,7 @@ class Credentials:
             return None
 
         of_address = excused(self._addresses, block(client.address))
-        with self._recording(events.LOGIN, owner):
+        with self._recording(audit.LOGIN, owner):
             self._senders.hit(sender)
         of_strangers = excused(self._strangers, account)
         return of_address or of_strangers

@@ -1,19 +1,21 @@
 """Sign up, log in, refresh: the routes by which people get tokens; and who am I."""
 
+from typing import Annotated, Any, ClassVar, Literal
+
 from bson import ObjectId
 from flask import Blueprint, Response, request
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.auth import account, cookies, events, tokens
+from api.auth import account, cookies, tokens
 from api.auth.credentials import Credentials
-from api.auth.keys import Keys
 from api.auth.sessions import Client, ReplayedError, Sessions
-from api.auth.shapes import KeySet, LogIn, Tokens
+from api.auth.tokens import Keys
+from api.crud import audit
 from api.crud.access import principal
 from api.crud.audit import REFUSED, Trail
 from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS, Creation
 from api.resources import USERS
-from api.resources.users import SignUp, User
+from api.resources.users import Email, NationalId, Password, SignUp, User
 from api.settings import Settings
 from api.store import Store
 from api.store.throttle import Throttle
@@ -27,6 +29,56 @@ from api.web.text import escaped
 LOGIN_RULES = {name: USERS.rules[name] for name in ("email", "national_id")}
 LONGEST_AGENT = 200  # characters of User-Agent that are kept
 COOKIE_HEADER = {cookies.HEADER: "The CSRF token of the cookies, in cookie mode"}
+
+
+class LogIn(Struct, kw_only=True, forbid_unknown_fields=True):
+    """E-mail or national id, one of the two, and the password. `cookie`: for browsers."""
+
+    json_schema: ClassVar[dict[str, Any]] = {
+        "oneOf": [
+            {
+                "required": [name],
+                "properties": {name: {"type": "string"}, other: {"type": "null"}},
+            }
+            for name, other in (("email", "national_id"), ("national_id", "email"))
+        ],
+        "examples": [{"email": "ada@example.org", "password": "a long password of mine"}],
+    }
+
+    email: Email | None = None
+    national_id: NationalId | None = None
+    password: Password
+    mode: Literal["bearer", "cookie"] = "bearer"
+    device_token: (
+        Annotated[
+            str,
+            Meta(
+                max_length=2000,
+                description="What an earlier log-in on this device gave: the right password then "
+                "passes, also while strangers try to guess it",
+            ),
+        ]
+        | None
+    ) = None
+
+
+class Tokens(Struct, kw_only=True):
+    """The tokens of a session; in cookie mode the CSRF tokens that belong to the cookies."""
+
+    access_token: str | UnsetType = UNSET
+    refresh_token: str | UnsetType = UNSET
+    token_type: Literal["Bearer", "Cookie"] = "Bearer"  # noqa: S105
+    expires_in: int  # seconds, of the access token
+    csrf_token: str | UnsetType = UNSET  # with requests that change anything
+    csrf_refresh_token: str | UnsetType = UNSET  # with /auth/refresh
+    # Of a log-in: to be kept on the device, and sent with its later log-ins. It opens nothing.
+    device_token: str | UnsetType = UNSET
+
+
+class KeySet(Struct, kw_only=True):
+    """Public keys as a JWK Set (RFC 7517); empty when tokens are signed with HS256."""
+
+    keys: list[dict[str, str]]
 
 
 class Entrance:
@@ -58,7 +110,7 @@ class Entrance:
             )
         except ReplayedError:
             # Its thief or its owner used it, and nobody knows which (RFC 9700 2.2.2).
-            self._trail.record(events.REPLAY, target=user_id, outcome=REFUSED)
+            self._trail.record(audit.REPLAY, target=user_id, outcome=REFUSED)
             opened = None
         if opened is None:
             cookies.forget(cookies.ACCESS, cookies.REFRESH)
@@ -125,7 +177,7 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
         signups.hit(block(client_address()))
         response = users.answer(body)
         made = ObjectId(response.headers["Location"].rpartition("/")[2])
-        trail.record(events.SIGNUP, actor=made, target=made)
+        trail.record(audit.SIGNUP, actor=made, target=made)
         return response
 
     @auth.post("/login")

@@ -76,7 +76,7 @@ def acting() -> Principal | None:
 def admit(rule: Who) -> None:
     """Raise 403 where the rule admits administrators only, and the principal is none.
 
-    What hangs on the single document is for `reach.py` to say, and hidden behind 404.
+    What hangs on the single document is for visibility.py to say, and hidden behind 404.
     """
     if rule is Who.ADMIN and not principal().is_admin:
         raise ProblemError(403, "Only administrators may do this.", kind="forbidden")

@@ -29,6 +29,16 @@ from api.store.document import fresh, now
 
 COLLECTION = "audit"
 
+# Events of accounts; those of administrators' changes are made of the resource and the verb.
+SIGNUP = "auth.signup"
+LOGIN = "auth.login"
+LOGOUT = "auth.logout"
+LOGOUT_ALL = "auth.logout_all"
+REPLAY = "auth.refresh_replay"
+REVOKED = "auth.session_revoked"
+PASSWORD = "auth.password_change"  # noqa: S105 - the name of an event
+EMAIL = "auth.email_change"
+
 DONE = "done"
 REFUSED = "refused"
 UNKNOWN = "unknown"  # the database did not say whether the change took effect

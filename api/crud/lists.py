@@ -14,7 +14,7 @@ from flask import request
 from msgspec import Meta
 
 from api.crud import cursors, fields, values
-from api.crud.declaration import Resource
+from api.crud.resource import Resource
 from api.crud.values import Stored
 from api.settings import Settings
 from api.store import Document
@@ -109,7 +109,7 @@ class Lists:
     def ask(self, query: msgspec.Struct, narrowed: Document) -> Asked:
         """The page that a query string asks for, of the list narrowed to `narrowed`.
 
-        `narrowed` is what `where` made, and `Reach` narrowed to what the principal may see.
+        `narrowed` is what `where` made, and `Visibility` narrowed to what the principal may see.
         Raises 422 for a cursor of another list.
         """
         given: Any = query

@@ -9,11 +9,11 @@ from flask import Blueprint, Response
 
 from api.crud import bulk, shapes
 from api.crud.access import Access, Who, admit
-from api.crud.attachment_views import AttachmentViews
 from api.crud.audit import Trail
 from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS
-from api.crud.declaration import Resource
-from api.crud.idempotency import HEADER
+from api.crud.files import AttachmentViews, form_shape
+from api.crud.replay import HEADER
+from api.crud.resource import Resource
 from api.crud.values import DocumentId
 from api.crud.views import Views
 from api.settings import Settings
@@ -136,7 +136,7 @@ def _single(resource: Resource, views: Views) -> Iterator[Route]:
 
 
 def throttled(resource: Resource) -> tuple[int, ...]:
-    """429 where there are unique values: tries to take them are counted (enumeration.py)."""
+    """429 where there are unique values: tries to take them are counted (creation.py)."""
     return (429,) if resource.unique else ()
 
 
@@ -149,7 +149,7 @@ def attached(
     file, access = resource.attachment, resource.access
     slow = settings.upload_deadline + settings.request_deadline
     created = operation(
-        body=(file.shape(resource.create),),
+        body=(form_shape(file, resource.create),),
         rules=resource.rules,
         media=files.MEDIA,
         headers=REQUEST_HEADERS,

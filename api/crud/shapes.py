@@ -1,8 +1,9 @@
 """Structs that follow from a declaration: bodies of PUT and PATCH, items and pages of lists."""
 
+from collections.abc import Mapping
 from functools import cache
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import NODEFAULT, UNSET, UnsetType, defstruct
@@ -10,21 +11,19 @@ from msgspec import NODEFAULT, UNSET, UnsetType, defstruct
 from api.crud import values
 from api.crud.access import Role
 
-if TYPE_CHECKING:
-    from api.crud.declaration import Resource
-
 Shape = type[msgspec.Struct]
 
 
-def replacements(resource: "Resource") -> dict[Role, Shape]:
+def replacements(
+    create: Shape | None, changes: Mapping[Role, Shape], read: Shape, states: frozenset[str]
+) -> dict[Role, Shape]:
     """The struct of a PUT body, for each role; empty where nothing can be created."""
     made: dict[Shape, Shape] = {}
-    states = frozenset(one.field for one in resource.transitions)
-    if resource.create is not None:
-        for change in resource.change.values():
+    if create is not None:
+        for change in changes.values():
             if change not in made:
-                made[change] = replacement(resource.create, change, resource.read, states)
-    return {role: made[change] for role, change in resource.change.items() if change in made}
+                made[change] = replacement(create, change, read, states)
+    return {role: made[change] for role, change in changes.items() if change in made}
 
 
 def replacement(
@@ -52,9 +51,9 @@ def replacement(
     return _struct(change.__name__.replace("Change", "Replacement"), fields, closed=True)
 
 
-def patches(resource: "Resource") -> dict[Role, Shape]:
+def patches(changes: Mapping[Role, Shape]) -> dict[Role, Shape]:
     """The struct of a PATCH body, for each role that may send one."""
-    return {role: patch(change) for role, change in resource.change.items()}
+    return {role: patch(change) for role, change in changes.items()}
 
 
 @cache

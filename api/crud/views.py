@@ -8,18 +8,19 @@ import msgspec
 from bson import ObjectId
 from flask import Response
 
-from api.crud import lists, merging, repetition, shapes, transitions, values
+from api.crud import lists, replay, rules, shapes, values
 from api.crud.access import principal, want_fresh_log_in
 from api.crud.audit import Trail
-from api.crud.constraints import check_change
 from api.crud.creation import Creation
-from api.crud.declaration import Resource
-from api.crud.idempotency import REPLAYED, Once
 from api.crud.lists import Asked, Lists
-from api.crud.reach import Reach, Target
+from api.crud.replay import REPLAYED, Once
+from api.crud.resource import Resource
+from api.crud.rules import check_change
 from api.crud.values import object_id
+from api.crud.visibility import Target, Visibility
 from api.settings import Settings
-from api.store import Document, Store, VersionMovedError, replay
+from api.store import Document, Store, VersionMovedError
+from api.store import replay as receipts
 from api.store.document import Versions
 from api.store.replay import Keyed, Receipt
 from api.web import body as bodies
@@ -49,11 +50,14 @@ class Views:
         self._trail = trail
         self._fresh_login = settings.fresh_login
         self.lists = Lists(resource, settings)
-        self._reach = Reach(resource, self._documents)
+        self._visibility = Visibility(resource, self._documents)
         self.creation = Creation(resource, store, settings, trail)
         self._once = Once(store, settings)
-        self.replacements = shapes.replacements(resource)
-        self.patches = shapes.patches(resource)
+        states = frozenset(one.field for one in resource.transitions)
+        self.replacements = shapes.replacements(
+            resource.create, resource.change, resource.read, states
+        )
+        self.patches = shapes.patches(resource.change)
 
     def list(self, query: msgspec.Struct) -> Response:
         """List {name}, page by page.
@@ -62,7 +66,7 @@ class Views:
         go: none is shown twice. `next` is the `after` of the next page, null at the end.
         """
         rule = self._resource.access.list
-        asked = self.lists.ask(query, self._reach.narrow(rule, self.lists.where(query)))
+        asked = self.lists.ask(query, self._visibility.narrow(rule, self.lists.where(query)))
         found = self._documents.page(
             (*asked.fields, values.top(asked.sort[0])),
             asked.limit + 1,  # one more tells whether there is a next page, without a count
@@ -78,7 +82,7 @@ class Views:
 
     def get(self, document_id: str) -> Response:
         """Get one of {name} by its id."""
-        document = self._reach.read(document_id, self._resource.shown)
+        document = self._visibility.read(document_id, self._resource.shown)
         if conditions.unmodified(document["version"]):
             return Response(status=304, headers={"ETag": conditions.tag(document["version"])})
         return self._show(document)
@@ -89,7 +93,7 @@ class Views:
         What the body leaves out is removed, or gets its default. A state that it leaves out, or
         that the document is in, stays.
         """
-        target = self._reach.target(document_id, self._resource.access.change)
+        target = self._visibility.target(document_id, self._resource.access.change)
         given = bodies.read(self.replacements[principal().role], self._resource.rules)
         return self._write(document_id, target, given, whole=True)
 
@@ -98,7 +102,7 @@ class Views:
 
         A JSON merge patch (RFC 7396): null removes a field. Objects are merged, lists replaced.
         """
-        target = self._reach.target(document_id, self._resource.access.change)
+        target = self._visibility.target(document_id, self._resource.access.change)
         shape = self.patches[principal().role]
         return self._write(
             document_id, target, bodies.read(shape, self._resource.rules, PATCH_MEDIA)
@@ -111,7 +115,7 @@ class Views:
         if ticket is not None and ticket.done:
             gone.headers[REPLAYED] = "true"
             return gone
-        receipt = repetition.receipt(ticket, {})
+        receipt = replay.receipt(ticket, {})
         with self._once.holding(ticket):
             try:
                 self._delete(document_id, receipt)
@@ -122,34 +126,34 @@ class Views:
 
     def _delete(self, document_id: str, receipt: Receipt) -> None:
         rule = self._resource.access.delete
-        target = self._reach.target(document_id, rule)
+        target = self._visibility.target(document_id, rule)
         self._guard(target)
         with self._recorded("delete", target.id):
             if not self._documents.delete(
                 target.id, expected(), where=target.where, receipt=receipt
             ):
-                raise self._reach.refused(document_id, rule)
+                raise self._visibility.refused(document_id, rule)
 
     def _was_deleted(self, document_id: str, key: str, effect: ObjectId) -> bool:
         """Whether this try deleted it. What the principal cannot reach is gone, or never was."""
         receipt, documents = Keyed(key, effect), self._documents.collection
         try:
-            target = self._reach.target(document_id, self._resource.access.delete)
+            target = self._visibility.target(document_id, self._resource.access.delete)
         except ProblemError:
             return self._made_before(document_id, receipt) is not None
-        return not replay.fence(documents, target.id, receipt, target.where)
+        return not receipts.fence(documents, target.id, receipt, target.where)
 
     def _write(
         self, document_id: str, target: Target, given: Document, *, whole: bool = False
     ) -> Response:
         def took_effect(key: str, effect: ObjectId) -> bool:
             receipt, documents = Keyed(key, effect), self._documents.collection
-            return not replay.fence(documents, target.id, receipt, target.where)
+            return not receipts.fence(documents, target.id, receipt, target.where)
 
         ticket = self._once.begin(given, took_effect)
         if ticket is not None and ticket.done:
             return self._replayed(document_id, target)
-        receipt = repetition.receipt(ticket, given)
+        receipt = replay.receipt(ticket, given)
         with self._once.holding(ticket):
             try:
                 changed = self._changed(document_id, target, given, receipt, whole=whole)
@@ -167,23 +171,24 @@ class Views:
     ) -> Document:
         """`whole`: what is given replaces the document, so states in it may be the present ones."""
         self._guard(target, given)
-        patches = {} if whole else merging.objects(self._resource, given)
+        patches = {} if whole else values.objects(self._resource.kinds, given)
         others = {name: value for name, value in given.items() if name not in patches}
         changes, stated = self._resource.stored(others), self._resource.transitions
         versions = expected()
         kept: Document = {}
-        if whole and transitions.condition(stated, changes):
-            kept = transitions.kept(stated, changes, self._unchanged(target, versions) or {})
+        if whole and rules.state_condition(stated, changes):
+            kept = rules.states_kept(stated, changes, self._unchanged(target, versions) or {})
             changes = {name: value for name, value in changes.items() if name not in kept}
-        check = check_change(self._resource, changes, patches)
-        states = {**kept, **transitions.condition(stated, changes)}
-        changes.update(transitions.stamps(stated, changes))
+        check = check_change(self._resource.constraints, changes, patches)
+        states = {**kept, **rules.state_condition(stated, changes)}
+        changes.update(rules.state_stamps(stated, changes))
         where = {**target.where, **states}
 
         def merged(document: Document) -> Document:
-            return {**changes, **merging.merged(self._resource, patches, document)}
+            made = values.merged(self._resource.kinds, patches, document)
+            return {**changes, **self._resource.prepare(made)}
 
-        with self._recorded("change", target.id, merging.names(given, patches)):
+        with self._recorded("change", target.id, values.names(given, patches)):
             changed = (
                 self._documents.change(
                     target.id,
@@ -204,7 +209,7 @@ class Views:
         """What the first request with the key left, as it is now."""
         found = self._documents.get(target.id, self._resource.shown, target.where)
         if found is None:
-            raise self._reach.refused(document_id, self._resource.access.change)
+            raise self._visibility.refused(document_id, self._resource.access.change)
         shown = self._show(found)
         shown.headers[REPLAYED] = "true"
         return shown
@@ -225,11 +230,11 @@ class Views:
         """Why a change met no document."""
         stated = self._resource.transitions
         found = (
-            self._unchanged(target, versions) if transitions.condition(stated, changes) else None
+            self._unchanged(target, versions) if rules.state_condition(stated, changes) else None
         )
         if found is not None:
-            return transitions.refused(stated, changes, found)
-        return self._reach.refused(document_id, self._resource.access.change)
+            return rules.state_refused(stated, changes, found)
+        return self._visibility.refused(document_id, self._resource.access.change)
 
     def _made_before(
         self, document_id: str, receipt: Receipt, where: Document | None = None
@@ -238,7 +243,7 @@ class Views:
         chosen = object_id(document_id)
         if receipt is None or chosen is None:
             return None
-        return replay.find(self._documents.collection, chosen, receipt, where or {})
+        return receipts.find(self._documents.collection, chosen, receipt, where or {})
 
     def _unchanged(self, target: Target, versions: Versions) -> Document | None:
         found = self._documents.get(target.id, self._resource.shown, target.where)

@@ -1,13 +1,13 @@
 """What the API serves: one file per resource, each a declaration, found by itself.
 
-A new resource is a new file here that holds one `Resource` (`api/crud/declaration.py` says what
+A new resource is a new file here that holds one `Resource` (`api/crud/resource.py` says what
 it may declare), and no other change.
 """
 
 import importlib
 import pkgutil
 
-from api.crud.declaration import Resource
+from api.crud.resource import Resource
 from api.resources.users import USERS
 
 

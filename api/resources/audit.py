@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from api.crud.access import Access, Who
 from api.crud.audit import COLLECTION
-from api.crud.declaration import EXACT, ORDERED, TEXT, Index, Resource
+from api.crud.resource import EXACT, ORDERED, TEXT, Index, Resource
 from api.crud.values import Id, Time
 
 

@@ -3,7 +3,7 @@
 A lead is `pending` until an administrator sets it to `reached_out`, once: a second attempt, and any
 way back, is refused with 409, so that of two administrators one makes the call. E-mail and the
 résumé's content are each taken by one lead only. The file lies beside the document
-(crud/attachments.py).
+(crud/files.py).
 """
 
 from enum import StrEnum
@@ -13,9 +13,8 @@ from msgspec import Struct
 
 from api.crud import fields
 from api.crud.access import Access, Role, Who, principal
-from api.crud.attachments import Attachment, FileInfo
-from api.crud.declaration import EXACT, ORDERED, TEXT, Resource
-from api.crud.transitions import Transition
+from api.crud.resource import EXACT, ORDERED, TEXT, Attachment, FileInfo, Resource
+from api.crud.rules import Transition
 from api.crud.values import Id, Time
 from api.store import Unique
 from api.store.document import now

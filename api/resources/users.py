@@ -7,10 +7,11 @@ from typing import Annotated, Any
 from flask import Blueprint, request
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.auth import passwords
+from api import passwords
 from api.crud import fields
 from api.crud.access import Access, Role, Who, acting
-from api.crud.declaration import EXACT, ORDERED, TEXT, Constraint, Resource
+from api.crud.resource import EXACT, ORDERED, TEXT, Resource
+from api.crud.rules import Constraint
 from api.settings import Settings
 from api.store import Store, Unique
 from api.web.problems import ProblemError

@@ -11,7 +11,7 @@ the list stands in both, so that each may use the index that serves it best. Wit
 entries equal to `value`: page 1,000 of users with one name would cost what 1,000 pages cost.
 
 Every document must have the sort field: ranges of MongoDB are of one type, so null and absent
-values would fall out. A declaration that does not see to this is refused (crud/declaration.py).
+values would fall out. A declaration that does not see to this is refused (crud/resource.py).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Bodies: read piece by piece, or decoded into structs; what does not fit is named field by field."""
+"""Bodies, read piece by piece or decoded into structs; what does not fit is named by its field."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping

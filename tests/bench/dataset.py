@@ -8,8 +8,7 @@ import requests
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from api import accounts, schema, settings
-from api.auth import passwords
+from api import accounts, passwords, schema, settings
 from api.resources import USERS
 from api.samples import sample_user
 from api.store import Store

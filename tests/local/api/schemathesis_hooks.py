@@ -21,9 +21,8 @@ from schemathesis import GenerationMode
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.transport.serialization import Binary
 
-from api import accounts, settings
+from api import accounts, passwords, settings
 from api.app import create_app
-from api.auth import passwords
 from api.crud import fields
 from api.resources import ALL
 from api.store import Store

@@ -15,9 +15,9 @@ from bson import ObjectId
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api import accounts
+from api import accounts, passwords
 from api.app import create_app
-from api.auth import gate, keys, passwords
+from api.auth import gate, tokens
 from api.settings import Settings
 from api.store import Documents, Store
 
@@ -342,7 +342,7 @@ def test_keys_rotate(conf: Settings, ada: dict[str, Any]) -> None:
             client = app.test_client()
             assert client.get(ME, headers=ada["headers"]).status_code == status
             fresh = client.post(LOGIN, json=body).json["access_token"]
-            assert jwt.get_unverified_header(fresh)["kid"] == keys.make(new).id
+            assert jwt.get_unverified_header(fresh)["kid"] == tokens.make(new).id
             assert client.get(ME, headers=bearer(fresh)).status_code == 200
         finally:
             app.extensions["store"].close()

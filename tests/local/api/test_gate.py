@@ -13,7 +13,7 @@ from pymongo.errors import AutoReconnect
 
 from api.auth import gate
 from api.crud.access import Access, Who
-from api.crud.declaration import Resource
+from api.crud.resource import Resource
 from api.resources import ALL
 from api.resources.audit import Event
 from api.store import Documents, Store, ThrottledError

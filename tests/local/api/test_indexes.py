@@ -22,7 +22,7 @@ from api import resources, schema
 from api.app import create_app
 from api.crud import fields, values
 from api.crud.access import Access, Role, Who
-from api.crud.declaration import ORDERED, TEXT, Index, Resource
+from api.crud.resource import ORDERED, TEXT, Index, Resource
 from api.crud.values import Id, Time
 from api.settings import Settings
 from api.store import Store, Unique

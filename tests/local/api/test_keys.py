@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 from flask.testing import FlaskClient
 
 from api.app import create_app
-from api.auth import keys
+from api.auth import tokens
 from api.settings import Settings
 
 AUTH = "/api/v1/auth"
@@ -75,7 +75,7 @@ def test_rotation(conf: Settings, ada: dict[str, Any], former: str, latter: str)
         for tokens in (after, log_in(client, ada)):
             for token in (tokens["access_token"], tokens["refresh_token"]):
                 header = jwt.get_unverified_header(token)
-                key = keys.make(new)
+                key = tokens.make(new)
                 assert (header["kid"], header["alg"]) == (key.id, key.algorithm)
             assert client.get(ME, headers=bearer(tokens["access_token"])).status_code == 200
     with serving(conf, new) as client:
@@ -91,7 +91,7 @@ def test_jwks_verifies_our_tokens(conf: Settings, ada: dict[str, Any]) -> None:
         answer = client.get(JWKS)
         token = log_in(client, ada)["access_token"]
     assert answer.status_code == 200
-    assert {key["kid"] for key in answer.json["keys"]} == {keys.make(new).id, keys.make(old).id}
+    assert {key["kid"] for key in answer.json["keys"]} == {tokens.make(new).id, tokens.make(old).id}
     assert all("d" not in key for key in answer.json["keys"])
     found = jwt.PyJWKSet.from_dict(answer.json)[jwt.get_unverified_header(token)["kid"]]
     claims = jwt.decode(token, found, algorithms=["EdDSA"], audience=conf.jwt_audience)
@@ -114,7 +114,7 @@ def by_hand(header: dict[str, Any], claims: dict[str, Any], secret: bytes | None
 
 
 def forgeries(secret: str, previous: str, good: str) -> Iterator[tuple[str, str]]:
-    key, other = keys.make(secret), keys.make(previous)
+    key, other = tokens.make(secret), tokens.make(previous)
     header, claims = (
         jwt.get_unverified_header(good),
         jwt.decode(good, options={"verify_signature": False}),
@@ -154,11 +154,11 @@ def test_no_algorithm_is_confused(conf: Settings, ada: dict[str, Any]) -> None:
     secret, previous = eddsa(), hs256()
     with serving(conf, secret, previous) as client:
         good = log_in(client, ada)["access_token"]
-        key = keys.make(secret)
+        key = tokens.make(secret)
         claims = jwt.decode(good, options={"verify_signature": False})
         same = jwt.encode(claims, key.signing, "EdDSA", {"kid": key.id})
         assert client.get(ME, headers=bearer(same)).status_code == 200  # else this proves nothing
-        by_previous = jwt.encode(claims, previous, "HS256", {"kid": keys.make(previous).id})
+        by_previous = jwt.encode(claims, previous, "HS256", {"kid": tokens.make(previous).id})
         assert client.get(ME, headers=bearer(by_previous)).status_code == 200
         for name, token in forgeries(secret, previous, good):
             answer = client.get(ME, headers=bearer(token))

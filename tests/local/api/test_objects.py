@@ -19,7 +19,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.crud import fields
 from api.crud.access import Access, Role, Who
-from api.crud.declaration import EXACT, ORDERED, TEXT, Constraint, Resource
+from api.crud.resource import EXACT, ORDERED, TEXT, Resource
+from api.crud.rules import Constraint
 from api.crud.values import Id, Time
 from api.settings import Settings
 from api.store import Documents, Store, Unique

@@ -31,7 +31,7 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
     ),
     "an algorithm belongs to its key; a public key is no HS256 secret": (
         "local/api/test_keys.py::test_no_algorithm_is_confused",
-        "unit/api/auth/test_keys.py::test_the_algorithm_belongs_to_the_key",
+        "unit/api/auth/test_tokens.py::test_the_algorithm_belongs_to_the_key",
     ),
     "an unknown kid is 401": ("local/api/test_auth.py::test_bad_tokens",),
     "a wrong iss, aud, exp or nbf is 401": (
@@ -44,7 +44,7 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
     ),
     "the app refuses to start with a short or well-known secret, or another kind of key": (
         "unit/api/settings/test_settings.py::test_weak_secrets",
-        "unit/api/auth/test_keys.py::test_another_pem_is_refused_in_one_line",
+        "unit/api/auth/test_tokens.py::test_another_pem_is_refused_in_one_line",
     ),
     "keys rotate: old and new verify, new signs; retired is 401": (
         "local/api/test_keys.py::test_rotation",
@@ -91,21 +91,21 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
         "local/api/test_cookies.py::test_a_bearer_token_as_cookie_cannot_write",
     ),
     "passwords have 8 to 128 characters, none is cut off, common ones are refused": (
-        "unit/api/auth/test_passwords.py::test_accepted",
-        "unit/api/auth/test_passwords.py::test_refused",
-        "unit/api/auth/test_passwords.py::test_nothing_is_cut_off",
+        "unit/api/test_passwords.py::test_accepted",
+        "unit/api/test_passwords.py::test_refused",
+        "unit/api/test_passwords.py::test_nothing_is_cut_off",
         "local/api/test_auth.py::test_weak_passwords_are_refused",
         "local/api/test_auth.py::test_long_passwords_are_not_cut",
     ),
     "a password has one normal form, and its length is counted in that": (
-        "unit/api/auth/test_passwords.py::test_one_normal_form",
-        "unit/api/auth/test_passwords.py::test_the_same_work_without_a_user",
+        "unit/api/test_passwords.py::test_one_normal_form",
+        "unit/api/test_passwords.py::test_the_same_work_without_a_user",
         "local/api/test_auth.py::test_a_password_is_the_same_on_every_keyboard",
         "local/api/test_auth.py::test_an_older_hash_of_another_form_is_replaced",
         "local/api/test_auth.py::test_the_length_of_a_password_is_that_of_its_normal_form",
     ),
     "Argon2id; hashed anew when the parameters change": (
-        "unit/api/auth/test_passwords.py::test_parameters",
+        "unit/api/test_passwords.py::test_parameters",
         "local/api/test_auth.py::test_rehash_at_login",
     ),
     "unknown user and wrong password: the same status, body and time": (

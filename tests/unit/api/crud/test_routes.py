@@ -6,7 +6,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from api.crud.access import Access, Role, Who
 from api.crud.audit import Trail
-from api.crud.declaration import Resource
+from api.crud.resource import Resource
 from api.crud.routes import blueprint
 from api.settings import Settings
 from api.store import Store

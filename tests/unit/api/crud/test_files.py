@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.crud.attachments import disposition, shown_name
+from api.crud.files import disposition, shown_name
 
 NAMES = {
     "cv.pdf": "cv.pdf",

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from jwt.exceptions import InvalidTokenError
 
 from api import settings
-from api.auth import keys
+from api.auth import tokens
 from api.settings import SettingsError
 
 URI = "mongodb://app:x@127.0.0.1:1,127.0.0.1:2/shardstack"
@@ -41,14 +41,14 @@ HMAC = secrets.token_urlsafe(48)
 
 
 def test_the_secret_decides_the_algorithm() -> None:
-    assert keys.make(HMAC).algorithm == "HS256"
-    assert keys.make(ED25519).algorithm == "EdDSA"
-    assert keys.make(ED25519).id != keys.make(HMAC).id
+    assert tokens.make(HMAC).algorithm == "HS256"
+    assert tokens.make(ED25519).algorithm == "EdDSA"
+    assert tokens.make(ED25519).id != tokens.make(HMAC).id
 
 
 def test_the_algorithm_belongs_to_the_key() -> None:
-    asymmetric, symmetric = keys.make(ED25519), keys.make(HMAC)
-    both = keys.Keys(asymmetric, [symmetric])
+    asymmetric, symmetric = tokens.make(ED25519), tokens.make(HMAC)
+    both = tokens.Keys(asymmetric, [symmetric])
     assert both.verifying({"kid": asymmetric.id, "alg": "EdDSA"}) is asymmetric.verifying
     assert both.verifying({"kid": symmetric.id, "alg": "HS256"}) == HMAC
     for header in (
@@ -66,8 +66,8 @@ def test_the_algorithm_belongs_to_the_key() -> None:
 
 
 def test_the_published_key_verifies_and_tells_no_secret() -> None:
-    asymmetric = keys.make(ED25519)
-    published = keys.Keys(asymmetric, [keys.make(HMAC)]).published()["keys"]
+    asymmetric = tokens.make(ED25519)
+    published = tokens.Keys(asymmetric, [tokens.make(HMAC)]).published()["keys"]
     assert [set(key) for key in published] == [{"kty", "crv", "x", "kid", "alg", "use"}]
     token = jwt.encode({"sub": "x"}, asymmetric.signing, "EdDSA")
     key = jwt.PyJWK(dict(published[0]))
@@ -76,7 +76,7 @@ def test_the_published_key_verifies_and_tells_no_secret() -> None:
 
 def test_kid_is_the_thumbprint() -> None:
     """RFC 7638, made here by hand; RFC 8037 A.3 has the order of the members."""
-    key = keys.make(ED25519)
+    key = tokens.make(ED25519)
     raw = key.verifying.public_bytes(Encoding.Raw, PublicFormat.Raw)
     x = base64.urlsafe_b64encode(raw).decode().rstrip("=")
     text = '{"crv":"Ed25519","kty":"OKP","x":' + json.dumps(x) + "}"
@@ -85,7 +85,7 @@ def test_kid_is_the_thumbprint() -> None:
 
 
 def test_hs256_publishes_nothing() -> None:
-    assert keys.Keys(keys.make(HMAC)).published() == {"keys": []}
+    assert tokens.Keys(tokens.make(HMAC)).published() == {"keys": []}
 
 
 def load(tmp_path: Path, text: str) -> settings.Settings:
@@ -96,9 +96,9 @@ def load(tmp_path: Path, text: str) -> settings.Settings:
 
 def test_a_pem_file_is_taken_whole(tmp_path: Path) -> None:
     loaded = load(tmp_path, ED25519)
-    assert keys.make(loaded.jwt_secret).id == keys.make(ED25519).id
+    assert tokens.make(loaded.jwt_secret).id == tokens.make(ED25519).id
     given = {"SHARDSTACK_DATABASE_URI": URI, "SHARDSTACK_JWT_SECRET": ED25519}
-    assert keys.make(settings.load(given).jwt_secret).id == keys.make(ED25519).id
+    assert tokens.make(settings.load(given).jwt_secret).id == tokens.make(ED25519).id
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from argon2 import PasswordHasher
 
-from api.auth import passwords
+from api import passwords
 
 
 @pytest.mark.parametrize(

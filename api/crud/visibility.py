@@ -13,7 +13,7 @@ from typing import NamedTuple
 from bson import ObjectId
 
 from api.crud.access import Who, acting, admit, principal
-from api.crud.declaration import Resource
+from api.crud.resource import Resource
 from api.crud.values import object_id
 from api.store import Document, Documents
 from api.store.pages import also
@@ -32,7 +32,7 @@ def missing() -> ProblemError:
     return ProblemError(404, "There is no document with this id.", kind="missing")
 
 
-class Reach:
+class Visibility:
     """Finds the documents of one resource."""
 
     def __init__(self, resource: Resource, documents: Documents) -> None:

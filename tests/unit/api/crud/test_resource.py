@@ -8,10 +8,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
 from api.crud import fields
 from api.crud.access import Role
-from api.crud.attachments import Attachment, FileInfo
-from api.crud.consistency import DeclarationError
-from api.crud.declaration import EXACT, ORDERED, TEXT, Constraint, Resource
-from api.crud.transitions import Transition
+from api.crud.resource import (
+    EXACT,
+    ORDERED,
+    TEXT,
+    Attachment,
+    Constraint,
+    DeclarationError,
+    FileInfo,
+    Resource,
+)
+from api.crud.rules import Transition
 from api.store import Unique
 
 
