@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from api.local.commands import down, logs, restart, status, up
-from api.opening import ALL_SETTINGS, DATABASE_SETTINGS, settings_of, store_of
+from api.local.state import ALL_SETTINGS, DATABASE_SETTINGS, settings_of, store_of
 from console.terminal import (
     Commands,
     Stopwatch,
@@ -44,11 +44,11 @@ def serve(state: str, reload: bool, inherit: tuple[int, int, int] | None) -> Non
     """Serve in the foreground under gunicorn, until SIGTERM or Ctrl-C."""
     settings = settings_of(state, tokens=True)
     if reload:
-        from api.reloading import Reloading  # noqa: PLC0415
+        from api.serving.reloading import Reloading  # noqa: PLC0415
 
         Reloading(settings, state).run()
         return
-    from api.server import Inherited, Server  # noqa: PLC0415
+    from api.serving.server import Inherited, Server  # noqa: PLC0415
 
     Server(settings, Inherited(*inherit) if inherit else None).run()
 
@@ -168,12 +168,12 @@ def create_admin(
     promote: bool,
 ) -> None:
     """Make an administrator. Repeating it changes nothing; the password stays."""
-    from api import accounts  # noqa: PLC0415
+    from api import setup  # noqa: PLC0415
 
     lines = password_file.read_text(encoding="utf-8").splitlines() if password_file else None
-    password = (lines or [""])[0] if lines is not None else accounts.generate_password()
+    password = (lines or [""])[0] if lines is not None else setup.generate_password()
     with store_of(state) as store:
-        made = accounts.ensure_admin(store, email, password, name, promote=promote)
+        made = setup.ensure_admin(store, email, password, name, promote=promote)
     click.echo(f"{email}: {made.what}")
     if made.what == "created" and password_file is None:
         click.echo(f"password: {password}   (shown only now)")

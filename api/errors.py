@@ -6,7 +6,7 @@ ApiError                the root
 ├── DeclarationError    a resource is declared wrongly         (api.crud)
 ├── UndescribedError    an operation has no description        (api.openapi)
 ├── SchemaError         the database is sharded otherwise      (api.schema)
-├── AccountError        an administrator cannot be made        (api.accounts)
+├── AccountError        an administrator cannot be made        (api.setup)
 └── StoreError          the database cannot do what was asked  (api.store.errors)
 """
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from api.errors import LocalError
-from api.opening import ALL_SETTINGS
+from api.local.state import ALL_SETTINGS
 from console.errors import NOT_RUNNING
 from console.terminal import (
     STATE,
@@ -120,8 +120,8 @@ def status(state: str, as_json: bool) -> None:
 
     Exit 0 when it is ready, 1 when it is not, 3 when it does not run.
     """
-    from api.code import fingerprint  # noqa: PLC0415
     from api.local.server import Server, probe  # noqa: PLC0415
+    from api.serving.code import fingerprint  # noqa: PLC0415
 
     folder = _named(state)
     pid, port = Server(folder).pid(), folder.record().port

@@ -22,8 +22,8 @@ from typing import Any
 import msgspec
 
 from api.errors import LocalError
-from api.listening import listen, offer, take_over
 from api.local.state import Record, State
+from api.serving.listening import listen, offer, take_over
 from console import files
 from console.ports import HOST
 from console.terminal import python

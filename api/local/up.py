@@ -12,10 +12,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from api import code, samples, settings, setup
+from api import samples, settings, setup
 from api.local.server import FIRST_PORT, Server
-from api.local.state import Record, State
-from api.opening import opened
+from api.local.state import Record, State, opened
+from api.serving import code
 from api.setup import Admin
 from api.store import BulkReport, Store
 from console.ports import HOST

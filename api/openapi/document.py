@@ -2,21 +2,111 @@
 
 Every route is in it, and nothing else: the table is Flask's own, the rest comes from the views'
 operations, and who needs no token from the gate's list.
+
+It is served as `GET /api/v1/openapi.json`.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from http import HTTPStatus
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from flask import Flask
+import msgspec
+from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.routing import Rule
 
+from api.auth import cookies
+from api.docs import ASSETS
 from api.errors import ApiError
-from api.openapi import parts, schemas
+from api.openapi import schemas
 from api.web import operations
-from api.web.operations import Operation
+from api.web.operations import Answer, Operation, operation
 
 Json = dict[str, Any]
+
+SAFE = cookies.SAFE
+SECURITY_HEADERS = frozenset({cookies.HEADER, "Authorization"})
+
+TAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'  # entity tags: RFC 9110, 8.8.3
+
+KEY = r'^("[ !#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$'  # RFC 8941, 3.3.3; quotes may be left out
+
+PATH: dict[str, Json] = {
+    "asset": {"type": "string", "enum": list(ASSETS)},
+    "document_id": {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"},
+}
+
+HEADERS: dict[str, Json] = {
+    "If-Match": {"type": "string", "pattern": TAGS, "examples": ['"1"']},
+    "If-None-Match": {"type": "string", "pattern": TAGS, "examples": ['"0"']},
+    "Idempotency-Key": {"type": "string", "pattern": KEY},
+}
+
+SECURITY_SCHEMES: Json = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The access_token of /api/v1/auth/login.",
+    },
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": cookies.ACCESS,
+        "description": 'The cookie of /api/v1/auth/login with "mode": "cookie".',
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": cookies.HEADER,
+        "description": "The csrf_token that came with the cookie.",
+    },
+}
+
+MEANINGS = {
+    400: "The body, the address or a header is malformed",
+    401: "No token, or one that is not valid; or a fresh log-in is needed (RFC 9470)",
+    403: "Not allowed",
+    404: "There is no such document, or none you may know of",
+    408: "The body did not arrive in time",
+    409: "A value is taken, or somebody else changed the document first",
+    410: "It was there, and has been deleted",
+    412: "The document is not at the version that the condition names",
+    413: "The body is too large",
+    414: "The address is too long",
+    415: "The body is of another media type, or in a content coding",
+    422: "Some fields or parameters are not valid; each is named",
+    428: "A condition is required",
+    429: "Too many requests; Retry-After says when again",
+    503: "The database did not answer in time; Retry-After says when again",
+}
+
+
+def response(status: int) -> Json:
+    """The problem details of a status."""
+    meaning = MEANINGS.get(status, HTTPStatus(status).phrase)
+    made: Json = {
+        "description": meaning,
+        "content": {
+            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+        },
+    }
+    if status == 414:  # the server's own; the application never sees such a request
+        made["content"] = {"text/html": {"schema": {"type": "string"}}}
+    if status == 401:
+        challenge = {"description": "Why, and what to do", "schema": {"type": "string"}}
+        made["headers"] = {"WWW-Authenticate": challenge}
+    if status == 415:
+        coding = {"description": "The content codings that are taken", "schema": {"type": "string"}}
+        made["headers"] = {"Accept-Encoding": coding}
+    if status in (429, 503):
+        seconds = {"description": "Seconds to wait", "schema": {"type": "string"}}
+        made["headers"] = {"Retry-After": seconds}
+    return made
+
 
 TITLE = "shardstack"
 ABOUT = """CRUD over a sharded MongoDB cluster, secured by JWT.
@@ -37,11 +127,11 @@ class UndescribedError(ApiError):
 def describe(app: Flask, public: frozenset[str], version: str) -> Json:
     """The whole description. `public`: the endpoints that need no token."""
     found = list(_operations(app))
-    known = schemas.Schemas([operation for *_, operation in found])
+    known = schemas.Schemas([one for *_, one in found])
     paths: dict[str, Json] = {}
     problems: set[int] = set()
-    for rule, method, operation in found:
-        described = _Described(rule, method, operation, known, rule.endpoint in public)
+    for rule, method, one in found:
+        described = _Described(rule, method, one, known, rule.endpoint in public)
         paths.setdefault(_path(rule), {})[method.lower()] = described.made()
         problems |= described.problems()
     return {
@@ -52,8 +142,8 @@ def describe(app: Flask, public: frozenset[str], version: str) -> Json:
         "paths": paths,
         "components": {
             "schemas": known.components,
-            "responses": {str(status): parts.response(status) for status in sorted(problems)},
-            "securitySchemes": parts.SECURITY_SCHEMES,
+            "responses": {str(status): response(status) for status in sorted(problems)},
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }
 
@@ -109,7 +199,7 @@ class _Described:
 
     def _in_path(self) -> Iterator[Json]:
         for name in sorted(self._rule.arguments):
-            schema = parts.PATH.get(name, {"type": "string"})
+            schema = PATH.get(name, {"type": "string"})
             yield {"name": name, "in": "path", "required": True, "schema": schema}
 
     def _in_query(self) -> Iterator[Json]:
@@ -118,9 +208,9 @@ class _Described:
 
     def _in_headers(self) -> Iterator[Json]:
         for name, meaning in self._operation.headers.items():
-            if name in parts.SECURITY_HEADERS:  # said by the security schemes
+            if name in SECURITY_HEADERS:  # said by the security schemes
                 continue
-            schema = parts.HEADERS.get(name, {"type": "string"})
+            schema = HEADERS.get(name, {"type": "string"})
             yield {"name": name, "in": "header", "description": meaning, "schema": schema}
 
     def _body(self, shapes: tuple[type, ...]) -> Json:
@@ -163,12 +253,50 @@ class _Described:
             found |= {400, 414, 422}
         if self._rule.arguments:
             found |= {400, 404}
-        if set(operation.headers) & set(parts.HEADERS):
+        if set(operation.headers) & set(HEADERS):
             found.add(400)
         return found - set(operation.answers)
 
     def _security(self) -> list[Mapping[str, list[str]]]:
         if self._public:
             return []
-        cookie = ["cookie"] if self._method in parts.SAFE else ["cookie", "csrf"]
+        cookie = ["cookie"] if self._method in SAFE else ["cookie", "csrf"]
         return [{"bearer": []}, {name: [] for name in cookie}]
+
+
+def text(app: Flask, public: frozenset[str]) -> bytes:
+    """The description as JSON."""
+    try:
+        release = version("shardstack")
+    except PackageNotFoundError:  # run from a folder, not installed
+        release = "0"
+    return msgspec.json.encode(describe(app, public, release))
+
+
+def blueprint(public: frozenset[str]) -> Blueprint:
+    """The route. `public`: the endpoints that need no token."""
+    openapi = Blueprint("openapi", __name__)
+
+    @lru_cache(maxsize=1)
+    def made() -> tuple[bytes, str]:
+        """At the first request: by then all routes are there. They never change after."""
+        body = text(current_app, public)
+        return body, hashlib.sha256(body).hexdigest()[:16]
+
+    @openapi.get("/openapi.json")
+    @operation(
+        answers={
+            200: Answer(shape=dict, headers={"ETag": "Changes with the description"}),
+            304: Answer(description="Not modified: you have this version"),
+        },
+    )
+    def show() -> Response:
+        """This description of the API, OpenAPI 3.1."""
+        body, tag = made()
+        response = Response(body, mimetype="application/json")
+        response.set_etag(tag)
+        response.headers["Cache-Control"] = "public, max-age=60"
+        response.make_conditional(request)
+        return response
+
+    return openapi

@@ -8,26 +8,66 @@ import asyncio
 import socket
 import struct
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+
+from flask import Flask
 
 from api.serving.bodies import IN_MEMORY, Streamed, Whole
-from api.serving.exchange import Exchange
+from api.serving.exchange import Exchange, Lane
 from api.serving.messages import (
     LONGEST_LINE,
     Message,
     Parser,
+    Refusals,
     expects_continue,
     malformed,
     message,
     problem,
 )
-from api.serving.pace import Pace
+from api.settings import Settings
 from api.web import problems
 from api.web.body import incomplete, too_large, too_slow
+from api.web.operations import Admit, LaneName
 from api.web.problems import ProblemError
 
-if TYPE_CHECKING:
-    from api.serving.worker import Worker
+
+class Pace:
+    """Bytes that move in each window of so many seconds; a mobile connection may pause in one.
+
+    Slow is who moves less than `rate` bytes a second.
+    """
+
+    __slots__ = ("_at", "_moved", "_rate", "_since", "_window")
+
+    def __init__(self, rate: float, window: float) -> None:
+        self._rate = rate
+        self._window = window
+        self.restart()
+
+    def restart(self) -> None:
+        """A new window begins."""
+        self._since = perf_counter()
+        self._at: int | None = None
+        self._moved = 0
+
+    def moved(self, size: int) -> None:
+        """So many bytes."""
+        self._moved += size
+
+    def slow(self, now: float, total: int | None = None) -> bool:
+        """Whether the window that ends now was too slow. `total`: bytes so far, if nobody calls
+        `moved`."""
+        if total is not None:
+            if self._at is None:
+                self._at = total
+            self._moved = total - self._at
+        if now - self._since < self._window:
+            return False
+        if self._moved < self._rate * self._window:
+            return True
+        self.restart()
+        return False
+
 
 PIECE = 64 * 1024  # bytes handed to the kernel at once
 PIPELINED = 64 * 1024  # bytes of next requests that are read while one is being answered
@@ -36,10 +76,35 @@ LINGER_BYTES = 1024 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+class Host(Protocol):
+    """What a connection needs of the worker it belongs to."""
+
+    cfg: Any  # gunicorn's configuration
+    settings: Settings
+    loop: asyncio.AbstractEventLoop
+    wsgi: Flask
+    lanes: dict[LaneName, Lane]
+    admit: Admit
+    refusals: Refusals
+    stopping: bool
+
+    def joined(self, connection: "Connection") -> None:
+        """Count a new connection."""
+
+    def left(self, connection: "Connection") -> None:
+        """It is closed."""
+
+    def spool(self, peer: str, found: Message) -> str:
+        """A large body will be kept in a file: who for. Raises ProblemError when too many are."""
+
+    def unspool(self, client: str) -> None:
+        """It is no longer needed."""
+
+
 class Connection(asyncio.Protocol):
     """A client, until it or we close."""
 
-    def __init__(self, worker: "Worker") -> None:
+    def __init__(self, worker: Host) -> None:
         self._worker = worker
         self._exchange: Exchange | None = None
         self._message: Message | None = None

@@ -18,9 +18,8 @@ from flask import Flask
 from gunicorn.workers.gasgi import ASGIWorker
 
 from api.serving.connection import Connection
-from api.serving.lanes import Lane
-from api.serving.messages import Message
-from api.serving.refusals import Refusals
+from api.serving.exchange import Lane
+from api.serving.messages import Message, Refusals
 from api.settings import Settings
 from api.settings.checks import networks, origins
 from api.settings.declared import PROBE_THREADS
@@ -40,7 +39,7 @@ LAST_WORDS = 2.0  # seconds for which a stopping worker waits for what is on its
 
 
 class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
-    """Serves `app`, an `api.server.Server`."""
+    """Serves `app`, an `api.serving.server.Server`."""
 
     settings: Settings
 

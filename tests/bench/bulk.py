@@ -21,7 +21,7 @@ import msgspec
 import requests
 from bson import ObjectId
 
-from api import accounts, schema, settings
+from api import schema, settings, setup
 from api.resources import USERS
 from api.samples import sample_user
 from api.store import Store
@@ -82,7 +82,7 @@ def measure(uri: str, folder: Path, runs: int, count: int) -> list[Compared]:
     with deadline(120):
         schema.apply(store)
         schema.apply(other)
-        accounts.ensure_admin(store, dataset.ADMIN, PASSWORD)
+        setup.ensure_admin(store, dataset.ADMIN, PASSWORD)
     server = servers.ours(environment, folder)
     try:
         token = dataset.log_in(server.url, dataset.ADMIN)

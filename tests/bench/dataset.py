@@ -8,7 +8,7 @@ import requests
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from api import accounts, passwords, schema, settings
+from api import passwords, schema, settings, setup
 from api.resources import USERS
 from api.samples import sample_user
 from api.store import Store
@@ -36,7 +36,7 @@ def fill(environment: dict[str, str], others: dict[str, str]) -> list[Person]:
     try:
         with deadline(600):
             schema.apply(store)
-            accounts.ensure_admin(store, ADMIN, PASSWORD)
+            setup.ensure_admin(store, ADMIN, PASSWORD)
             USERS.documents(store).create_many([_user(number) for number in range(PEOPLE)])
             return copy(store.database, others)
     finally:

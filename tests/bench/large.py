@@ -18,7 +18,7 @@ import click
 import requests
 from bson import ObjectId
 
-from api import accounts, schema, settings
+from api import schema, settings, setup
 from api.resources import USERS
 from api.samples import sample_user
 from api.store import Store
@@ -86,7 +86,7 @@ def _load(environment: dict[str, str], count: int) -> list[str]:
     try:
         with deadline(60):
             schema.apply(store)
-            accounts.ensure_admin(store, dataset.ADMIN, PASSWORD)
+            setup.ensure_admin(store, dataset.ADMIN, PASSWORD)
         users = store.collection(USERS.name)
         ids = [ObjectId() for _ in range(count)]
 

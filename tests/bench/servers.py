@@ -14,7 +14,7 @@ import psutil
 import requests
 
 from api import settings
-from api.server import configuration
+from api.serving.server import configuration
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

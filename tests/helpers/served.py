@@ -10,7 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from pymongo import MongoClient
 
-from api import accounts, schema, settings
+from api import schema, settings, setup
 from api.app import create_app
 from api.resources import USERS
 from api.settings import Settings
@@ -92,7 +92,7 @@ def app(conf: Settings, store: Store) -> Iterator[Flask]:
 def admin(app: Flask, store: Store) -> dict[str, str]:
     """Headers of an administrator."""
     email = f"admin-{secrets.token_hex(4)}@example.com"
-    accounts.ensure_admin(store, email, PASSWORD)
+    setup.ensure_admin(store, email, PASSWORD)
     return log_in(app.test_client(), email)
 
 

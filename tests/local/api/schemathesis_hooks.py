@@ -21,7 +21,7 @@ from schemathesis import GenerationMode
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.transport.serialization import Binary
 
-from api import accounts, passwords, settings
+from api import passwords, settings, setup
 from api.app import create_app
 from api.crud import fields
 from api.resources import ALL
@@ -90,7 +90,7 @@ def administrator() -> dict[str, str]:
     email = f"{secrets.token_hex(8)}@example.com"
     store = Store(settings.load(tokens=False).store_options())
     with deadline(20):
-        accounts.ensure_admin(store, email, PASSWORD)
+        setup.ensure_admin(store, email, PASSWORD)
     store.close()
     return {"email": email, "password": PASSWORD}
 

@@ -10,7 +10,7 @@ import pytest
 from bson import ObjectId
 from flask.testing import FlaskClient
 
-from api import accounts
+from api import setup
 from api.crud.audit import Trail
 from api.settings import Settings
 from api.store import Store, StoreError, UnavailableError
@@ -32,7 +32,7 @@ def log_in(client: FlaskClient, email: str, password: str = PASSWORD) -> Any:
 def chief(client: FlaskClient, store: Store) -> dict[str, Any]:
     """An administrator of one's own: {"headers", "id", "url"}."""
     email = f"chief-{secrets.token_hex(5)}@example.com"
-    accounts.ensure_admin(store, email, PASSWORD)
+    setup.ensure_admin(store, email, PASSWORD)
     headers = bearer(log_in(client, email).json["access_token"])
     shown = client.get(ME, headers=headers).json
     return {"headers": headers, "id": shown["id"], "url": f"/api/v1/users/{shown['id']}"}

@@ -15,7 +15,7 @@ from bson import ObjectId
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api import accounts, passwords
+from api import passwords, setup
 from api.app import create_app
 from api.auth import gate, tokens
 from api.settings import Settings
@@ -135,7 +135,7 @@ def test_a_password_is_the_same_on_every_keyboard(
 
 def test_and_for_administrators_made_by_command(client: FlaskClient, store: Store) -> None:
     email = f"admin-{secrets.token_hex(5)}@example.com"
-    accounts.ensure_admin(store, email, DECOMPOSED)
+    setup.ensure_admin(store, email, DECOMPOSED)
     for typed in (COMPOSED, DECOMPOSED):
         answer = client.post(LOGIN, json={"email": email, "password": typed})
         assert answer.status_code == 200, ascii(typed)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from api import accounts
+from api import setup
 from api.store import Store
 from tests.helpers.api import PASSWORD
 
@@ -65,7 +65,7 @@ def test_a_session_works(name: str, served: Any, store: Store, tmp_path: Path) -
     ):
         script = script.replace(old, new)
     credentials = {"email": f"admin@{mark}.example.org", "password": PASSWORD}
-    accounts.ensure_admin(store, **credentials)
+    setup.ensure_admin(store, **credentials)
     kept = tmp_path / ".shardstack" / "api" / "admin.json"  # as `up` keeps it
     kept.parent.mkdir(parents=True)
     kept.write_text(json.dumps(credentials))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api import code
+from api.serving import code
 
 BESIDE = [
     "__pycache__/app.cpython-311.pyc",

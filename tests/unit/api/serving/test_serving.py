@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from api.serving.bodies import AHEAD, IN_MEMORY, Body, Streamed, Whole
-from api.serving.lanes import Lane
-from api.serving.pace import Pace
+from api.serving.connection import Pace
+from api.serving.exchange import Lane
 from api.web.body import incomplete
 from api.web.problems import ProblemError
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import api
 from api import settings
 from api.__main__ import main
-from api.server import warn
+from api.serving.server import warn
 from api.settings import Settings, listing, variable
 from api.settings.checks import SECRETS
 

@@ -15,8 +15,8 @@ from contextlib import suppress
 
 import click
 
-from api import code
-from api.listening import listen
+from api.serving import code
+from api.serving.listening import listen
 from api.settings import Settings, SettingsError, variable
 from console.signals import Interrupted
 

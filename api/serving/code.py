@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import api
 import console
 
-FOLDERS = (Path(__file__).parent, Path(console.__file__).parent)
+FOLDERS = (Path(api.__file__).parent, Path(console.__file__).parent)
 """Of the packages that a server is made of."""
 
 

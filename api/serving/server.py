@@ -15,7 +15,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from api.app import create_app
-from api.listening import hand_on, listen, turn_away
+from api.serving.listening import hand_on, listen, turn_away
 from api.settings import Settings, SettingsError, variable
 from api.settings.loading import unknown
 from api.web import logs, metrics
