@@ -2,8 +2,14 @@
 
 `field=value` and `field[operator]=value` filter, all at once; `sort=field` or `sort=-field`
 orders, `fields=a,b` chooses what is shown, `limit` and `after` page.
+
+A page ends in a cursor, [sort value, `_id`] in MessagePack, signed, so that nobody can make or bend
+one. The signature also covers the scope: resource, filter and order, and whom the list was narrowed
+to. So a cursor continues the one list it came from; the page size and the chosen fields may change
+on the way.
 """
 
+import hashlib
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import quote
@@ -13,7 +19,7 @@ from bson import ObjectId
 from flask import request
 from msgspec import Meta
 
-from api.crud import cursors, fields, values
+from api.crud import fields, values
 from api.crud.resource import Resource
 from api.crud.values import Stored
 from api.settings import Settings
@@ -21,6 +27,7 @@ from api.store import Document
 from api.store.pages import BY_ID, After, Sort, also
 from api.web.expected import plain as bare
 from api.web.problems import FieldError, in_query, invalid
+from api.web.signing import Signing
 
 MOST_IN = 100  # values of one `[in]`
 RANGES = {"gt": "$gt", "gte": "$gte", "lt": "$lt", "lte": "$lte", "eq": "$eq", "in": "$in"}
@@ -63,7 +70,7 @@ class Lists:
     def __init__(self, resource: Resource, settings: Settings) -> None:
         self._resource = resource
         self._usual, self._most = settings.page_size, settings.page_size_limit
-        self._signer = cursors.Signer(settings, "cursors")
+        self._signing = Signing(settings.signing_secrets, "cursors")
         self._filters = [
             _filter(resource, field, operator)
             for field, operators in resource.filters.items()
@@ -118,7 +125,7 @@ class Lists:
         chosen = tuple(name for name in given.fields or () if name != "id")
         if given.fields and not chosen:
             chosen = ("version",)
-        scope = cursors.scope(self._resource.name, sort, narrowed)
+        scope = scope_of(self._resource.name, sort, narrowed)
         return Asked(
             narrowed,
             sort if given.sort else BY_ID,
@@ -153,14 +160,33 @@ class Lists:
         value: Any = last
         for name in asked.sort[0].split("."):
             value = value[name]
-        return cursors.encode(self._signer, asked.scope, (value, last_id))
+        return cursor(self._signing, asked.scope, (value, last_id))
 
     def _after(self, scope: bytes, text: str) -> After:
         try:
-            return cursors.decode(self._signer, scope, text)
+            return behind(self._signing, scope, text)
         except ValueError:
             detail = "Give the `next` of a page of this very list: same filter, same order."
             raise invalid(in_query("after", detail)) from None
+
+
+def scope_of(*parts: Any) -> bytes:
+    """What a list is, in 32 bytes."""
+    text = msgspec.json.encode(parts, enc_hook=str, order="deterministic")
+    return hashlib.sha256(text).digest()
+
+
+def cursor(signing: Signing, scope: bytes, after: After) -> str:
+    """The cursor behind a document."""
+    value, document_id = after
+    outside = {"id": value.binary} if isinstance(value, ObjectId) else value
+    return signing.sign(msgspec.msgpack.encode([outside, document_id.binary]), scope)
+
+
+def behind(signing: Signing, scope: bytes, text: str) -> After:
+    """What `cursor` was given. Raises ValueError for anything that it did not make."""
+    value, document_id = msgspec.msgpack.decode(signing.unsign(text, scope))
+    return ObjectId(value["id"]) if isinstance(value, dict) else value, ObjectId(document_id)
 
 
 def link(cursor: str) -> str:

@@ -32,13 +32,13 @@ import msgspec
 from flask import request
 
 from api.crud.access import Principal, acting
-from api.crud.cursors import Signer
 from api.settings import Settings
 from api.store import Document, DuplicateError, Store, VersionMovedError
 from api.store.errors import KeyBusyError, KeyReusedError
 from api.store.replay import Keyed, Keys, Receipt, Ticket, TookEffect
 from api.web import conditions, proxies
 from api.web.problems import ProblemError
+from api.web.signing import Signing
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
@@ -56,7 +56,7 @@ class Once:
         self.keys = Keys(
             store, settings.idempotency_lifetime, settings.request_deadline + AFTER_DEADLINE
         )
-        self._signer = Signer(settings, "idempotency")
+        self._signing = Signing(settings.signing_secrets, "idempotency")
 
     def begin(self, body: Document, took_effect: TookEffect) -> Ticket | None:
         """A ticket for the current request with this body; None: it has no key.
@@ -70,7 +70,7 @@ class Once:
         text = msgspec.json.encode(body, enc_hook=str, order="deterministic")
         try:
             return self.keys.begin(
-                _name(key), self._signer.all(text), took_effect, proxies.request_name()
+                _name(key), self._signing.macs(text), took_effect, proxies.request_name()
             )
         except KeyReusedError:
             detail = f"This {HEADER} was used with another body. Choose a new one."

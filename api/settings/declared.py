@@ -213,6 +213,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Bytes, positive("Size at which that file becomes FILE.1, in place of an earlier one")
     ] = 8 * MEBIBYTE
 
+    @property
+    def signing_secrets(self) -> tuple[str, ...]:
+        """What signs and verifies, the oldest first: the last one signs."""
+        return tuple(filter(None, (self.jwt_previous_secret, self.jwt_secret)))
+
     def store_options(self) -> StoreOptions:
         """What the store needs to know."""
         return StoreOptions(

@@ -10,13 +10,14 @@ from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.crud import cursors
+from api.crud.lists import behind, cursor, scope_of
 from api.settings import Settings
+from api.web.signing import Signing
 
 OLD, NEW = (Settings(database_uri="x", jwt_secret=letter * 40) for letter in "on")
 ROTATED = msgspec.structs.replace(NEW, jwt_previous_secret=OLD.jwt_secret)
-SIGNER = cursors.Signer(NEW, "cursors")
-SCOPE = cursors.scope("notes", ("title", 1), {"owner": ObjectId("0" * 24)})
+SIGNING = Signing(NEW.signing_secrets, "cursors")
+SCOPE = scope_of("notes", ("title", 1), {"owner": ObjectId("0" * 24)})
 
 VALUES = st.one_of(
     st.text(st.characters(codec="utf-8")),
@@ -33,10 +34,10 @@ IDS = st.binary(min_size=12, max_size=12).map(ObjectId)
 
 @given(VALUES, IDS)
 def test_there_and_back(value: Any, document_id: ObjectId) -> None:
-    text = cursors.encode(SIGNER, SCOPE, (value, document_id))
+    text = cursor(SIGNING, SCOPE, (value, document_id))
     assert text.isascii()
     assert not set(text) & set("+/=&?#")
-    back = cursors.decode(SIGNER, SCOPE, text)
+    back = behind(SIGNING, SCOPE, text)
     assert back == (value, document_id)
     assert type(back[0]) is type(value)
 
@@ -53,30 +54,30 @@ def test_there_and_back(value: Any, document_id: ObjectId) -> None:
     ids=str,
 )
 def test_of_another_list(other: tuple[Any, ...]) -> None:
-    text = cursors.encode(SIGNER, cursors.scope(*other), ("a", ObjectId()))
+    text = cursor(SIGNING, scope_of(*other), ("a", ObjectId()))
     with pytest.raises(ValueError, match="elsewhere"):
-        cursors.decode(SIGNER, SCOPE, text)
+        behind(SIGNING, SCOPE, text)
 
 
 def test_the_scope_does_not_depend_on_the_order_of_filters() -> None:
-    one = cursors.scope("notes", ("title", 1), {"a": 1, "b": {"$gte": 1, "$lt": 2}})
-    assert one == cursors.scope("notes", ("title", 1), {"b": {"$lt": 2, "$gte": 1}, "a": 1})
+    one = scope_of("notes", ("title", 1), {"a": 1, "b": {"$gte": 1, "$lt": 2}})
+    assert one == scope_of("notes", ("title", 1), {"b": {"$lt": 2, "$gte": 1}, "a": 1})
 
 
 def test_keys_rotate() -> None:
-    old = cursors.encode(cursors.Signer(OLD, "cursors"), SCOPE, ("a", ObjectId("0" * 24)))
-    assert cursors.decode(cursors.Signer(ROTATED, "cursors"), SCOPE, old)[0] == "a"
-    for signer in (SIGNER, cursors.Signer(OLD, "idempotency")):
+    old = cursor(Signing(OLD.signing_secrets, "cursors"), SCOPE, ("a", ObjectId("0" * 24)))
+    assert behind(Signing(ROTATED.signing_secrets, "cursors"), SCOPE, old)[0] == "a"
+    for signing in (SIGNING, Signing(OLD.signing_secrets, "idempotency")):
         with pytest.raises(ValueError, match="elsewhere"):
-            cursors.decode(signer, SCOPE, old)
+            behind(signing, SCOPE, old)
     # What is written while keys rotate is recognised by both.
-    both = cursors.Signer(ROTATED, "idempotency").all(b"body")
-    assert both[0] == cursors.Signer(NEW, "idempotency").all(b"body")[0]
-    assert both[1] == cursors.Signer(OLD, "idempotency").all(b"body")[0]
+    both = Signing(ROTATED.signing_secrets, "idempotency").macs(b"body")
+    assert both[0] == Signing(NEW.signing_secrets, "idempotency").macs(b"body")[0]
+    assert both[1] == Signing(OLD.signing_secrets, "idempotency").macs(b"body")[0]
 
 
 @given(st.one_of(st.text(), st.text(st.sampled_from("AZaz09-_="), max_size=90)))
 def test_anything_else_is_refused(text: str) -> None:
     with suppress(ValueError):
-        cursors.decode(SIGNER, SCOPE, text)
+        behind(SIGNING, SCOPE, text)
         pytest.fail("nobody signed this")
