@@ -7,7 +7,6 @@ from flask import Flask, Response
 
 from api import docs, openapi, resources
 from api.auth import gate, routes, tokens
-from api.crud import fields
 from api.crud.audit import Trail
 from api.crud.creation import Counted
 from api.crud.routes import blueprint
@@ -23,7 +22,7 @@ from api.store import (
     tally,
 )
 from api.store.deadline import deadline
-from api.web import body, conditions, cors, health, logs, metrics, problems, proxies, queries
+from api.web import body, conditions, cors, health, logs, metrics, problems, proxies, queries, text
 from api.web.health import Draining
 from api.web.metrics import Meter
 from api.web.requests import Requests
@@ -44,7 +43,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     app.extensions["store"] = store
     trail = Trail(store, settings.audit_retention)
 
-    app.config[fields.PHONE_REGION] = settings.phone_region
+    app.config[text.PHONE_REGION] = settings.phone_region
     problems.install(app)
     explain_store_errors(app)
     body.limit(app, settings.body_limit)

@@ -19,12 +19,13 @@ from bson import ObjectId
 from flask import request
 from msgspec import Meta
 
-from api.crud import fields, values
+from api.crud import values
 from api.crud.resource import Resource
 from api.crud.values import Stored
 from api.settings import Settings
 from api.store import Document
 from api.store.pages import BY_ID, After, Sort, also
+from api.web import text as texts
 from api.web.expected import plain as bare
 from api.web.problems import FieldError, in_query, invalid
 from api.web.signing import Signing
@@ -211,7 +212,7 @@ def _filter(resource: Resource, field: str, operator: str) -> Filter:
         return [one(value) for value in given]
 
     def beginning(text: str) -> str:
-        return fields.beginning(rule, text)
+        return texts.beginning(rule, text)
 
     made: Stored = one
     if operator in ("in", "prefix"):

@@ -106,7 +106,6 @@ DATABASE_SETTINGS = (
 
 def settings_of(state: str, *, tokens: bool) -> "Settings":
     """The settings; `tokens`: whether the command makes or checks tokens."""
-    pass  # GONE
     from api.settings import loading  # noqa: PLC0415
 
     environment = State(Path(state)).environment(os.environ)

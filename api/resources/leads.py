@@ -11,13 +11,13 @@ from typing import Any
 
 from msgspec import Struct
 
-from api.crud import fields
 from api.crud.access import Access, Role, Who, principal
 from api.crud.resource import EXACT, ORDERED, TEXT, Attachment, FileInfo, Resource
 from api.crud.rules import Transition
 from api.crud.values import Id, Time
 from api.store import Unique
 from api.store.document import now
+from api.web import text
 from api.web.files import DOCUMENTS
 
 
@@ -72,9 +72,9 @@ LEADS = Resource(
     read=Lead,
     unique=(Unique("email"), RESUME.unique),
     rules={
-        "first_name": fields.line(100),
-        "last_name": fields.line(100),
-        "email": fields.email,
+        "first_name": text.line(100),
+        "last_name": text.line(100),
+        "email": text.email,
     },
     access=Access(
         list=Who.ADMIN,

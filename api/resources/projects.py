@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from api.crud import fields
 from api.crud.access import Access, Role, Who
 from api.crud.resource import EXACT, ORDERED, TEXT, Resource
 from api.crud.rules import Constraint
 from api.crud.values import Id, Time
+from api.web import text
 
 
 class Status(StrEnum):
@@ -96,7 +96,7 @@ PROJECTS = Resource(
     create=NewProject,
     change={Role.USER: ProjectChange, Role.ADMIN: ProjectChange},
     read=Project,
-    rules={"name": fields.line(200), "description": fields.paragraphs(2000)},
+    rules={"name": text.line(200), "description": text.paragraphs(2000)},
     access=Access(
         list=Who.MEMBER,
         create=Who.USER,

@@ -8,12 +8,12 @@ from flask import Blueprint, request
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api import passwords
-from api.crud import fields
 from api.crud.access import Access, Role, Who, acting
 from api.crud.resource import EXACT, ORDERED, TEXT, Resource
 from api.crud.rules import Constraint
 from api.settings import Settings
 from api.store import Store, Unique
+from api.web import text
 from api.web.problems import ProblemError
 
 Name = Annotated[str, Meta(examples=["Ada Lovelace"])]
@@ -131,14 +131,14 @@ USERS = Resource(
     create=NewUser,
     change={Role.USER: UserChange, Role.ADMIN: UserChangeByAdmin},
     read=User,
-    unique=(Unique("email"), Unique("national_id", fields.national_id_key)),
+    unique=(Unique("email"), Unique("national_id", text.national_id_key)),
     rules={
-        "name": fields.line(200),
-        "national_id": fields.national_id,
-        "email": fields.email,
-        "phone": fields.phone,
-        "address": fields.line(500),
-        "occupation": fields.line(200),
+        "name": text.line(200),
+        "national_id": text.national_id,
+        "email": text.email,
+        "phone": text.phone,
+        "address": text.line(500),
+        "occupation": text.line(200),
         "password": passwords.check,
     },
     access=Access(

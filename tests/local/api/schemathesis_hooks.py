@@ -23,10 +23,10 @@ from schemathesis.transport.serialization import Binary
 
 from api import passwords, settings, setup
 from api.app import create_app
-from api.crud import fields
 from api.resources import ALL
 from api.store import Store
 from api.store.deadline import deadline
+from api.web import text as texts
 from api.web.operations import of
 
 URL = os.environ["SHARDSTACK_URL"]
@@ -52,8 +52,8 @@ def allowed(rule: Callable[[str], str]) -> Callable[[str], bool]:
 # Unassigned code points, too, and invisible characters beside others.
 PRINTABLE = st.characters(exclude_categories=("Cc", "Cs", "Co"))
 LINES = st.text(PRINTABLE, min_size=1, max_size=20)  # composed, it may have twice as many
-schemathesis.openapi.format("line", LINES.filter(allowed(fields.line(100))))
-schemathesis.openapi.format("text", LINES.filter(allowed(fields.paragraphs(100))))
+schemathesis.openapi.format("line", LINES.filter(allowed(texts.line(100))))
+schemathesis.openapi.format("text", LINES.filter(allowed(texts.paragraphs(100))))
 schemathesis.openapi.format(
     "email",
     st.from_regex(r"[a-z0-9]{1,20}([.+][A-Z0-9]{1,8})?@[a-z0-9]{1,12}\.com", fullmatch=True),

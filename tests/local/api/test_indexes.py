@@ -20,7 +20,7 @@ from pymongo import MongoClient
 
 from api import resources, schema
 from api.app import create_app
-from api.crud import fields, values
+from api.crud import values
 from api.crud.access import Access, Role, Who
 from api.crud.resource import ORDERED, TEXT, Index, Resource
 from api.crud.values import Id, Time
@@ -28,6 +28,7 @@ from api.settings import Settings
 from api.store import Store, Unique
 from api.store.deadline import deadline
 from api.web import expected
+from api.web import text as texts
 from cluster.local.cluster import LocalCluster
 from tests.helpers.api import DROPPED, make_person, sign_up
 
@@ -71,7 +72,7 @@ def cards() -> Resource:
         change={Role.USER: CardChange, Role.ADMIN: CardChange},
         read=Card,
         unique=(Unique("number"),),
-        rules={"number": fields.line(50), "label": fields.line(50)},
+        rules={"number": texts.line(50), "label": texts.line(50)},
         access=Access(list=Who.OWNER, create=Who.USER),
         owner="owner",
         filters={"label": TEXT, "created_at": ORDERED},

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from api.crud import fields
 from api.crud.access import Access, Role, Who
 from api.crud.resource import EXACT, ORDERED, TEXT, Resource
 from api.crud.rules import Constraint
 from api.crud.values import Id, Time
 from api.settings import Settings
 from api.store import Documents, Store, Unique
+from api.web import text
 from tests.helpers.api import serving
 
 PARCELS = "/api/v1/parcels"
@@ -96,12 +96,12 @@ DECLARED = Resource(
     read=Parcel,
     unique=(Unique("name"),),
     rules={
-        "name": fields.line(60),
-        "place.city": fields.line(20),
-        "place.point.label": fields.line(20),
-        "billing.city": fields.line(20),
-        "lines.notes": fields.paragraphs(20),
-        "tags": fields.line(5),
+        "name": text.line(60),
+        "place.city": text.line(20),
+        "place.point.label": text.line(20),
+        "billing.city": text.line(20),
+        "lines.notes": text.paragraphs(20),
+        "tags": text.line(5),
     },
     access=Access(list=Who.USER, create=Who.USER, get=Who.USER, change=Who.USER, bulk=Who.ADMIN),
     constraints=(Constraint(("lines", "billing"), no_gifts),),

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 import pytest
 from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
 
-from api.crud import fields
 from api.crud.access import Role
 from api.crud.resource import (
     EXACT,
@@ -20,6 +19,7 @@ from api.crud.resource import (
 )
 from api.crud.rules import Transition
 from api.store import Unique
+from api.web import text
 
 
 class New(Struct):
@@ -155,10 +155,10 @@ def declare(**more: Any) -> Resource:
         ({"create": holding(Place), "read": holding(list[Place])}, "x has not the same form"),
         ({"create": holding(list[str]), "read": holding(str)}, "x has not the same form"),
         ({"create": holding(date), "read": holding(str)}, "x has not the same form"),
-        ({"rules": {"nmae": fields.line(9)}}, "a rule for nmae, which is no text of any"),
-        ({"rules": {"rank": fields.line(9)}}, "a rule for rank, which is no text of any"),
-        ({**WITHIN, "rules": {"place.citty": fields.line(9)}}, "a rule for place.citty"),
-        ({**WITHIN, "rules": {"place": fields.line(9)}}, "a rule for place, which is no text"),
+        ({"rules": {"nmae": text.line(9)}}, "a rule for nmae, which is no text of any"),
+        ({"rules": {"rank": text.line(9)}}, "a rule for rank, which is no text of any"),
+        ({**WITHIN, "rules": {"place.citty": text.line(9)}}, "a rule for place.citty"),
+        ({**WITHIN, "rules": {"place": text.line(9)}}, "a rule for place, which is no text"),
         ({**WITHIN, "unique": (Unique("place.city"),)}, "place.city is within an object, and"),
         ({**WITHIN, "unique": (Unique("place"),)}, "place is an object or a list, and cannot be"),
         ({**WITHIN, "unique": (Unique("tags"),)}, "tags is an object or a list, and cannot be"),
@@ -196,7 +196,7 @@ def test_admitted() -> None:
     declare(create=Stored)
     declare(
         **WITHIN,
-        rules={"place.city": fields.line(9), "places.city": fields.line(9), "tags": fields.line(9)},
+        rules={"place.city": text.line(9), "places.city": text.line(9), "tags": text.line(9)},
         filters={"place.city": TEXT, "place.points": EXACT, "places.city": EXACT, "tags": EXACT},
         sorts=("place.city",),
     )
