@@ -18,7 +18,7 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.errors import OperationFailure
 
-from cluster.backup.manifest import Contents, Entry
+from cluster.backup.manifest import Entry, Manifest
 from cluster.connect import Client
 from cluster.errors import ClusterError
 
@@ -38,12 +38,12 @@ def databases(client: Client) -> list[str]:
     return sorted(set(client.list_database_names()) - OWN_DATABASES)
 
 
-def contents(client: Client) -> Contents:
+def contents(client: Client) -> Manifest:
     """Every collection and view with its options, indexes and shard key, and the zones; now.
 
     Raises ClusterError for what cannot be dumped: a time series.
     """
-    return Contents(
+    return Manifest(
         Timestamp(0, 0),
         str(client.admin.command("buildInfo")["version"]),
         _primaries(client),
@@ -52,7 +52,7 @@ def contents(client: Client) -> Contents:
     )
 
 
-def exact(found: Contents) -> bytes:
+def exact(found: Manifest) -> bytes:
     """The same for two that do not differ, down to the order of the fields of a key."""
     return bson.encode(dataclasses.asdict(found))
 
@@ -149,7 +149,7 @@ Report = Callable[[str], None]
 EXPIRY = "expireAfterSeconds"
 
 
-def make_databases(client: Client, contents: Contents, report: Report) -> None:
+def make_databases(client: Client, contents: Manifest, report: Report) -> None:
     """Each on the shard that was its primary, where there is one of that name."""
     shards = {shard["_id"] for shard in client.admin.command("listShards")["shards"]}
     for database, primary in contents.primaries.items():
@@ -162,7 +162,7 @@ def make_databases(client: Client, contents: Contents, report: Report) -> None:
             client.admin.command(command)
 
 
-def make_zones(client: Client, contents: Contents, report: Report) -> set[str]:
+def make_zones(client: Client, contents: Manifest, report: Report) -> set[str]:
     """Puts the shards into their zones again; returns the zones that have a shard here."""
     shards = {shard["_id"] for shard in client.admin.command("listShards")["shards"]}
     made = set()

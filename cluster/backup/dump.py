@@ -24,7 +24,7 @@ from pymongo.read_concern import ReadConcern
 from cluster.access import Access
 from cluster.backup import catalogue
 from cluster.backup.copying import copy_out
-from cluster.backup.manifest import Contents, Entry, new_backup, write_manifest, write_metadata
+from cluster.backup.manifest import Entry, Manifest, new_backup, write_manifest, write_metadata
 from cluster.backup.parallel import Stop, each
 from cluster.connect import Client, Connections, short
 from cluster.errors import ClusterError
@@ -192,7 +192,7 @@ class _Dump:
         documents, size = sum(e.documents for e in entries), sum(e.size for e in entries)
         return Dumped(place, len(entries), documents, size, contents.taken, tries)
 
-    def _try(self, folder: Path, kept: History) -> Contents:
+    def _try(self, folder: Path, kept: History) -> Manifest:
         contents = self._agree(folder)
         self.phase(f"the moment is {contents.taken}")
         left = [e for e in contents.entries if e.has_documents and not e.digest]
@@ -209,14 +209,14 @@ class _Dump:
 
     # ---- the moment ---------------------------------------------------------------------------
 
-    def _agree(self, folder: Path) -> Contents:
+    def _agree(self, folder: Path) -> Manifest:
         """A moment, and what no member remembers of it: the collections that there were.
 
         These are read before and after it. Where they are the same, they were so at the moment.
         """
         before = self._now(folder)
 
-        def agreed() -> Contents | None:
+        def agreed() -> Manifest | None:
             nonlocal before
             moment = next_moment(self.access)
             after = self._now(folder)
@@ -234,7 +234,7 @@ class _Dump:
             ),
         )
 
-    def _now(self, folder: Path) -> Contents:
+    def _now(self, folder: Path) -> Manifest:
         """Collections, options, indexes; of capped ones also the documents, before MongoDB 8.0."""
         contents = catalogue.contents(self.client)
         if _version(contents.server) < CAPPED_AT_A_TIME:

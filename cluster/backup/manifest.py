@@ -77,7 +77,7 @@ class Entry:
 
 
 @dataclass
-class Contents:
+class Manifest:
     """All that a backup says of a cluster. `primaries` is by database, `zones` by shard.
 
     `moment` is the cluster time whose documents it holds; `taken` is the same for people.
@@ -137,7 +137,7 @@ def write_metadata(folder: Path, entry: Entry) -> None:
     _write(metadata_file(folder, entry), json_util.dumps(values, json_options=CANONICAL) + "\n")
 
 
-def write_manifest(folder: Path, contents: Contents) -> None:
+def write_manifest(folder: Path, contents: Manifest) -> None:
     """Writes cluster.json, once everything else is written."""
     values = {
         "format": FORMAT,
@@ -168,7 +168,7 @@ def write_manifest(folder: Path, contents: Contents) -> None:
 # ---- reading -----------------------------------------------------------------------------------
 
 
-def open_backup(folder: Path) -> Contents:
+def open_backup(folder: Path) -> Manifest:
     """What a backup holds, every byte of it checked.
 
     Raises DamageError: there is none, a file is missing, or one is not as it was written.
@@ -186,7 +186,7 @@ def open_backup(folder: Path) -> Contents:
     text = json_util.dumps(values, json_options=RELAXED)
     if check != hashlib.sha256(text.encode()).hexdigest() or values["format"] != FORMAT:
         raise _damaged(manifest)
-    return Contents(
+    return Manifest(
         values["moment"],
         values["server"],
         values["primaries"],

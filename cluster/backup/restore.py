@@ -19,7 +19,7 @@ from cluster.backup import catalogue, copying
 from cluster.backup.compare import differing_descriptions, differing_documents
 from cluster.backup.copying import copy_in
 from cluster.backup.dump import Tell, client_of
-from cluster.backup.manifest import Contents, Entry, open_backup
+from cluster.backup.manifest import Entry, Manifest, open_backup
 from cluster.backup.parallel import Stop, each
 from cluster.balancer import balancer_off
 from cluster.connect import Client, short
@@ -93,7 +93,7 @@ def _refuse_unless_empty(client: Client) -> None:
 
 class _Restore:
     def __init__(
-        self, access: Access, client: Client, folder: Path, contents: Contents, tell: Tell
+        self, access: Access, client: Client, folder: Path, contents: Manifest, tell: Tell
     ) -> None:
         self.access = access
         self.client = client

@@ -100,7 +100,7 @@ class Mark(msgspec.Struct, frozen=True, tag="mark"):
     text: str
 
 
-Record = Call | Mark
+Event = Call | Mark
 
 
 class HistoryError(Exception):
@@ -110,22 +110,22 @@ class HistoryError(Exception):
 class History:
     """The records of one run, in no particular order."""
 
-    def __init__(self, records: list[Record] | None = None) -> None:
+    def __init__(self, records: list[Event] | None = None) -> None:
         self.calls: list[Call] = []
         self.marks: list[Mark] = []
         for record in records or []:
             self.add(record)
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Event) -> None:
         """Take one more record in."""
         if isinstance(record, Call):
             self.calls.append(record)
         else:
             self.marks.append(record)
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[Event]:
         """Everything, ordered by when it began."""
-        moments: list[tuple[int, Record]] = [(call.begin, call) for call in self.calls]
+        moments: list[tuple[int, Event]] = [(call.begin, call) for call in self.calls]
         moments += [(mark.at, mark) for mark in self.marks]
         return [record for _, record in sorted(moments, key=lambda moment: moment[0])]
 
@@ -141,7 +141,7 @@ class HistoryFile:
         self._file = path.open("ab", buffering=0)
         self._lock = threading.Lock()
 
-    def append(self, record: Record) -> None:
+    def append(self, record: Event) -> None:
         """Write one record."""
         line = msgspec.json.encode(record) + b"\n"
         with self._lock:
@@ -168,8 +168,8 @@ def read(path: Path) -> History:
     return History(list(_records(path)))
 
 
-def _records(path: Path) -> Iterator[Record]:
-    decoder = msgspec.json.Decoder[Record](Record)
+def _records(path: Path) -> Iterator[Event]:
+    decoder = msgspec.json.Decoder[Event](Event)
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             if not line.endswith(b"\n"):
@@ -234,7 +234,7 @@ class Recorder:
                     f" within {seconds:g} s"
                 )
 
-    def _keep(self, record: Record) -> None:
+    def _keep(self, record: Event) -> None:
         self.history.add(record)
         if self._file is not None:
             self._file.append(record)

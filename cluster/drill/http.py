@@ -23,7 +23,7 @@ from urllib3 import connection_from_url
 from urllib3.exceptions import HTTPError, NewConnectionError
 
 from cluster.drill.history import Guarantee, Outcome, State
-from cluster.drill.workload import Answer
+from cluster.drill.workload import Effect
 
 PROJECTS = "/api/v1/projects"
 TURNS = 200
@@ -34,7 +34,7 @@ TIMEOUT = 30.0
 EARLY = 1.0
 """Seconds before its end at which an access token is renewed."""
 KEPT = 64
-"""Connections that are kept between requests: as many as there are clients, or more."""
+"""HttpClient that are kept between requests: as many as there are clients, or more."""
 
 Body = dict[str, Any]
 
@@ -48,7 +48,7 @@ class ApiError(Exception):
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     """What the API said: the body is {} where there is none; headers by name in any case."""
 
     status: int
@@ -67,7 +67,7 @@ class Exchange:
     took: float
 
 
-class Connections:
+class HttpClient:
     """Sends requests to one server, each once, over connections that are kept.
 
     https needs the certificate of the authority that the server's is from, unless the machine
@@ -83,7 +83,9 @@ class Connections:
         """Close the connections that no request uses."""
         self._pool.close()
 
-    def send(self, method: str, path: str, headers: Mapping[str, str], body: Body | None) -> Reply:
+    def send(
+        self, method: str, path: str, headers: Mapping[str, str], body: Body | None
+    ) -> Response:
         """One request. Raises ApiError if no answer comes, or one of 500 or above."""
         began, status = time.monotonic(), 0
         sent = None if body is None else json.dumps(body).encode()
@@ -101,13 +103,13 @@ class Connections:
             # of this kind say nothing at all.
             told = _detail(answer.data.decode(errors="replace"))
             raise ApiError(f"{method} was answered {status}: {told}", Outcome.UNKNOWN)
-        return Reply(status, answer.json() if answer.data else {}, answer.headers)
+        return Response(status, answer.json() if answer.data else {}, answer.headers)
 
 
 class Consumer:
     """One account of the API, used by several threads."""
 
-    def __init__(self, connections: Connections, email: str, password: str) -> None:
+    def __init__(self, connections: HttpClient, email: str, password: str) -> None:
         self._connections = connections
         self._credentials = {"email": email, "password": password}
         self._lock = threading.Lock()
@@ -120,8 +122,8 @@ class Consumer:
         path: str,
         body: Body | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Reply:
-        """One request under this account. Raises ApiError as `Connections.send` does."""
+    ) -> Response:
+        """One request under this account. Raises ApiError as `HttpClient.send` does."""
         given = {"Content-Type": "application/json"} if body is not None else {}
         given.update(headers or {})
         token = self._token()
@@ -132,7 +134,7 @@ class Consumer:
 
     def _attempt(
         self, method: str, path: str, headers: Body, body: Body | None, token: str
-    ) -> Reply:
+    ) -> Response:
         headers = {**headers, "Authorization": f"Bearer {token}"}
         return self._connections.send(method, path, headers, body)
 
@@ -165,7 +167,7 @@ class Consumer:
         self._until = time.monotonic() + answer.body["expires_in"]
 
 
-def refusal(answer: Reply) -> str:
+def refusal(answer: Response) -> str:
     """An answer that is not the one that was hoped for, in words."""
     return f"{answer.status}: {answer.body.get('detail', '')}"
 
@@ -180,7 +182,7 @@ def _detail(text: str) -> str:
 class ApiTarget:
     """Keys as projects. A group is what one account owns, so all of it lives on one shard.
 
-    `accounts` has e-mail and password by group; `ca`: see `Connections`. The API reads from the
+    `accounts` has e-mail and password by group; `ca`: see `HttpClient`. The API reads from the
     primary without waiting for a majority, so a read promises `Guarantee.LOCAL`.
     """
 
@@ -190,7 +192,7 @@ class ApiTarget:
         self, url: str, accounts: Mapping[str, tuple[str, str]], ca: Path | None = None
     ) -> None:
         self.groups: Sequence[str] = list(accounts)
-        self._connections = Connections(url, ca)
+        self._connections = HttpClient(url, ca)
         self._consumers = {
             group: Consumer(self._connections, *account) for group, account in accounts.items()
         }
@@ -211,21 +213,21 @@ class ApiTarget:
         """The accounts' consumers."""
         return list(self._consumers.values())
 
-    def insert(self, key: str, token: str) -> Answer:
+    def insert(self, key: str, token: str) -> Effect:
         """Create the project, under an Idempotency-Key as a careful consumer does."""
         body = {"name": key, "description": token}
         reply = self._consumer(key).send("POST", PROJECTS, body, _once())
         _expect(reply, "POST", 201)
         with self._lock:
             self._ids[key] = reply.body["id"]
-        return Answer(1, _state(reply))
+        return Effect(1, _state(reply))
 
-    def append(self, key: str, token: str) -> Answer:
+    def append(self, key: str, token: str) -> Effect:
         """Add the token at the version just read, until nobody else was quicker."""
         for turn in range(TURNS):
             found = self._get(key)
             if found is None:
-                return Answer(0)
+                return Effect(0)
             held = _state(found).tokens
             if token in held:
                 # Only the PATCH that was answered 412 can have done this.
@@ -236,26 +238,26 @@ class ApiTarget:
             reply = self._consumer(key).send("PATCH", self._path(key), body, headers)
             _expect(reply, "PATCH", 200, 404, 412)
             if reply.status == 404:
-                return Answer(0)
+                return Effect(0)
             if reply.status == 200:
                 # A later version answers a proxy's second try: of the document as it is by then.
                 at_once = reply.body["version"] == found.body["version"] + 1
-                return Answer(1, _state(reply) if at_once else None)
+                return Effect(1, _state(reply) if at_once else None)
         raise ApiError(f"{TURNS} times somebody else was quicker", Outcome.FAILED)
 
-    def read(self, key: str) -> Answer:
+    def read(self, key: str) -> Effect:
         """Read the project."""
         found = self._get(key)
-        return Answer(0) if found is None else Answer(1, _state(found))
+        return Effect(0) if found is None else Effect(1, _state(found))
 
-    def delete(self, key: str) -> Answer:
+    def delete(self, key: str) -> Effect:
         """Delete the project."""
         path = self._path(key)
         if not path:
-            return Answer(0)
+            return Effect(0)
         reply = self._consumer(key).send("DELETE", path, headers=_once())
         _expect(reply, "DELETE", 204, 404)
-        return Answer(int(reply.status == 204))
+        return Effect(int(reply.status == 204))
 
     def scan(self) -> Iterable[tuple[str, State]]:
         """All projects of all groups, page by page."""
@@ -267,7 +269,7 @@ class ApiTarget:
         """Of what is not an answer of the API nothing is known."""
         return error.outcome if isinstance(error, ApiError) else Outcome.UNKNOWN
 
-    def _get(self, key: str) -> Reply | None:
+    def _get(self, key: str) -> Response | None:
         path = self._path(key)
         if not path:
             return None
@@ -306,7 +308,7 @@ class ApiTarget:
         return self._consumers[key.rpartition("/")[0]]
 
 
-def _expect(reply: Reply, method: str, *statuses: int) -> None:
+def _expect(reply: Response, method: str, *statuses: int) -> None:
     """Raise ApiError for another answer: what is refused (4xx) is certainly without effect."""
     if reply.status not in statuses:
         raise ApiError(f"{method} was answered {refusal(reply)}", Outcome.FAILED)
@@ -319,5 +321,5 @@ def _once() -> dict[str, str]:
     return {"Idempotency-Key": secrets.token_hex(16)}
 
 
-def _state(reply: Reply) -> State:
+def _state(reply: Response) -> State:
     return State(tuple(reply.body["description"].split()), reply.body["version"])

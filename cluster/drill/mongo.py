@@ -18,7 +18,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from cluster.drill.history import Guarantee, Outcome, State
-from cluster.drill.workload import Answer
+from cluster.drill.workload import Effect
 
 Document = dict[str, Any]
 
@@ -48,27 +48,27 @@ class MongoTarget:
         self._majority = collection.with_options(read_concern=ReadConcern("majority"))
         self._turn = itertools.count()
 
-    def insert(self, key: str, token: str) -> Answer:
+    def insert(self, key: str, token: str) -> Effect:
         """Insert the key's document."""
         self._keys.insert_one({"_id": key, "tokens": [token], "version": 1})
-        return Answer()
+        return Effect()
 
-    def append(self, key: str, token: str) -> Answer:
+    def append(self, key: str, token: str) -> Effect:
         """Update the document, every second time by a findAndModify that tells what it left."""
         change = {"$push": {"tokens": token}, "$inc": {"version": 1}}
         if next(self._turn) % 2:
-            return Answer(self._keys.update_one({"_id": key}, change).matched_count)
+            return Effect(self._keys.update_one({"_id": key}, change).matched_count)
         return _answer(
             self._keys.find_one_and_update(
                 {"_id": key}, change, return_document=ReturnDocument.AFTER
             )
         )
 
-    def read(self, key: str) -> Answer:
+    def read(self, key: str) -> Effect:
         """Find the document, linearizably."""
         return _answer(self._linearizable.find_one({"_id": key}, max_time_ms=LONGEST_READ_MS))
 
-    def delete(self, key: str) -> Answer:
+    def delete(self, key: str) -> Effect:
         """Delete the document, and tell what it held."""
         return _answer(self._keys.find_one_and_delete({"_id": key}))
 
@@ -112,10 +112,10 @@ def move(client: "MongoClient[Document]", database: str, name: str, group: str, 
     )
 
 
-def _answer(document: Document | None) -> Answer:
+def _answer(document: Document | None) -> Effect:
     if document is None:
-        return Answer(0)
-    return Answer(1, _state(document))
+        return Effect(0)
+    return Effect(1, _state(document))
 
 
 def _state(document: Document) -> State:

@@ -33,7 +33,7 @@ from cluster.drill.history import (
 
 
 @dataclass(frozen=True)
-class Answer:
+class Effect:
     """How many documents an acknowledged call matched, and the key's content if the call tells."""
 
     found: int = 1
@@ -55,16 +55,16 @@ class Target(Protocol):
     def guarantee(self) -> Guarantee:
         """What `read` promises."""
 
-    def insert(self, key: str, token: str) -> Answer:
+    def insert(self, key: str, token: str) -> Effect:
         """Create the key with one token."""
 
-    def append(self, key: str, token: str) -> Answer:
+    def append(self, key: str, token: str) -> Effect:
         """Push a token to the key's list and increment its count, in one atomic write."""
 
-    def read(self, key: str) -> Answer:
+    def read(self, key: str) -> Effect:
         """Read the key."""
 
-    def delete(self, key: str) -> Answer:
+    def delete(self, key: str) -> Effect:
         """Remove the key."""
 
     def scan(self) -> Iterable[tuple[str, State]]:
@@ -239,7 +239,7 @@ class Workload:
         self._recorder.end(begun, ended)
         return ended
 
-    def _send(self, intent: Intent) -> Answer:
+    def _send(self, intent: Intent) -> Effect:
         match intent.kind:
             case Kind.INSERT:
                 return self._target.insert(intent.key, intent.token)

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from cluster.router.catalogue import UNSHARDED
-from cluster.router.context import Answer, Context, Document, namespace_of, result
+from cluster.router.context import Answer, Context, namespace_of, result
 from cluster.router.errors import CommandError
 from cluster.router.reads import hand_out, on_owners
 from cluster.router.shards import CONFIG, Reply
 from cluster.router.targeting import version_fields
+from cluster.router.wire import Document
 
 MAJORITY = {"w": "majority"}
 NAMESPACE_NOT_FOUND = 26

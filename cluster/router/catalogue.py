@@ -20,8 +20,8 @@ from bson.timestamp import Timestamp
 from cluster.router import keys
 from cluster.router.errors import CommandError
 from cluster.router.shards import Shards
+from cluster.router.wire import Document
 
-Document = dict[str, Any]
 SHARDS_SECONDS = 10.0
 UNSHARDED: Document = {"t": Timestamp(0, 0), "e": ObjectId("0" * 24), "v": Timestamp(0, 0)}
 ANY_VERSION: Document = {

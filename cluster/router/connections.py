@@ -18,11 +18,12 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from cluster.router import scram, wire
 from cluster.router.errors import HostError
 from cluster.router.tls import PLAIN, Tls
+from cluster.router.wire import Document
 
 Address = tuple[socket.AddressFamily, str]
 
@@ -80,7 +81,6 @@ CONNECT_SECONDS = 1.5  # to an address that swallows packets; the system sends a
 WELCOME_SECONDS = 5.0  # handshake and log-in: a member that starts or is busy takes its time
 SILENCE_SECONDS = 5  # after which the system begins to ask whether the other side is still there
 _ids = itertools.count(1)
-Document = dict[str, Any]
 
 
 class Connection(asyncio.Protocol):

@@ -13,8 +13,8 @@ from cluster.router.cursors import Cursors
 from cluster.router.errors import SHARD_NOT_FOUND, STALE, CommandError, GoneError
 from cluster.router.identity import Identities, Login, Privileges
 from cluster.router.shards import FAILOVER_SECONDS, Reply, Shards
+from cluster.router.wire import Document
 
-Document = dict[str, Any]
 Answer = Mapping[str, Any] | bytes
 """A handler's result: a document, or one that is encoded already."""
 Handler = Callable[["Context"], Awaitable[Answer]]

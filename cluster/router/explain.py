@@ -5,11 +5,12 @@ Never of a cluster write: a mongod that is asked to explain one calls itself unt
 
 from typing import Any
 
-from cluster.router.context import Answer, Context, Document, result
+from cluster.router.context import Answer, Context, result
 from cluster.router.errors import CommandError
 from cluster.router.reads import anywhere, on_owners, writes_out
 from cluster.router.shards import Reply
 from cluster.router.targeting import chunk_of_query, route_of, version_fields
+from cluster.router.wire import Document
 
 CLUSTER = {"find": "clusterFind", "aggregate": "clusterAggregate"}
 _WRITES = {"update": "updates", "delete": "deletes"}

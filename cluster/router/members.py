@@ -43,7 +43,7 @@ def parse_set(text: str) -> tuple[str, list[str]]:
     return name, hosts
 
 
-class ReplicaSet:
+class WatchedSet:
     """A set as its own members describe it: hosts, states, the primary of the newest election."""
 
     def __init__(self, name: str, seeds: list[str], connector: Connector, abort: Abort) -> None:

@@ -14,11 +14,12 @@ from bson.int64 import Int64
 
 from cluster.router import wire
 from cluster.router.catalogue import Collection
-from cluster.router.context import Answer, Context, Document, result
+from cluster.router.context import Answer, Context, result
 from cluster.router.cursors import Cursor
 from cluster.router.errors import NOT_PRIMARY, RETRYABLE, CommandError, HostError
 from cluster.router.shards import Reply
 from cluster.router.targeting import chunk_of_query, shards_of_query, version_fields
+from cluster.router.wire import Document
 
 
 def hand_out(context: Context, reply: Reply, more: str) -> Answer:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-Call = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
 USER, SOURCE = "__system", "local"
 MECHANISMS = {"SCRAM-SHA-1": "sha1", "SCRAM-SHA-256": "sha256"}
 """Those of clients, and the hash of each. The router itself uses SCRAM-SHA-256."""
@@ -42,7 +42,7 @@ def _xor(one: bytes, other: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(one, other, strict=True))
 
 
-async def log_in(call: Call, key: str, user: str = USER, source: str = SOURCE) -> None:
+async def log_in(call: Send, key: str, user: str = USER, source: str = SOURCE) -> None:
     """Authenticate a fresh connection, as the cluster itself unless another user is named.
 
     ``call`` sends one command document and returns the reply document.

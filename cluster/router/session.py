@@ -11,10 +11,11 @@ from bson.binary import UUID_SUBTYPE, Binary
 from bson.datetime_ms import DatetimeMS
 
 from cluster.router import wire
-from cluster.router.context import Answer, Context, Document, result
+from cluster.router.context import Answer, Context, result
 from cluster.router.errors import CommandError, HangUpError
 from cluster.router.scram import MECHANISMS
 from cluster.router.shards import CONFIG
+from cluster.router.wire import Document
 
 WIRE_VERSION = 17  # MongoDB 6.0
 VERSION = "6.0.5"

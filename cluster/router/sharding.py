@@ -8,11 +8,12 @@ from typing import Any
 
 from cluster.router.admin import MAJORITY, on_database_primary
 from cluster.router.catalogue import Chunk, Collection
-from cluster.router.context import Answer, Context, Document, Handler, namespace_of, result
+from cluster.router.context import Answer, Context, Handler, namespace_of, result
 from cluster.router.errors import CommandError
 from cluster.router.reads import hand_out
 from cluster.router.shards import CONFIG
 from cluster.router.targeting import chunk_of_query
+from cluster.router.wire import Document
 
 
 def on_config_primary(internal: str = "", *, concern: bool = True) -> Handler:

@@ -8,7 +8,6 @@ latency, not an error. Anything else fails with what happened.
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -17,12 +16,12 @@ from bson.timestamp import Timestamp
 from cluster.router import wire
 from cluster.router.connections import Connector, Pools
 from cluster.router.errors import NOT_PRIMARY, RETRYABLE, CommandError, GoneError, HostError
-from cluster.router.members import ReplicaSet, parse_set
+from cluster.router.members import WatchedSet, parse_set
+from cluster.router.wire import Document
 
 CONFIG = "config"
 FAILOVER_SECONDS = 30.0
 PAUSE_SECONDS = 0.02  # between two tries that a member itself answered, so as not to storm it
-Document = dict[str, Any]
 
 
 class Reply:
@@ -57,7 +56,7 @@ class Shards:
         """``config`` is ``set/host:port,…``."""
         self.pools = Pools(connector)
         self._config_string = config
-        self._sets: dict[str, ReplicaSet] = {}
+        self._sets: dict[str, WatchedSet] = {}
         self._cluster_time: RawBSONDocument | None = None
         self._newest = Timestamp(0, 0)
 
@@ -85,10 +84,10 @@ class Shards:
             if shard not in self._sets and shard != CONFIG:
                 self._sets[shard] = self._watched(host)
 
-    def _watched(self, seeds: str) -> ReplicaSet:
-        return ReplicaSet(*parse_set(seeds), self.pools.connector, self.pools.abort)
+    def _watched(self, seeds: str) -> WatchedSet:
+        return WatchedSet(*parse_set(seeds), self.pools.connector, self.pools.abort)
 
-    def set_of(self, shard: str) -> ReplicaSet:
+    def set_of(self, shard: str) -> WatchedSet:
         """The replica set of a shard.
 
         Raises:

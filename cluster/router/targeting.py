@@ -8,9 +8,10 @@ from typing import Any
 import bson
 
 from cluster.router.catalogue import ANY_VERSION, UNSHARDED, Chunk, Collection
-from cluster.router.context import Context, Document
+from cluster.router.context import Context
 from cluster.router.errors import CommandError
 from cluster.router.keys import UnplaceableError
+from cluster.router.wire import Document
 
 
 def equalities(query: Any, paths: list[str]) -> dict[str, Any] | None:

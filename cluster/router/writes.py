@@ -15,16 +15,17 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from cluster.router import wire
-from cluster.router.context import Context, Document, Patience
+from cluster.router.context import Context, Patience
 from cluster.router.errors import RETRYABLE, STALE, CommandError, GoneError
 from cluster.router.shards import Reply
 from cluster.router.targeting import Route, chunk_of_query, route_of, version_fields
+from cluster.router.wire import Document
 
 LISTS = {"insert": "documents", "update": "updates", "delete": "deletes"}
 
 
 @dataclass
-class Outcome:
+class Written:
     """What has come of a write command's statements so far, with their original positions."""
 
     n: int = 0
@@ -87,7 +88,7 @@ class _Batch:
     ) -> None:
         self.context = context
         self.statements = statements
-        self.outcome = Outcome()
+        self.outcome = Written()
         self._command = {key: value for key, value in command.items() if key != LISTS[context.name]}
         self._session = context.session
 

@@ -13,8 +13,8 @@ import pytest
 
 from cluster.backup.documents import DamageError, digest_of
 from cluster.backup.manifest import (
-    Contents,
     Entry,
+    Manifest,
     create,
     documents_file,
     new_backup,
@@ -48,7 +48,7 @@ def written(folder: Path) -> Entry:
     entry.hold(digest_of(documents_file(folder, entry)))
     write_metadata(folder, entry)
     write_manifest(
-        folder, Contents(MOMENT, "8.0.4", {"shop": "shard-1"}, {"shard-1": ["z"]}, [entry])
+        folder, Manifest(MOMENT, "8.0.4", {"shop": "shard-1"}, {"shard-1": ["z"]}, [entry])
     )
     return entry
 

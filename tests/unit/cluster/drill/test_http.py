@@ -11,7 +11,7 @@ import pytest
 
 from cluster.drill.history import Guarantee, Outcome, State
 from cluster.drill.http import ApiError, ApiTarget
-from cluster.drill.workload import Answer
+from cluster.drill.workload import Effect
 
 TOKENS = {"access_token": "a", "refresh_token": "r", "expires_in": 1800}
 PROJECT = {"id": "1", "name": "g/1", "description": "x", "version": 1}
@@ -100,7 +100,7 @@ def test_an_error_before_the_write_was_sent_is_a_failure(
     scripted: Scripted, target: ApiTarget
 ) -> None:
     scripted.script += [(201, PROJECT), (503, {"detail": "not known"})]
-    assert target.insert("g/1", "x") == Answer(1, State(("x",), 1))
+    assert target.insert("g/1", "x") == Effect(1, State(("x",), 1))
     with pytest.raises(ApiError) as raised:
         target.append("g/1", "y")
     assert target.outcome(raised.value) is Outcome.FAILED
@@ -110,7 +110,7 @@ def test_an_append_goes_on_until_nobody_was_quicker(scripted: Scripted, target: 
     scripted.script += [(201, PROJECT), project("x"), (412, {"detail": "changed"})]
     scripted.script += [project("x", "other"), project("x", "other", "y")]
     target.insert("g/1", "x")
-    assert target.append("g/1", "y") == Answer(1, State(("x", "other", "y"), 3))
+    assert target.append("g/1", "y") == Effect(1, State(("x", "other", "y"), 3))
     assert [asked[2].get("If-Match") for asked in scripted.asked[3::2]] == ['"1"', '"2"']
 
 
@@ -157,4 +157,4 @@ def test_a_key_whose_insert_had_no_answer_is_looked_for_by_its_name(
     scripted.script += [None, (200, {"items": [PROJECT], "next": None}), project("x", "y")]
     with pytest.raises(ApiError):
         target.insert("g/1", "x")
-    assert target.read("g/1") == Answer(1, State(("x", "y"), 2))
+    assert target.read("g/1") == Effect(1, State(("x", "y"), 2))

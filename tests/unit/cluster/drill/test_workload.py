@@ -19,7 +19,7 @@ from cluster.drill.history import (
 )
 from cluster.drill.report import summarise
 from cluster.drill.violations import Rule
-from cluster.drill.workload import Answer, Load, Workload
+from cluster.drill.workload import Effect, Load, Workload
 
 
 class RefusedError(Exception):
@@ -36,23 +36,23 @@ class Store:
         self.lock = threading.Lock()
         self.lists: dict[str, list[str]] = {}
 
-    def insert(self, key: str, token: str) -> Answer:
+    def insert(self, key: str, token: str) -> Effect:
         with self.lock:
             self.lists[key] = [token]
-        return Answer()
+        return Effect()
 
-    def append(self, key: str, token: str) -> Answer:
+    def append(self, key: str, token: str) -> Effect:
         with self.lock:
             if key not in self.lists:
-                return Answer(0)
+                return Effect(0)
             self.lists[key].append(token)
-            return Answer()
+            return Effect()
 
-    def read(self, key: str) -> Answer:
+    def read(self, key: str) -> Effect:
         with self.lock:
             return self._answer(self.lists.get(key))
 
-    def delete(self, key: str) -> Answer:
+    def delete(self, key: str) -> Effect:
         with self.lock:
             return self._answer(self.lists.pop(key, None))
 
@@ -63,21 +63,21 @@ class Store:
     def outcome(self, error: Exception) -> Outcome:
         return Outcome.FAILED if isinstance(error, RefusedError) else Outcome.UNKNOWN
 
-    def _answer(self, held: list[str] | None) -> Answer:
-        return Answer(0) if held is None else Answer(1, State(tuple(held), len(held)))
+    def _answer(self, held: list[str] | None) -> Effect:
+        return Effect(0) if held is None else Effect(1, State(tuple(held), len(held)))
 
 
 class Forgetful(Store):
     """Acknowledges every tenth append without making it."""
 
-    def append(self, key: str, token: str) -> Answer:
-        return Answer() if token.endswith("0") else super().append(key, token)
+    def append(self, key: str, token: str) -> Effect:
+        return Effect() if token.endswith("0") else super().append(key, token)
 
 
 class Repeating(Store):
     """Makes every tenth append twice, as a retry that is not recognised would."""
 
-    def append(self, key: str, token: str) -> Answer:
+    def append(self, key: str, token: str) -> Effect:
         if token.endswith("0"):
             super().append(key, token)
         return super().append(key, token)
@@ -86,18 +86,18 @@ class Repeating(Store):
 class Lagging(Store):
     """Reads what was there before the last append, as a deposed primary would."""
 
-    def read(self, key: str) -> Answer:
+    def read(self, key: str) -> Effect:
         answer = super().read(key)
         if answer.state is None or len(answer.state.tokens) < 3:
             return answer
         older = answer.state.tokens[:-2]
-        return Answer(1, State(older, len(older)))
+        return Effect(1, State(older, len(older)))
 
 
 class Undead(Store):
     """Acknowledges deletes without making them."""
 
-    def delete(self, key: str) -> Answer:
+    def delete(self, key: str) -> Effect:
         return self.read(key)
 
 
@@ -115,7 +115,7 @@ class Flaky(Store):
         super().__init__()
         self.chance = random.Random(1)  # noqa: S311 - chance, not a secret
 
-    def append(self, key: str, token: str) -> Answer:
+    def append(self, key: str, token: str) -> Effect:
         with self.lock:
             luck = self.chance.random()
         if luck < 0.1:
@@ -179,7 +179,7 @@ def test_a_call_that_never_returns_is_on_record() -> None:
     released = threading.Event()
 
     class Stuck(Store):
-        def append(self, key: str, token: str) -> Answer:
+        def append(self, key: str, token: str) -> Effect:
             answer = super().append(key, token)
             if token.startswith("0-"):
                 released.wait(20)
