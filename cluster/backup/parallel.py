@@ -1,4 +1,4 @@
-"""Several things at once, given up together: at the first failure, or when interrupted."""
+"""Several things side by side, given up together: at the first failure, or when interrupted."""
 
 from __future__ import annotations
 

@@ -133,8 +133,8 @@ class History:
 class HistoryFile:
     """An append-only file of JSON lines, one record each; safe to use from several threads.
 
-    Each line is written at once and whole, so a run that is cut short leaves a file that ends in at
-    most one torn line, which `read` passes over.
+    Each line is written immediately and whole. So a run that is cut short leaves at most
+    one torn line, its last, which `read` passes over.
     """
 
     def __init__(self, path: Path) -> None:

@@ -41,7 +41,7 @@ class Effect:
 
 
 class Target(Protocol):
-    """A store of lists, called by several threads at once.
+    """A store of lists, called by several threads together.
 
     A method returns once the call is acknowledged, and raises whatever its client library raises
     otherwise; `outcome` then says what that means for a write.
@@ -202,7 +202,7 @@ class Workload:
             if call.kind is Kind.INSERT:
                 keys.inserted(call.key, possible=call.outcome is not Outcome.FAILED)
             if call.outcome is not Outcome.OK:
-                self._stop.wait(0.05)  # a target that refuses at once is not to be flooded
+                self._stop.wait(0.05)  # a target that refuses immediately is not to be flooded
 
     def _call(self, client: int, group: str, intent: Intent) -> Call:
         """Make one call and record it."""
@@ -251,7 +251,7 @@ class Workload:
                 return self._target.delete(intent.key)
 
     def _audit(self, deadline: float) -> None:
-        """Read every key by itself, then everything at once, for what a read by key cannot show."""
+        """Read every key by itself, then all in one scan, for what a read by key cannot show."""
         keys = {call.key: call.group for call in self._recorder.history.calls}
 
         def read(key: str) -> None:

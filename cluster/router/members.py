@@ -89,7 +89,7 @@ class WatchedSet:
         await self._changed.wait()
 
     def doubt(self, host: str) -> None:
-        """A call found that `host` is not the primary, or not there: ask it at once."""
+        """A call found that `host` is not the primary, or not there: ask it immediately."""
         if self.primary == host:
             self.primary = None
             if self._check is None or self._check.done():

@@ -143,7 +143,7 @@ class Shards:
         return reply
 
     async def call_all(self, shards: Iterable[str], command: Document) -> dict[str, Reply]:
-        """Run a repeatable command on the primaries of several shards at once.
+        """Run a repeatable command on the primaries of several shards together.
 
         Raises:
             CommandError: the first failure, as that shard's reply tells it.

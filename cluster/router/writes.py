@@ -113,7 +113,7 @@ class _Batch:
                 patience = Patience(self.context.seconds)
 
     async def run_in_any_order(self) -> None:
-        """All routes at once; what was refused as stale is routed anew."""
+        """All routes together; what was refused as stale is routed anew."""
         pending = list(range(len(self.statements)))
         patience = Patience(self.context.seconds)
         while pending:
