@@ -1,4 +1,7 @@
-"""`python -m cluster`: a sharded MongoDB cluster, of processes on this machine or of hosts."""
+"""`python -m cluster`: a sharded MongoDB cluster, of processes on this machine or of hosts.
+
+Commands import what they need when they run: `--help` and mistakes answer without the driver.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +15,28 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cluster import topology as topologies
 from cluster.backup.commands import dump, restore
 from cluster.errors import StateError
-from cluster.hosted.commands import bootstrap, prepare
-from cluster.layout import USERS
-from cluster.rolling_commands import rolling_restart, rotate_key
+from cluster.model import topology as topologies
+from cluster.model.users import USERS
 from console.errors import NOT_RUNNING
 from console.terminal import STATE, Commands, Stopwatch, ask, python, run, state_flag, state_option
 
 if TYPE_CHECKING:
+    from cluster.deployment import Deployment
     from cluster.local.cluster import LocalCluster
-    from cluster.place import Place
 
 
 def _local(state: str, command: str) -> LocalCluster:
-    from cluster.place import local_place  # noqa: PLC0415 - takes 0.2 s that --help needs not
+    from cluster.deployment import local_deployment  # noqa: PLC0415 - takes 0.2 s; see above
 
-    return local_place(state, command)
+    return local_deployment(state, command)
 
 
-def _place(state: str) -> Place:
-    from cluster.place import place  # noqa: PLC0415
+def _deployment(state: str) -> Deployment:
+    from cluster.deployment import deployment  # noqa: PLC0415
 
-    return place(state)
+    return deployment(state)
 
 
 @click.group(
@@ -182,9 +183,9 @@ def status(state: str, as_json: bool) -> None:
 
     Exit 0 when all is well, 1 when something is not, 3 when nothing runs.
     """
-    from cluster.status_view import show  # noqa: PLC0415
+    from cluster.lifecycle.status import show  # noqa: PLC0415
 
-    where = _place(state)
+    where = _deployment(state)
     stopped = where.stopped()
     if stopped and not as_json:
         if state != STATE and not Path(state, "cluster.json").exists():
@@ -210,7 +211,7 @@ def uri(state: str, user: str) -> None:
 
     Example: mongosh "$(python -m cluster uri --user app)"
     """
-    click.echo(_place(state).access().uri(user))
+    click.echo(_deployment(state).access().uri(user))
 
 
 @main.command()
@@ -223,7 +224,7 @@ def add_shard(state: str, name: str | None) -> None:
     tells which (shard-4), the next one if it is left out.
     """
     watch = Stopwatch()
-    name = _place(state).add_shard(name, report=watch.say, phase=watch.phase)
+    name = _deployment(state).add_shard(name, report=watch.say, phase=watch.phase)
     click.echo(f"{name} is part of the cluster.")
 
 
@@ -238,7 +239,7 @@ def remove_shard(state: str, name: str) -> None:
     collections must not be written to; sharded ones may.
     """
     watch = Stopwatch()
-    _place(state).remove_shard(name, report=watch.say)
+    _deployment(state).remove_shard(name, report=watch.say)
     watch.phase(f"{name} is removed")
 
 
@@ -251,7 +252,7 @@ def restart(state: str, node: str) -> None:
     A container or host is told to shut down, and whoever supervises it starts it again.
     """
     watch = Stopwatch()
-    _place(state).restart(node)
+    _deployment(state).restart(node)
     watch.phase(f"{node} is back")
 
 
@@ -265,19 +266,87 @@ def logs(state: str, node: str, lines: int, follow: bool, raw: bool) -> None:
     """Print the end of a node's log."""
     cluster = _local(state, "logs")
     cluster.node(node)
-    from cluster.local import logs as reader  # noqa: PLC0415
+    from cluster.local import programs as reader  # noqa: PLC0415
 
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    for line in reader.read(cluster.state.node(node) / "log", lines, follow=follow):
+    for line in reader.read_log(cluster.state.node(node) / "log", lines, follow=follow):
         click.echo(line if raw else reader.readable(line))
 
 
-main.add_command(prepare)
-main.add_command(bootstrap)
+@main.command(epilog="Example: python -m cluster rolling-restart")
+@state_option("the cluster")
+@click.option(
+    "--ask",
+    is_flag=True,
+    help="Have whoever runs the servers restart them: prints `restart NODE`, and waits for a line "
+    "`done` on standard input. They may also be servers that are no part of the cluster yet.",
+)
+@click.argument("nodes", nargs=-1, metavar="[NODE]...")
+def rolling_restart(state: str, ask: bool, nodes: tuple[str, ...]) -> None:
+    """Restart every server, or those named, one at a time, while clients go on.
+
+    Config servers, shards, routers; within a set the secondaries first, then the primary, which
+    hands over before. It refuses to begin unless every server is well. It may be interrupted and
+    run again. Clients must retry their calls, as drivers do by default.
+    """
+    from cluster.lifecycle.rolling_restart import asked_restart  # noqa: PLC0415 - takes 0.2 s
+    from cluster.lifecycle.rolling_restart import rolling_restart as work  # noqa: PLC0415
+
+    watch = Stopwatch(to_errors=ask)
+    where = _deployment(state)
+    access = where.access()
+    restart = asked_restart(click.echo, sys.stdin) if ask else where.restart
+    there = [node.name for node in access.layout.nodes]
+    others = [name for name in nodes if name not in there]
+    if others and not ask:
+        raise StateError(f"there is no node {others[0]!r}. There are: {', '.join(there)}.")
+    work(access, lambda node: restart(node.name), watch.say, only=nodes or None)
+    for name in others:  # that nobody depends on: they belong to no set
+        restart(name)
+    watch.phase(f"{', '.join(nodes) or 'every server'}: restarted")
+
+
+@main.command(epilog="Example: python -m cluster rotate-key")
+@state_option("the cluster")
+def rotate_key(state: str) -> None:
+    """Change the key file's key, by which the servers know one another, while clients go on.
+
+    All servers are restarted twice, as `rolling-restart` does. It may be interrupted and run
+    again, and then goes on with the key that it has begun with. Afterwards the old key opens
+    nothing.
+    """
+    from cluster.lifecycle.rotate_key import rotate_key as work  # noqa: PLC0415 - takes 0.2 s
+
+    watch = Stopwatch()
+    work(_deployment(state), watch.say)
+    watch.phase("the key has been changed")
+
+
+@main.command(epilog="Example: SHARDSTACK_SECRETS=/run/shardstack python -m cluster prepare")
+def prepare() -> None:
+    """Check the settings and make the secrets that are missing (containers and hosts).
+
+    The topology comes from SHARDSTACK_SHARDS, SHARDSTACK_MEMBERS, …, as in cluster/default.toml.
+    """
+    from cluster.hosted.cluster import HostedCluster  # noqa: PLC0415
+
+    HostedCluster().prepare(click.echo)
+
+
+@main.command()
+def bootstrap() -> None:
+    """Make the servers a cluster, or make it whole again (containers and hosts).
+
+    It may be run at any moment, and again after an interruption.
+    """
+    from cluster.hosted.cluster import HostedCluster  # noqa: PLC0415
+
+    watch = Stopwatch()
+    HostedCluster().bootstrap(watch.say, watch.phase)
+
+
 main.add_command(dump)
 main.add_command(restore)
-main.add_command(rolling_restart)
-main.add_command(rotate_key)
 
 if __name__ == "__main__":
     run(main, "python -m cluster")

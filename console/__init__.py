@@ -6,3 +6,8 @@ files       private files, written whole or not at all; locks
 ports       free ports of this machine
 signals     signals that end a command, and work that they must not cut in two
 """
+
+from collections.abc import Callable
+
+Report = Callable[[str], None]
+"""Hears of each thing that is done, as one line."""

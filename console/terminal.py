@@ -99,9 +99,6 @@ def ask(warning: str, refused: str) -> None:
 
 # ---- progress ----------------------------------------------------------------------------------
 
-Report = Callable[[str], None]
-"""Hears each thing that was done, as one line."""
-
 
 class Stopwatch:
     """Prints what happens with the seconds since the command began.

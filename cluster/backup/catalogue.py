@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import bson
@@ -19,8 +19,9 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.errors import OperationFailure
 
 from cluster.backup.manifest import Entry, Manifest
-from cluster.connect import Client
 from cluster.errors import ClusterError
+from cluster.servers.connections import Client
+from console import Report
 
 # The servers' own, and the project's: what is noted there is about one cluster and one moment.
 OWN_DATABASES = {"admin", "config", "local", "cluster"}
@@ -143,8 +144,6 @@ def _zones(client: Client) -> dict[str, list[str]]:
 def _config(client: Client, name: str) -> Any:
     return client.get_database("config", codec_options=EXACT)[name]
 
-
-Report = Callable[[str], None]
 
 EXPIRY = "expireAfterSeconds"
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from cluster.place import place
 from console.terminal import Stopwatch, state_option
 
 
@@ -40,10 +39,11 @@ def dump(state: str, folder: Path, as_json: bool) -> None:
     leaves nothing behind.
     """
     from cluster.backup import dump as work  # noqa: PLC0415 - takes 0.2 s that --help needs not
+    from cluster.deployment import deployment  # noqa: PLC0415
 
     _, phase = tell = _tell(as_json)
     os.nice(10)  # whoever uses the cluster goes first, where they share a machine
-    done = work.dump(place(state).access(), folder, tell)
+    done = work.dump(deployment(state).access(), folder, tell)
     if as_json:
         click.echo(json.dumps({**dataclasses.asdict(done), "folder": str(done.folder)}))
     else:
@@ -62,10 +62,11 @@ def restore(state: str, folder: Path, no_compare: bool, as_json: bool) -> None:
     and nothing else, and begins anew.
     """
     from cluster.backup import restore as work  # noqa: PLC0415
+    from cluster.deployment import deployment  # noqa: PLC0415
 
     tell = _tell(as_json)
     try:
-        done = work.restore(place(state).access(), folder, tell, compare=not no_compare)
+        done = work.restore(deployment(state).access(), folder, tell, compare=not no_compare)
     except work.DifferenceError as error:
         if as_json:
             click.echo(json.dumps({"differences": error.lines}))

@@ -14,7 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from cluster.backup.documents import Digest, read, split
 from cluster.backup.manifest import Entry, documents_file
 from cluster.backup.parallel import Stop
-from cluster.connect import Client
+from cluster.servers.connections import Client
 
 NAMED = 10  # differences of one collection that are spelt out
 

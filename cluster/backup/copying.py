@@ -30,8 +30,8 @@ from pymongo.write_concern import WriteConcern
 from cluster.backup.documents import Digest, read, split
 from cluster.backup.manifest import Entry, create, documents_file
 from cluster.backup.parallel import Stop
-from cluster.connect import Client, short
 from cluster.errors import ClusterError
+from cluster.servers.connections import Client, short
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 BATCH_DOCUMENTS, BATCH_BYTES = 1000, 8_000_000

@@ -1,16 +1,16 @@
 """The dump of a whole sharded cluster at one moment. README.md says what that means.
 
 The moment is one cluster time T. Every member keeps for a while what its documents were before
-(`history` sees to it that this is long enough), and serves reads with `readConcern: {level:
-"snapshot", atClusterTime: T}`: what was committed by a majority at T, across shards, wherever
-chunks have moved since. Nobody waits for such a read.
+(`servers.snapshots` sees to it that this is long enough), and serves reads with `readConcern:
+{level: "snapshot", atClusterTime: T}`: what was committed by a majority at T, across shards,
+wherever chunks have moved since. Nobody waits for such a read.
 Source: https://www.mongodb.com/docs/manual/reference/read-concern-snapshot/
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +21,18 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
-from cluster.access import Access
 from cluster.backup import catalogue
 from cluster.backup.copying import copy_out
 from cluster.backup.manifest import Entry, Manifest, new_backup, write_manifest, write_metadata
 from cluster.backup.parallel import Stop, each
-from cluster.connect import Client, Connections, short
 from cluster.errors import ClusterError
-from cluster.history import History, history
-from cluster.layout import ReplicaSet
-from cluster.replica_set import look, states
-from cluster.waiting import Waiter
-from cluster.writable import assert_writable
+from cluster.model.layout import ReplicaSet
+from cluster.servers.connections import Access, Client, Connections, short
+from cluster.servers.replica_set import primary_of, states
+from cluster.servers.snapshots import KeptSnapshots, keep_snapshots
+from cluster.servers.waiting import Waiter
+from cluster.servers.writable import assert_writable
+from console import Report
 
 NOTE = {
     "appendOplogNote": 1,
@@ -85,23 +85,21 @@ def _clock(connections: Connections, shard: ReplicaSet) -> Timestamp:
 
     def note() -> Timestamp | None:
         nonlocal last
-        for node in shard.members:
-            if look(connections, node).state == "PRIMARY":
-                try:
-                    answer = connections.member(node).admin.command(NOTE)
-                except PyMongoError as error:  # an election, or a lock that is held this moment
-                    last = f" ({node.name}: {short(error)})"
-                else:
-                    time: Timestamp = answer["operationTime"]
-                    return time
-        return None
+        primary = primary_of(connections, shard)
+        if primary is None:
+            return None
+        try:
+            time: Timestamp = connections.member(primary).admin.command(NOTE)["operationTime"]
+        except PyMongoError as error:  # an election, or a lock that is held this moment
+            last = f" ({primary.name}: {short(error)})"
+            return None
+        return time
 
     return Waiter(SHARD_PATIENCE).until(
         note, lambda: f"{shard.name} takes no write{last}: {states(connections, shard)}. Run `up`."
     )
 
 
-Report = Callable[[str], None]
 Tell = tuple[Report, Report]  # of a change, and of a stretch that is done
 
 SILENCE_MS = 60_000  # no batch takes so long to read
@@ -172,7 +170,7 @@ class _Dump:
 
         Writes into the temporary `folder`; the backup will be at `place`. Raises ClusterError.
         """
-        with history(self.connections, self.access.layout, self.report) as kept:
+        with keep_snapshots(self.connections, self.access.layout, self.report) as kept:
             for tries in range(1, TRIES + 1):
                 part = folder / f"try-{tries}"
                 part.mkdir(mode=0o700)
@@ -192,7 +190,7 @@ class _Dump:
         documents, size = sum(e.documents for e in entries), sum(e.size for e in entries)
         return Dumped(place, len(entries), documents, size, contents.taken, tries)
 
-    def _try(self, folder: Path, kept: History) -> Manifest:
+    def _try(self, folder: Path, kept: KeptSnapshots) -> Manifest:
         contents = self._agree(folder)
         self.phase(f"the moment is {contents.taken}")
         left = [e for e in contents.entries if e.has_documents and not e.digest]

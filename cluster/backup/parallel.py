@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from cluster.waiting import Cancelled
+from cluster.servers.waiting import Cancelled
 
 T = TypeVar("T")
 

@@ -14,17 +14,16 @@ from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from cluster.access import Access
 from cluster.backup import catalogue, copying
 from cluster.backup.compare import differing_descriptions, differing_documents
 from cluster.backup.copying import copy_in
 from cluster.backup.dump import Tell, client_of
 from cluster.backup.manifest import Entry, Manifest, open_backup
 from cluster.backup.parallel import Stop, each
-from cluster.balancer import balancer_off
-from cluster.connect import Client, short
 from cluster.errors import ClusterError
-from cluster.writable import assert_writable
+from cluster.servers.balancer import balancer_off
+from cluster.servers.connections import Access, Client, short
+from cluster.servers.writable import assert_writable
 
 PURPOSE = "a restore"
 NOTE = "restore"

@@ -12,32 +12,43 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from cluster import profiles
-from cluster.access import Access
-from cluster.bootstrap import bootstrap
-from cluster.census import read_catalogue
-from cluster.drain import drain
+from pymongo.errors import OperationFailure, PyMongoError
+
 from cluster.errors import NodeError, StateError, TopologyError
-from cluster.hosted import certificates, memory
+from cluster.hosted import certificates, environment
 from cluster.hosted.environment import (
-    place_of,
+    node_of,
     read_topology,
     secrets_folder,
     uses_tls,
     variable,
 )
-from cluster.hosted.kept import Kept
-from cluster.layout import CONFIG_SET, Layout, arrange, member_names, router_names, shard_names
-from cluster.memory import machine_memory
-from cluster.profiles import mongod_conf
-from cluster.rolling import shutdown_restart
-from cluster.status import ClusterStatus, inspect
-from cluster.users import kept_database
-
-Report = Callable[[str], None]
+from cluster.hosted.secrets import HostedSecrets
+from cluster.lifecycle.bootstrap import bootstrap
+from cluster.lifecycle.remove_shard import drain
+from cluster.lifecycle.status import ClusterStatus, inspect
+from cluster.model import profiles
+from cluster.model.layout import (
+    CONFIG_SET,
+    Layout,
+    Node,
+    arrange,
+    member_names,
+    router_names,
+    shard_names,
+)
+from cluster.model.profiles import machine_memory, mongod_conf
+from cluster.model.users import kept_database
+from cluster.servers.census import read_catalogue
+from cluster.servers.connections import Access, Connections
+from cluster.servers.replica_set import CATCH_UP_SECONDS, is_transient, refusal, relieve
+from cluster.servers.waiting import Waiter
+from console import Report
 
 UNKNOWN_HOST_SECONDS = 10
 """A host that just starts gets its name a moment later; one that never was never does."""
+BACK_SECONDS = 120.0  # for a server that was shut down to be there again
+QUIESCE_SECONDS = 1  # in which a server that shuts down tells its clients to go elsewhere
 ROOM = 5
 """Shards beyond the topology's that the servers' certificate names, so that adding one is easy."""
 
@@ -49,19 +60,19 @@ class HostedCluster:
         self._environ = os.environ if environ is None else environ
         self.topology = read_topology(self._environ)
         self._profile = profiles.choose(self.topology, profiles.PRODUCTION)
-        self.kept = Kept(secrets_folder(self._environ), tls=uses_tls(self._environ))
+        self.secrets = HostedSecrets(secrets_folder(self._environ), tls=uses_tls(self._environ))
 
     # ---- looking ------------------------------------------------------------------------------
 
     def access(self, more: str | None = None) -> Access:
         """What it takes to reach the servers, those of the shard `more` among them."""
-        access = self.kept.access(self._layout(shard_names(self.topology)))
+        access = self.secrets.access(self._layout(shard_names(self.topology)))
         with access.connections(timeout=2.5) as connections:
             known = read_catalogue(connections, access.layout)
         names = {*shard_names(self.topology), *(known.shards if known else ())}
         if more is not None:
             names.add(more)
-        return self.kept.access(self._layout(sorted(names, key=_number)))
+        return self.secrets.access(self._layout(sorted(names, key=_number)))
 
     def status(self) -> ClusterStatus:
         """How the servers are."""
@@ -72,7 +83,7 @@ class HostedCluster:
         return ""
 
     def _layout(self, shards: list[str]) -> Layout:
-        return arrange(self.topology, shards, place_of, self._profile.catch_up_timeout_ms)
+        return arrange(self.topology, shards, node_of, self._profile.catch_up_timeout_ms)
 
     # ---- making -------------------------------------------------------------------------------
 
@@ -82,24 +93,24 @@ class HostedCluster:
         Raises TopologyError with one line for each mistake.
         """
         total = machine_memory()
-        kept = self.kept
-        problems = list(memory.complaints(self.topology, self._environ, total))
-        if (now := kept.database()) not in (None, self.topology.database):
+        secrets = self.secrets
+        problems = list(environment.complaints(self.topology, self._environ, total))
+        if (now := secrets.database()) not in (None, self.topology.database):
             problems.append(f"{variable('database')}: {kept_database(now, self.topology.database)}")
         if problems:
             raise TopologyError(*problems)
-        if not kept.key_file.exists():
-            kept.make_key()
+        if not secrets.key_file.exists():
+            secrets.make_key()
             report("key file: made")
-        if kept.passwords()[1]:
+        if secrets.passwords()[1]:
             report("passwords: made")
         layout = self._layout(shard_names(self.topology))
-        if kept.ca_file and certificates.ensure(
-            kept.key_folder, kept.operator_folder, self._names()
+        if secrets.ca_file and certificates.ensure(
+            secrets.key_folder, secrets.operator_folder, self._names()
         ):
             report("certificates: made")
-        sizes = memory.member_sizes(self.topology, self._environ, total)
-        kept.write_derived(layout, mongod_conf(self._profile, sizes))
+        sizes = environment.member_sizes(self.topology, self._environ, total)
+        secrets.write_derived(layout, mongod_conf(self._profile, sizes))
 
     def _names(self) -> list[str]:
         room = self.topology.changed(shards=min(32, self.topology.shards + ROOM))
@@ -149,11 +160,70 @@ class HostedCluster:
 
     def keys(self) -> list[str]:
         """What the key file holds, the key to log in with first."""
-        return self.kept.keys()
+        return self.secrets.keys()
 
     def write_key(self, keys: Sequence[str]) -> None:
         """Writes the key file; a server reads it when it starts."""
-        self.kept.write_key(keys)
+        self.secrets.write_key(keys)
+
+
+def shutdown_restart(access: Access, seconds: float = BACK_SECONDS) -> Callable[[Node], None]:
+    """A way to restart servers whose supervisor starts them again when they end by themselves.
+
+    A primary hands over first. Returns when the server that was told to shut down is gone and
+    another has come in its place.
+    """
+
+    def restart(node: Node) -> None:
+        replica_set = access.layout.set_of(node)
+        with access.connections(timeout=CATCH_UP_SECONDS + 5) as connections:
+            if replica_set:
+                relieve(connections, replica_set, node)
+            stopped = _Stopped(access, connections, node)
+            stopped.shut_down()
+            Waiter(seconds).until(
+                stopped.is_back,
+                lambda: (
+                    f"{node.name} ({node.address}) was shut down and is not back after "
+                    f"{seconds:.0f} s. Whatever supervises it must start it again: see its log."
+                ),
+                every=0.1,
+            )
+
+    return restart
+
+
+class _Stopped:
+    """One server that is told to shut down; told from its successor by how long it has been up."""
+
+    def __init__(self, access: Access, connections: Connections, node: Node) -> None:
+        replica_set = access.layout.set_of(node)
+        if replica_set:
+            self._admin = connections.member(node).admin
+        else:
+            self._admin = connections.user(node, "admin", access.passwords["admin"]).admin
+        # The only member of a set has nobody to hand over to.
+        self._force = replica_set is not None and len(replica_set.members) == 1
+        self._node = node
+        self._since = time.monotonic()
+
+    def shut_down(self) -> None:
+        """Tells it to; ClusterError when it refuses."""
+        try:
+            self._admin.command("shutdown", force=self._force, timeoutSecs=QUIESCE_SECONDS)
+        except OperationFailure as error:
+            if not is_transient(error):
+                raise refusal(self._node, error) from None
+        except PyMongoError:
+            pass  # it ends rather than answers
+
+    def is_back(self) -> bool | None:
+        """Whether a server answers that has been up for less time than passed since."""
+        try:
+            milliseconds = self._admin.command("serverStatus")["uptimeMillis"]
+        except PyMongoError:
+            return None
+        return True if milliseconds / 1000 < time.monotonic() - self._since else None
 
 
 class _NameWatch:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
-from cluster.bootstrap import bootstrap
 from cluster.errors import KeyFileError, LockedError, NodeError, StateError
-from cluster.local import ports
+from cluster.lifecycle.bootstrap import bootstrap
 from cluster.local.binaries import BinaryError, find_mongod, find_mongos
 from cluster.local.launcher import Launcher, Program, is_alive
 from cluster.local.programs import programs, why_it_died
-from cluster.local.record import Record
-from cluster.local.serving import wait_until_serving
-from cluster.local.state import State
+from cluster.local.state import Record, State
+from cluster.servers.replica_set import look
+from cluster.servers.routers import why_not_serving
+from cluster.servers.waiting import Waiter
+from console import Report
+from console.ports import choose, holder, is_free
 from console.signals import shielded
-
-Report = Callable[[str], None]
 
 MIB_PER_NEW_NODE = 64  # an empty mongod with its journal takes 20, and it must have room to work
 MIB_TO_WORK = 32  # with less than this free, a disk counts as full
-STOP_SECONDS = 10.0  # in production a member takes 5 s (cluster/profiles.py)
+STOP_SECONDS = 10.0  # in production a member takes 5 s (model/profiles.py)
 SERVING_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 
@@ -101,10 +101,10 @@ def prepare(state: State, record: Record, report: Report) -> dict[str, Program]:
     except BinaryError as error:
         raise NodeError(str(error)) from None
     state.check_data(record)
-    fresh = ports.assign(record)
+    fresh = assign_ports(record)
     wanted = programs(state, record, mongod, mongos)
     running = Launcher().running(wanted.values())
-    ports.check_free(record, (name for name in wanted if name not in running), fresh)
+    check_ports(record, (name for name in wanted if name not in running), fresh)
     _check_disk(state, record)
     _prepare_secrets(state, running=bool(running), report=report)
     state.save(record)
@@ -151,3 +151,70 @@ def _existing(folder: Path) -> Path:
     while not folder.exists():
         folder = folder.parent
     return folder
+
+
+# ---- ports -------------------------------------------------------------------------------------
+
+
+def assign_ports(record: Record) -> list[str]:
+    """Gives every node without a port one, and returns those nodes' names."""
+    nodes = [name for name in record.node_names() if name not in record.ports]
+    if not nodes:
+        return []
+    taken = set(record.ports.values())
+    first = record.topology.ports
+    if isinstance(first, int):
+        start = max(taken, default=first - 1) + 1
+        record.ports |= {name: start + n for n, name in enumerate(nodes)}
+    else:
+        record.ports |= dict(zip(nodes, choose(len(nodes), taken), strict=True))
+    return nodes
+
+
+def check_ports(record: Record, nodes: Iterable[str], fresh: Iterable[str]) -> None:
+    """NodeError when a stranger listens where one of `nodes` must; `fresh` ones can still move."""
+    taken = [name for name in nodes if not is_free(record.ports[name])]
+    end = time.monotonic() + 3
+    while taken and holder(record.ports[taken[0]]) is None and time.monotonic() < end:
+        time.sleep(0.02)  # nobody's, so probably that of a node which is just dying
+        taken = [name for name in taken if not is_free(record.ports[name])]
+    if not taken:
+        return
+    port = record.ports[taken[0]]
+    more = f" (and {len(taken) - 1} more are taken)" if len(taken) > 1 else ""
+    remedy = "Stop that program"
+    if taken[0] in set(fresh):
+        remedy += ", or choose other ports with --ports"
+    who = holder(port) or "another program"
+    raise NodeError(f"port {port} of {taken[0]} is taken by {who}{more}. {remedy}.")
+
+
+# ---- serving -----------------------------------------------------------------------------------
+
+
+def wait_until_serving(
+    state: State, record: Record, program: Program, launcher: Launcher, seconds: float
+) -> None:
+    """Waits until a member is in sync, or a router serves; NodeError when it dies instead."""
+    access = state.access(record)
+    server = next(node for node in access.layout.nodes if node.name == program.name)
+    last = ""
+
+    def watch() -> None:
+        for _, status, log_start in launcher.died():
+            raise NodeError(why_it_died(program, status, log_start))
+
+    with access.connections(timeout=5) as connections:
+
+        def serves() -> bool | None:
+            nonlocal last
+            if access.layout.set_of(server):
+                member = look(connections, server)
+                last = member.state
+                return member.is_settled or None
+            last = why_not_serving(connections, server, "admin", access.passwords["admin"])
+            return None if last else True
+
+        Waiter(seconds, watch).until(
+            serves, lambda: f"{server.name} does not serve: {last}. See {program.log}."
+        )

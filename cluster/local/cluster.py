@@ -6,34 +6,125 @@
     cluster.down()
 
 Every method may be called at any moment, from any process: what is true is looked up, not
-remembered. Only one process at a time may change a cluster; the others get a StateError. What
-concerns single nodes is in `nodes`.
+remembered. Only one process at a time may change a cluster; the others get a FileError.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from cluster import topology as topologies
-from cluster.errors import StateError
-from cluster.local.boot import STOP_SECONDS, bring_up
-from cluster.local.launcher import Launcher
-from cluster.local.nodes import LocalNodes, listed, silent
-from cluster.local.programs import stoppable
-from cluster.local.record import Record
-from cluster.local.status import local_status
-from cluster.status import ClusterStatus
-from cluster.topology import Topology
+import psutil
 
-Report = Callable[[str], None]
+from cluster.errors import NodeError, StateError
+from cluster.lifecycle.status import ClusterStatus, MemberStatus, RouterStatus, inspect
+from cluster.local.boot import (
+    MIB_TO_WORK,
+    STOP_SECONDS,
+    bring_up,
+    prepare,
+    wait_until_serving,
+)
+from cluster.local.launcher import Launcher, Program, is_alive
+from cluster.local.programs import programs, stoppable
+from cluster.local.state import Record, State
+from cluster.model import topology as topologies
+from cluster.model.topology import Topology
+from cluster.servers.connections import Access
+from cluster.servers.replica_set import CATCH_UP_SECONDS, primary_of, relieve, states
+from cluster.servers.waiting import Waiter
+from console import Report
+from console.signals import shielded
 
 CONFIG_STOP_SECONDS = 8.0
 
 
-class LocalCluster(LocalNodes):
+def silent(_: str) -> None:
+    """A report that nobody reads."""
+
+
+@dataclass(frozen=True)
+class LocalNode:
+    """One process: `kind` is config, shard or router; `set_name` is "" for a router."""
+
+    name: str
+    kind: str
+    set_name: str
+    host: str
+    port: int
+    pid: int | None
+
+
+class LocalCluster:
     """The cluster of one state folder."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = State(state)
+
+    # ---- looking ------------------------------------------------------------------------------
+
+    def record(self) -> Record:
+        """What was made here; StateError when nothing was."""
+        record = self.state.load()
+        if record is None:
+            raise StateError(
+                f"there is no cluster in {self.state.folder}. Make one with `up`, "
+                "or name its folder with --state."
+            )
+        return record
+
+    def uri(self, user: str = "admin") -> str:
+        """The connection string of admin, app, monitor or backup."""
+        return self.state.uri(user)
+
+    def access(self) -> Access:
+        """What it takes to reach the servers."""
+        return self.state.access(self.record())
+
+    def nodes(self) -> list[LocalNode]:
+        """Every node; `pid` is None for one that does not run."""
+        record = self.record()
+        layout = record.layout()
+        running = Launcher().running(self._programs(record).values())
+        kinds = [("router", "", node) for node in layout.routers]
+        for replica_set in layout.sets:
+            kind = "config" if replica_set.is_config else "shard"
+            kinds += [(kind, replica_set.name, node) for node in replica_set.members]
+        return [
+            LocalNode(
+                node.name,
+                kind,
+                set_name,
+                node.host,
+                node.port,
+                running[node.name].pid if node.name in running else None,
+            )
+            for kind, set_name, node in kinds
+        ]
+
+    def node(self, name: str) -> LocalNode:
+        """One node by its name."""
+        nodes = {node.name: node for node in self.nodes()}
+        if name not in nodes:
+            raise StateError(f"there is no node {name!r}. There are: {listed(nodes)}.")
+        return nodes[name]
+
+    def primary(self, set_name: str, seconds: float = 30) -> LocalNode:
+        """The primary of a set (cfg, shard-1, …), waited for."""
+        sets = {s.name: s for s in self.record().layout().sets}
+        if set_name not in sets:
+            raise StateError(f"there is no set {set_name!r}. There are: {listed(sets)}.")
+        replica_set = sets[set_name]
+        with self.access().connections(timeout=5) as connections:
+            node = Waiter(seconds).until(
+                lambda: primary_of(connections, replica_set),
+                lambda: f"{set_name} has no primary: {states(connections, replica_set)}.",
+            )
+        return self.node(node.name)
 
     # ---- the whole ----------------------------------------------------------------------------
 
@@ -107,7 +198,7 @@ class LocalCluster(LocalNodes):
 
         It may be interrupted and run again.
         """
-        from cluster.drain import drain  # noqa: PLC0415 - only this command needs it
+        from cluster.lifecycle.remove_shard import drain  # noqa: PLC0415 - only this command needs it
 
         self.record()
         with self.state.locked():
@@ -127,8 +218,18 @@ class LocalCluster(LocalNodes):
             report(f"{name}: processes stopped and data folder deleted")
 
     def status(self) -> ClusterStatus:
-        """How the servers are, with each process's id and memory."""
-        return local_status(self)
+        """How the servers are, with each process's id and memory; StateError without a cluster."""
+        found = inspect(self.access())
+        pids = {node.name: node.pid for node in self.nodes()}
+        members = [member for replica_set in found.sets for member in replica_set.members]
+        servers: list[MemberStatus | RouterStatus] = [*members, *found.routers]
+        for server in servers:
+            server.pid = pids[server.name]
+            server.rss_mib = _rss(server.pid)
+        stopped = [name for name, pid in pids.items() if pid is None]
+        found.problems += _what_to_do(self.state.folder, stopped)
+        found.healthy = not found.problems
+        return found
 
     def stopped(self) -> str:
         """Why no process runs, in words; "" when one does."""
@@ -144,6 +245,58 @@ class LocalCluster(LocalNodes):
         """Writes the key file; a server reads it when it starts."""
         with self.state.locked():
             self.state.write_key(keys)
+
+    # ---- single nodes -------------------------------------------------------------------------
+
+    def kill(self, name: str, sig: int = signal.SIGKILL) -> int:
+        """Sends a node a signal and returns its process id; after SIGKILL it is gone."""
+        pid = self.node(name).pid
+        if pid is None:
+            raise NodeError(f"{name} does not run. Start it with `up`.")
+        process = psutil.Process(pid)
+        process.send_signal(sig)
+        if sig == signal.SIGKILL:
+            gone = Waiter(10).until(
+                lambda: True if not is_alive(process) else None,
+                lambda: f"{name} (process {pid}) survives SIGKILL. Look at the machine's log.",
+                every=0.01,
+            )
+            assert gone  # noqa: S101
+        return pid
+
+    def resume(self) -> None:
+        """Lets every node go on that was paused with SIGSTOP."""
+        for process in Launcher().running(self._programs(self.record()).values()).values():
+            if process.status() == psutil.STATUS_STOPPED:
+                process.send_signal(signal.SIGCONT)
+
+    def start(self, name: str, *, seconds: float = 60) -> None:
+        """Starts a node, if it does not run, and waits until it serves."""
+        self.node(name)
+        with self.state.locked():
+            record = self.record()
+            launcher = Launcher()
+            program = prepare(self.state, record, silent)[name]
+            if name not in launcher.running([program]):
+                launcher.start(program)
+            wait_until_serving(self.state, record, program, launcher, seconds)
+
+    def restart(self, name: str, *, seconds: float = 60) -> None:
+        """Stops a node cleanly, a primary having handed over first, and starts it again."""
+        self.node(name)
+        with self.state.locked():
+            record = self.record()
+            access = self.state.access(record)
+            node = next(node for node in access.layout.nodes if node.name == name)
+            if replica_set := access.layout.set_of(node):
+                with access.connections(timeout=CATCH_UP_SECONDS + 5) as connections:
+                    relieve(connections, replica_set, node)
+            program = prepare(self.state, record, silent)[name]
+            launcher = Launcher()
+            with shielded():  # an interruption shall not leave it stopped
+                launcher.stop([program], STOP_SECONDS)
+                launcher.start(program)
+            wait_until_serving(self.state, record, program, launcher, seconds)
 
     # ---- inside -------------------------------------------------------------------------------
 
@@ -167,3 +320,32 @@ class LocalCluster(LocalNodes):
         if record.surplus:
             record.surplus.clear()
             self.state.save(record)
+
+    def _programs(self, record: Record) -> dict[str, Program]:
+        return programs(self.state, record, Path("mongod"), ["mongos"])
+
+
+def _what_to_do(folder: Path, stopped: list[str]) -> Iterator[str]:
+    """A mongod ends when it cannot write, and nobody but `up` starts it again here."""
+    free = shutil.disk_usage(folder).free // 2**20
+    if free < MIB_TO_WORK:
+        yield (
+            f"the disk of {folder} is full ({free} MiB are free): members end when they cannot "
+            "write. Free some space, then run `up`, which starts them again"
+        )
+    elif stopped:
+        yield f"{listed(stopped)}: not running. Start what is missing with `up`"
+
+
+def _rss(pid: int | None) -> int | None:
+    if pid is None:
+        return None
+    try:
+        return int(psutil.Process(pid).memory_info().rss) // 2**20
+    except psutil.Error:
+        return None
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names in one phrase, for messages."""
+    return ", ".join(sorted(names))

@@ -1,17 +1,20 @@
-"""The command lines of a local cluster's mongods and routers, and why one of them died."""
+"""The programs of a local cluster: their command lines, why one died, and what their logs say."""
 
 from __future__ import annotations
 
+import collections
 import functools
 import hashlib
 import json
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from cluster.layout import CONFIG_SET, Layout, ReplicaSet
 from cluster.local.launcher import Program
-from cluster.local.record import HOST, Record
-from cluster.local.state import State
+from cluster.local.state import Record, State
+from cluster.model.layout import CONFIG_SET, Layout, ReplicaSet
+from console.ports import HOST
 
 
 def programs(state: State, record: Record, mongod: Path, mongos: list[str]) -> dict[str, Program]:
@@ -38,7 +41,7 @@ def _code() -> str:
     """Changes with every file that the stand-in router may have loaded."""
     found = hashlib.sha256()
     root = Path(__file__).parents[2]
-    folders = ("console", "cluster", "cluster/router")
+    folders = ("console", "cluster", "cluster/model", "cluster/router")
     for path in sorted(path for folder in folders for path in (root / folder).glob("*.py")):
         found.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return found.hexdigest()
@@ -150,3 +153,37 @@ def _last_complaint(log: str) -> str:
                 return " ".join(text.split())[:200].rstrip(". ")
     plain = [line for line in lines if not line.startswith("{")]
     return plain[-1].strip()[:200].rstrip(". ") if plain else ""
+
+
+# ---- their logs --------------------------------------------------------------------------------
+
+
+def read_log(log: Path, lines: int, *, follow: bool = False) -> Iterator[str]:
+    """The last lines of a node's log, then, with `follow`, each line that is added, without end."""
+    try:
+        file = log.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return  # a node that was never started has said nothing
+    with file:
+        for line in collections.deque(file, lines):
+            yield line.rstrip("\n")
+        rest = ""
+        while follow:
+            rest += file.readline()
+            if rest.endswith("\n"):
+                yield rest.rstrip("\n")
+                rest = ""
+            else:
+                time.sleep(0.1)  # a file does not tell when it grows
+
+
+def readable(line: str) -> str:
+    """A mongod's line as time, severity, component, message and attributes; others as they are."""
+    try:
+        entry = json.loads(line)
+        when, severity, component = entry["t"]["$date"][:23], entry["s"], entry["c"]
+        text = f"{when} {severity} {component:<8} {entry['msg']}"
+    except (ValueError, KeyError, TypeError):
+        return line
+    attributes = entry.get("attr")
+    return f"{text} {json.dumps(attributes, ensure_ascii=False)}" if attributes else text

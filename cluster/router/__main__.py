@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from cluster import keyfile
+from cluster.model.secrets import read_keys
 from cluster.router.catalogue import Catalogue
 from cluster.router.connections import Connector
 from cluster.router.context import Defaults, Services
@@ -181,7 +181,7 @@ def main() -> int:
     try:
         arguments = parse()
         parse_set(arguments.config)
-        keys = keyfile.read(arguments.key_file)
+        keys = read_keys(arguments.key_file)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_run(arguments, keys))
     except (ValueError, OSError, KeyRefusedError) as error:

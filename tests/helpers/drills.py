@@ -14,8 +14,7 @@ from cluster.drill.history import Call, History
 from cluster.drill.mongo import MongoTarget, move
 from cluster.drill.report import Report, summarise
 from cluster.drill.workload import Load, Workload
-from cluster.local.cluster import LocalCluster
-from cluster.local.nodes import LocalNode
+from cluster.local.cluster import LocalCluster, LocalNode
 
 SHARDS = ("shard-1", "shard-2")
 

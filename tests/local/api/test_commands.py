@@ -19,7 +19,7 @@ from api import samples
 from api.local.server import Instance
 from api.store import Documents
 from cluster.local.cluster import LocalCluster
-from cluster.waiting import Waiter
+from cluster.servers.waiting import Waiter
 
 SAMPLES = "40"
 SECONDS = 60.0

@@ -10,10 +10,10 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from cluster.history import DEFAULT, PARAMETER
-from cluster.layout import Node
 from cluster.local.cluster import LocalCluster
-from cluster.writable import LOCKS
+from cluster.model.layout import Node
+from cluster.servers.snapshots import DEFAULT, PARAMETER
+from cluster.servers.writable import LOCKS
 from tests.local.cluster.small import command
 
 Client = MongoClient[dict[str, Any]]

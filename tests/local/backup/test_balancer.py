@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from cluster import balancer
-from cluster.balancer import balancer_off, put_back
 from cluster.errors import ClusterError
 from cluster.local.cluster import LocalCluster
+from cluster.servers import balancer
+from cluster.servers.balancer import balancer_off, put_back
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
 

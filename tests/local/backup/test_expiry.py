@@ -11,7 +11,7 @@ import pytest
 from pymongo import MongoClient
 
 from cluster.local.cluster import LocalCluster
-from cluster.waiting import Waiter
+from cluster.servers.waiting import Waiter
 from tests.local.cluster.small import client_of, run
 
 pytestmark = pytest.mark.long

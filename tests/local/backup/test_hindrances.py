@@ -13,10 +13,10 @@ import pytest
 
 from api.app import create_app
 from api.settings import Settings
-from cluster import balancer, history
-from cluster.history import DEFAULT, PARAMETER
 from cluster.local.cluster import LocalCluster
-from cluster.waiting import Waiter
+from cluster.servers import balancer, snapshots
+from cluster.servers.snapshots import DEFAULT, PARAMETER
+from cluster.servers.waiting import Waiter
 from tests.local.backup.dumping import Client, members_locked, untouched, windows
 from tests.local.cluster.small import error_of, run
 
@@ -112,15 +112,15 @@ def test_a_long_dump_keeps_its_history(
     source: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     access = source.access()
-    monkeypatch.setattr(history, "EVERY", 0.0)
+    monkeypatch.setattr(snapshots, "EVERY", 0.0)
     with access.connections() as connections:
-        with history.history(connections, access.layout, lambda _: None) as kept:
+        with snapshots.keep_snapshots(connections, access.layout, lambda _: None) as kept:
             kept.look()
             assert windows(source) == {DEFAULT}, "what is kept anyhow suffices"
             kept.began -= 1000
             kept.look()
             (window,) = windows(source)
-            assert window >= 1000 + history.AHEAD
+            assert window >= 1000 + snapshots.AHEAD
         assert windows(source) == {DEFAULT}
 
 
@@ -139,7 +139,7 @@ def test_what_a_dump_still_raises_is_left_alone(
     source: LocalCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     access = source.access()
-    monkeypatch.setattr(history, "EVERY", 1.0)
+    monkeypatch.setattr(snapshots, "EVERY", 1.0)
     ended = threading.Event()
     with access.connections() as connections:
         member = connections.member(access.layout.shards[0].members[0])
@@ -154,10 +154,10 @@ def test_what_a_dump_still_raises_is_left_alone(
         living.start()
         try:
             Waiter(10).until(lambda: windows(source) != {DEFAULT} or None, lambda: "never")
-            history.put_back(connections, access.layout, lambda _: None)
+            snapshots.put_back(connections, access.layout, lambda _: None)
             assert max(windows(source)) >= 5000
         finally:
             ended.set()
             living.join()
-            history.put_back(connections, access.layout, lambda _: None)
+            snapshots.put_back(connections, access.layout, lambda _: None)
     assert windows(source) == {DEFAULT}

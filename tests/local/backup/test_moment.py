@@ -20,8 +20,7 @@ from cluster.drill.mongo import MongoTarget, prepare
 from cluster.drill.report import summarise
 from cluster.drill.workload import Load, Workload
 from cluster.errors import ClusterError
-from cluster.local.cluster import LocalCluster
-from cluster.local.nodes import silent
+from cluster.local.cluster import LocalCluster, silent
 from tests.local.backup.dumping import BULK, PHASES, Client, dumping, fill, untouched
 from tests.local.cluster.small import client_of, error_of, run
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import bson
 
-from cluster.layout import Node
+from cluster.model.layout import Node
 
 NOBODY = 65534
 SYSTEM_PYTHON = "/usr/bin/python3"

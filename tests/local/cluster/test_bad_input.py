@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster import topology
-from cluster.local import ports
+from cluster.local import boot
 from cluster.local.binaries import find_mongod
 from cluster.local.cluster import LocalCluster
-from cluster.local.record import Record
+from cluster.local.state import Record
+from cluster.model import topology
 from tests.local.cluster.small import SMALL, SMALL_FLAGS, client_of, error_of, run, running_pids
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
@@ -53,7 +53,7 @@ def test_mongod_that_dies_at_once(empty: LocalCluster, tmp_path: Path) -> None:
 
 def test_taken_port(empty: LocalCluster) -> None:
     record = Record.new(topology.load(None, SMALL))
-    ports.assign(record)
+    boot.assign_ports(record)
     port = record.ports["router-1"]
     with socket.create_server(("127.0.0.1", port)):
         line = error_of(run(empty, "up", *SMALL_FLAGS, f"--ports={port}"))

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from pymongo.errors import OperationFailure
 
-from cluster.bootstrap import bootstrap
 from cluster.errors import MismatchError, StateError
+from cluster.lifecycle.bootstrap import bootstrap
 from cluster.local.cluster import LocalCluster
 from tests.local.cluster.small import SMALL, client_of, command, error_of, run, running_pids
 

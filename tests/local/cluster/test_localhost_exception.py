@@ -14,18 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from cluster.connect import listens
 from cluster.errors import MismatchError
-from cluster.layout import Node
+from cluster.lifecycle.rotate_key import rotate_key
 from cluster.local.boot import prepare
-from cluster.local.cluster import LocalCluster
+from cluster.local.cluster import LocalCluster, silent
 from cluster.local.launcher import Launcher, Program
-from cluster.local.nodes import silent
-from cluster.local.record import Record
-from cluster.replica_set import look
-from cluster.rotation import rotate_key
-from cluster.topology import load
-from cluster.waiting import Waiter
+from cluster.local.state import Record
+from cluster.model.layout import Node
+from cluster.model.topology import load
+from cluster.servers.connections import listens
+from cluster.servers.replica_set import look
+from cluster.servers.waiting import Waiter
 from tests.local.cluster import stranger
 from tests.local.cluster.small import SMALL, run
 

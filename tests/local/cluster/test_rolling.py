@@ -9,12 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster.connect import listens
 from cluster.errors import ClusterError
-from cluster.layout import Node
+from cluster.hosted.cluster import shutdown_restart
+from cluster.lifecycle.rolling_restart import rolling_restart
 from cluster.local.cluster import LocalCluster
-from cluster.rolling import rolling_restart, shutdown_restart
-from cluster.waiting import Waiter
+from cluster.model.layout import Node
+from cluster.servers.connections import listens
+from cluster.servers.waiting import Waiter
 from tests.local.cluster.load import under_load
 from tests.local.cluster.small import client_of, command, error_of, run, running_pids
 

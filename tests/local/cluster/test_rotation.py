@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 import pytest
 from pymongo.errors import PyMongoError
 
-from cluster import keyfile
-from cluster.connect import Connections, refused
-from cluster.layout import Node
+from cluster.lifecycle.rotate_key import rotate_key
 from cluster.local.cluster import LocalCluster
-from cluster.rotation import rotate_key
+from cluster.model.layout import Node
+from cluster.model.secrets import read_keys
+from cluster.servers.connections import Connections, refused
 from tests.local.cluster.load import under_load
 from tests.local.cluster.small import command, run
 
@@ -72,7 +72,7 @@ def test_no_call_fails_and_the_old_key_is_worth_nothing(made: LocalCluster) -> N
     new = made.state.key()
     assert new != old
     assert watched.written == [[old, new], [new, new], [new]]
-    assert keyfile.read(made.state.key_file) == [new]
+    assert read_keys(made.state.key_file) == [new]
     assert made.state.key_file.stat().st_mode & 0o777 == 0o400
     assert accepting(made, old) == []
     assert accepting(made, new) == [node.name for node in members(made)]
@@ -94,10 +94,10 @@ def test_interrupted_it_goes_on_with_the_same_key(made: LocalCluster) -> None:
         _, errors = work.communicate(timeout=60)
         assert errors == "error: interrupted. Run the same command again to go on.\n"
         if "sync" in round_line:
-            first, new = keyfile.read(made.state.key_file)
+            first, new = read_keys(made.state.key_file)
             assert first == old
         else:
-            assert keyfile.read(made.state.key_file) == [new, new]
+            assert read_keys(made.state.key_file) == [new, new]
     assert run(made, "status").returncode == 0
     done = subprocess.run(
         command(made, "rotate-key"), check=False, capture_output=True, text=True, timeout=150
@@ -105,6 +105,6 @@ def test_interrupted_it_goes_on_with_the_same_key(made: LocalCluster) -> None:
     assert done.returncode == 0, done.stderr
     assert old not in done.stdout
     assert new not in done.stdout
-    assert keyfile.read(made.state.key_file) == [new]
+    assert read_keys(made.state.key_file) == [new]
     assert accepting(made, old) == []
     assert accepting(made, new) == [node.name for node in members(made)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.drain import drain
+from cluster.lifecycle.remove_shard import drain
 from cluster.local.cluster import LocalCluster
 from tests.helpers.routers import connect
 from tests.local.cluster.small import SMALL, client_of, error_of, run, running_pids

@@ -9,14 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster import keyfile
-from cluster.access import Access
-from cluster.connect import listens
-from cluster.layout import Layout, Node, ReplicaSet
 from cluster.local.binaries import find_mongod
-from cluster.memory import Sizes
-from cluster.profiles import LAPTOP, mongod_conf
-from cluster.waiting import Waiter
+from cluster.model.layout import Layout, Node, ReplicaSet
+from cluster.model.profiles import LAPTOP, Sizes, mongod_conf
+from cluster.model.secrets import make_key, render_keys
+from cluster.servers.connections import Access, listens
+from cluster.servers.waiting import Waiter
 from console.ports import is_free
 
 PASSWORDS = {"admin": "adminadmin", "app": "appappapp", "monitor": "monitor1", "backup": "backup12"}
@@ -27,9 +25,9 @@ class Servers:
 
     def __init__(self, folder: Path, host: str) -> None:
         self.folder = folder
-        self.key = keyfile.make()
+        self.key = make_key()
         self.key_file = folder / "key"
-        self.key_file.write_text(keyfile.render([self.key]))
+        self.key_file.write_text(render_keys([self.key]))
         self.key_file.chmod(0o400)
         self._free = iter(port for port in range(24_100, 24_900) if is_free(port))
         self.config = self._set("cfg", host, "config-1")

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure
 
 from cluster.local.cluster import LocalCluster
-from cluster.waiting import Waiter
+from cluster.servers.waiting import Waiter
 from tests.helpers.routers import connect
 
 Documents = Collection[dict[str, Any]]

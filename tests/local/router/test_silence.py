@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster.connect import listens
-from cluster.layout import Node
 from cluster.local.cluster import LocalCluster
+from cluster.model.layout import Node
 from cluster.router.connections import Connector
 from cluster.router.errors import HostError
-from cluster.waiting import Waiter
+from cluster.servers.connections import listens
+from cluster.servers.waiting import Waiter
 from tests.helpers.routers import connect
 
 IP = shutil.which("ip") or "/sbin/ip"

@@ -9,7 +9,7 @@ import pytest
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from cluster.bootstrap import bootstrap
+from cluster.lifecycle.bootstrap import bootstrap
 from cluster.router.catalogue import UNSHARDED
 from tests.local.router.servers import Servers
 

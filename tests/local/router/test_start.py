@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from cluster.connect import listens
-from cluster.layout import Node
 from cluster.local.cluster import LocalCluster
-from cluster.waiting import Waiter
+from cluster.model.layout import Node
+from cluster.servers.connections import listens
+from cluster.servers.waiting import Waiter
 from tests.helpers.routers import connect
 
 

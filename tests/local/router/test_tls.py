@@ -11,10 +11,10 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure
 
-from cluster.access import Access
-from cluster.bootstrap import bootstrap
-from cluster.layout import Node
-from cluster.waiting import Waiter
+from cluster.lifecycle.bootstrap import bootstrap
+from cluster.model.layout import Node
+from cluster.servers.connections import Access
+from cluster.servers.waiting import Waiter
 from tests.local.router.certificates import Authority
 from tests.local.router.servers import PASSWORDS, Servers
 

@@ -19,7 +19,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from cluster.local.cluster import LocalCluster
-from cluster.waiting import Waiter
+from cluster.servers.waiting import Waiter
 from tests.helpers.routers import connect, fill
 
 Documents = Collection[dict[str, Any]]

@@ -14,15 +14,14 @@ import click
 import pytest
 
 import cluster
-from cluster import topology
 from cluster.__main__ import main
 from cluster.errors import DeadlineError
-from cluster.local import logs
+from cluster.local import programs
 from cluster.local.launcher import Program
 from cluster.local.programs import why_it_died
-from cluster.local.record import Record
-from cluster.local.state import State
-from cluster.waiting import Cancelled, Waiter
+from cluster.local.state import Record, State
+from cluster.model import topology
+from cluster.servers.waiting import Cancelled, Waiter
 
 
 def _log(folder: Path, text: str) -> Program:
@@ -63,19 +62,19 @@ def test_only_the_last_run_explains_a_death(tmp_path: Path) -> None:
 
 
 def test_logs_are_readable(tmp_path: Path) -> None:
-    assert logs.readable(_entry("W", "Slow", ms=7)) == (
+    assert programs.readable(_entry("W", "Slow", ms=7)) == (
         '2024-05-06T07:08:09.123 W X        Slow {"ms": 7}'
     )
-    assert logs.readable("plain text") == "plain text"
-    assert logs.readable("[1]") == "[1]"
+    assert programs.readable("plain text") == "plain text"
+    assert programs.readable("[1]") == "[1]"
     program = _log(tmp_path, "a\nb\nc\n")
-    assert list(logs.read(program.log, 2)) == ["b", "c"]
-    assert list(logs.read(tmp_path / "none", 2)) == []
+    assert list(programs.read_log(program.log, 2)) == ["b", "c"]
+    assert list(programs.read_log(tmp_path / "none", 2)) == []
 
 
 def test_followed_log_yields_whole_lines_as_they_come(tmp_path: Path) -> None:
     program = _log(tmp_path, "a\n")
-    lines = logs.read(program.log, 10, follow=True)
+    lines = programs.read_log(program.log, 10, follow=True)
     assert next(lines) == "a"
     with program.log.open("a") as log:
         log.write("b\nc")

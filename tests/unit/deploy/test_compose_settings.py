@@ -8,8 +8,8 @@ from pathlib import Path
 from msgspec.structs import fields
 
 from api.settings.declared import Settings
-from cluster import topology
 from cluster.hosted.environment import READERS, variable
+from cluster.model import topology
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = (ROOT / "docker-compose.cluster.yml").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ import sys
 import psutil
 import pytest
 
-from cluster.waiting import Waiter
+from cluster.servers.waiting import Waiter
 
 SERVER = [sys.executable, "-c", "import time; time.sleep(600)"]
 RUN = f"""

@@ -1,0 +1,148 @@
+"""Connections to single servers: to a member as the cluster itself, to a router as a user.
+
+Whoever holds the cluster's key may log in to any member as `__system`, the servers' own user
+(authSource `local`, password = the key file without white space). That is needed only where no
+router can help: for a set that has yet to be made, for the first user, and to look at one member.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure, PyMongoError
+
+from cluster.errors import KeyFileError
+from cluster.model.layout import Layout, Node
+from cluster.servers.waiting import Cancelled
+
+Client = MongoClient[dict[str, Any]]
+
+AUTHENTICATION_FAILED = 18
+
+
+class Connections:
+    """Clients by node, opened when first asked for and closed together; safe among threads.
+
+    `timeout` is in seconds and bounds choosing, connecting and each answer. `tls_ca` is the file of
+    the authority that signed the nodes' certificates; None: they speak without TLS.
+    """
+
+    def __init__(self, key: str, timeout: float = 10, tls_ca: Path | None = None) -> None:
+        self._key = key
+        self._tls: dict[str, Any] = {"tls": True, "tlsCAFile": str(tls_ca)} if tls_ca else {}
+        self._timeout = int(timeout * 1000)
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str], Client] = {}
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            clients = list(self._clients.values())
+            self._clients.clear()
+            self._closed = True
+        for client in clients:
+            client.close()
+
+    def member(self, node: Node) -> Client:
+        """A direct connection to one mongod as `__system`."""
+        return self._client(node, "__system", self._key, "local")
+
+    def user(self, node: Node, user: str, password: str) -> Client:
+        """A connection to one node (a router, or a config server) as one of the users."""
+        return self._client(node, user, password, "admin")
+
+    def _client(self, node: Node, user: str, password: str, source: str) -> Client:
+        with self._lock:
+            if self._closed:
+                raise Cancelled
+            client = self._clients.get((node.name, user))
+            if client is None:
+                client = MongoClient(
+                    node.host,
+                    node.port,
+                    directConnection=True,
+                    username=user,
+                    password=password,
+                    authSource=source,
+                    authMechanism="SCRAM-SHA-256",
+                    appname="shardstack",
+                    serverSelectionTimeoutMS=self._timeout,
+                    connectTimeoutMS=self._timeout,
+                    socketTimeoutMS=self._timeout,
+                    serverMonitoringMode="poll",
+                    **self._tls,
+                )
+                self._clients[node.name, user] = client
+            return client
+
+
+def listens(node: Node, timeout: float = 1) -> bool:
+    """Whether something accepts connections at the node's address."""
+    try:
+        with socket.create_connection((node.host, node.port), timeout):
+            return True
+    except OSError:
+        return False
+
+
+def refused(error: PyMongoError) -> bool:
+    """Whether a log-in failed, as opposed to everything else."""
+    return isinstance(error, OperationFailure) and error.code == AUTHENTICATION_FAILED
+
+
+def wrong_key(node: Node) -> KeyFileError:
+    """The error for a member that does not accept the cluster's key."""
+    return KeyFileError(
+        f"{node.name} ({node.address}) refuses the key file: it runs with another one. Put that "
+        "one back; or stop every node and start them all with the same key file (`down`, `up`)."
+    )
+
+
+def short(error: PyMongoError) -> str:
+    """The part of a driver's message that a person can use."""
+    if isinstance(error, OperationFailure):
+        details = error.details or {}
+        return str(details.get("errmsg") or error)
+    return str(error).split(" (configured timeouts", maxsplit=1)[0].split(", Timeout:")[0]
+
+
+@dataclass(frozen=True)
+class Access:
+    """What it takes to reach the servers of a cluster, whoever runs them.
+
+    Where the nodes listen, the servers' key, the users' passwords; made and kept by the caller.
+
+    `tls_ca` is the file of the authority that signed the servers' certificates; None: no TLS.
+    """
+
+    layout: Layout
+    key: str
+    passwords: Mapping[str, str]
+    tls_ca: Path | None = None
+
+    def connections(self, timeout: float = 10) -> Connections:
+        """Connections to single nodes; `timeout` in seconds, for each answer."""
+        return Connections(self.key, timeout, self.tls_ca)
+
+    def uri(self, user: str) -> str:
+        """A user's connection string through all routers, password included."""
+        hosts = ",".join(router.address for router in self.layout.routers)
+        database = self.layout.database if user == "app" else ""
+        tls = f"&tls=true&tlsCAFile={quote(str(self.tls_ca), safe='')}" if self.tls_ca else ""
+        return f"mongodb://{user}:{self.passwords[user]}@{hosts}/{database}?authSource=admin{tls}"
