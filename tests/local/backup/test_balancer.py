@@ -21,7 +21,7 @@ Client = MongoClient[dict[str, Any]]
 HOLDER = """
 import sys, time
 from pymongo import MongoClient
-from cluster.balancer import balancer_off
+from cluster.servers.balancer import balancer_off
 
 with MongoClient(sys.stdin.readline().strip()) as client:
     with balancer_off(client, lambda _: None, "a test"):
