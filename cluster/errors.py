@@ -1,13 +1,21 @@
 """What can go wrong with a cluster, each said in one line that tells what to do.
 
-ClusterError            the base; its text is the whole line, without "error:"
-├── TopologyError       the description of the cluster is wrong (one line per mistake)
-├── StateError          the state folder is damaged, busy or does not fit the request
-├── NodeError           a process did not start, or died
-├── KeyFileError        a member does not accept the cluster's key
-├── MismatchError       the servers are set up otherwise than the description says
-├── LockedError         somebody keeps a primary from taking writes
-└── DeadlineError       something did not happen in time; names each member and its state
+    ClusterError            the root; its text is the whole line, without "error:"
+    ├── TopologyError       the description of the cluster is wrong (one line per mistake, status 2)
+    ├── StateError          the state folder is damaged, or does not fit the request
+    ├── BinaryError         mongod is missing or does not run here           (local.binaries)
+    ├── NodeError           a process did not start, or died
+    ├── KeyFileError        a member does not accept the cluster's key
+    ├── MismatchError       the servers are set up otherwise than the description says
+    ├── LockedError         somebody keeps a primary from taking writes
+    ├── DeadlineError       something did not happen in time; names each member and its state
+    ├── DamageError         a backup is damaged                              (backup)
+    ├── VoidError           a backup's moment cannot be read any more        (backup)
+    └── DifferenceError     what was restored differs (one line each, status 3)  (backup)
+
+A file or folder that cannot be read or written, or is held by another command, is a
+`console.errors.FileError`. The stand-in router speaks to drivers and not to people: its errors are
+in `router.errors`.
 """
 
 from __future__ import annotations
@@ -26,7 +34,7 @@ class TopologyError(ClusterError):
 
 
 class StateError(ClusterError):
-    """The state folder is damaged, in use, or does not fit what was asked for."""
+    """The state folder is damaged, or does not fit what was asked for."""
 
 
 class NodeError(ClusterError):

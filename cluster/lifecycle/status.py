@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 
 from cluster.model.layout import Layout, Node, ReplicaSet
 from cluster.servers.balancer import Holder, read_holder
-from cluster.servers.census import Catalogue, ask, count_documents, read_catalogue, state_of
+from cluster.servers.census import ShardCatalogue, ask, count_documents, read_catalogue, state_of
 from cluster.servers.connections import Access, Client, Connections, listens, short
 from cluster.servers.exposure import Exposure, exposure, notes, problems
 from cluster.servers.routers import is_stand_in, router_kind, why_not_serving
@@ -217,7 +217,9 @@ def _balancing(connections: Connections, layout: Layout, user: str, password: st
     return None
 
 
-def _holder(connections: Connections, layout: Layout, known: Catalogue | None) -> Holder | None:
+def _holder(
+    connections: Connections, layout: Layout, known: ShardCatalogue | None
+) -> Holder | None:
     home = known.homes.get("cluster") if known else None
     for shard in layout.shards:
         if shard.name == home:
@@ -228,7 +230,7 @@ def _holder(connections: Connections, layout: Layout, known: Catalogue | None) -
 # ---- data --------------------------------------------------------------------------------------
 
 
-def _shard(name: str, known: Catalogue | None, counts: dict[str, int] | None) -> ShardStatus:
+def _shard(name: str, known: ShardCatalogue | None, counts: dict[str, int] | None) -> ShardStatus:
     chunks = {ns: n for (shard, ns), n in known.chunks.items() if shard == name} if known else {}
     collections = [
         CollectionStatus(
@@ -267,7 +269,7 @@ def _set_problems(replica_set: SetStatus) -> Iterator[str]:
             yield f"{member.name} is {member.hindrance}"
 
 
-def _problems(layout: Layout, found: ClusterStatus, known: Catalogue | None) -> Iterator[str]:
+def _problems(layout: Layout, found: ClusterStatus, known: ShardCatalogue | None) -> Iterator[str]:
     for replica_set in found.sets:
         yield from _set_problems(replica_set)
     for router in found.routers:

@@ -11,10 +11,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cluster.errors import ClusterError
+
 BIN_DIR_VARIABLE = "MONGODB_BIN_DIR"
 
 
-class BinaryError(Exception):
+class BinaryError(ClusterError):
     """A program is missing or does not run here; the message is one line that says what to do."""
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from cluster.errors import KeyFileError, LockedError, NodeError, StateError
 from cluster.lifecycle.bootstrap import bootstrap
-from cluster.local.binaries import BinaryError, find_mongod, find_mongos
+from cluster.local.binaries import find_mongod, find_mongos
 from cluster.local.launcher import Launcher, Program, is_alive
 from cluster.local.programs import programs, why_it_died
-from cluster.local.state import Record, State
+from cluster.local.state import Record, StateFolder
 from cluster.servers.replica_set import look
 from cluster.servers.routers import why_not_serving
 from cluster.servers.waiting import Waiter
@@ -28,7 +28,7 @@ SERVING_SECONDS = 60.0
 LOOK_SECONDS = 0.2
 
 
-def bring_up(state: State, record: Record, report: Report, phase: Report) -> None:
+def bring_up(state: StateFolder, record: Record, report: Report, phase: Report) -> None:
     """Starts what is missing and makes it the cluster of `record`; the caller holds the lock.
 
     When it fails or is interrupted, what it started is stopped again, unless somebody merely keeps
@@ -80,7 +80,7 @@ def bring_up(state: State, record: Record, report: Report, phase: Report) -> Non
     _renew(state, record, [program for program in wanted.values() if program.is_outdated], report)
 
 
-def _renew(state: State, record: Record, outdated: list[Program], report: Report) -> None:
+def _renew(state: StateFolder, record: Record, outdated: list[Program], report: Report) -> None:
     """Restarts routers that run older code, one at a time: clients go on through the others."""
     for program in outdated:
         report(f"{program.name} ran older code: restarting it")
@@ -91,15 +91,12 @@ def _renew(state: State, record: Record, outdated: list[Program], report: Report
         wait_until_serving(state, record, program, launcher, SERVING_SECONDS)
 
 
-def prepare(state: State, record: Record, report: Report) -> dict[str, Program]:
+def prepare(state: StateFolder, record: Record, report: Report) -> dict[str, Program]:
     """Checks everything that can be checked before a process is started, then writes the folder.
 
     Returns every node's program.
     """
-    try:
-        mongod, mongos = find_mongod(), find_mongos()
-    except BinaryError as error:
-        raise NodeError(str(error)) from None
+    mongod, mongos = find_mongod(), find_mongos()
     state.check_data(record)
     fresh = assign_ports(record)
     wanted = programs(state, record, mongod, mongos)
@@ -115,7 +112,7 @@ def prepare(state: State, record: Record, report: Report) -> dict[str, Program]:
     return wanted
 
 
-def _prepare_secrets(state: State, *, running: bool, report: Report) -> None:
+def _prepare_secrets(state: StateFolder, *, running: bool, report: Report) -> None:
     try:
         state.key()
     except KeyFileError:
@@ -130,7 +127,7 @@ def _prepare_secrets(state: State, *, running: bool, report: Report) -> None:
         report("the file of passwords was incomplete: made new ones")
 
 
-def _check_disk(state: State, record: Record) -> None:
+def _check_disk(state: StateFolder, record: Record) -> None:
     new = [
         member
         for name in ("cfg", *record.shards)
@@ -193,7 +190,7 @@ def check_ports(record: Record, nodes: Iterable[str], fresh: Iterable[str]) -> N
 
 
 def wait_until_serving(
-    state: State, record: Record, program: Program, launcher: Launcher, seconds: float
+    state: StateFolder, record: Record, program: Program, launcher: Launcher, seconds: float
 ) -> None:
     """Waits until a member is in sync, or a router serves; NodeError when it dies instead."""
     access = state.access(record)

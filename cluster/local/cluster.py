@@ -31,7 +31,7 @@ from cluster.local.boot import (
 )
 from cluster.local.launcher import Launcher, Program, is_alive
 from cluster.local.programs import programs, stoppable
-from cluster.local.state import Record, State
+from cluster.local.state import Record, StateFolder
 from cluster.model import topology as topologies
 from cluster.model.topology import Topology
 from cluster.servers.connections import Access
@@ -63,7 +63,7 @@ class LocalCluster:
     """The cluster of one state folder."""
 
     def __init__(self, state: Path) -> None:
-        self.state = State(state)
+        self.state = StateFolder(state)
 
     # ---- looking ------------------------------------------------------------------------------
 

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.local.launcher import Program
-from cluster.local.state import Record, State
+from cluster.local.state import Record, StateFolder
 from cluster.model.layout import CONFIG_SET, Layout, ReplicaSet
 from console.ports import HOST
 
 
-def programs(state: State, record: Record, mongod: Path, mongos: list[str]) -> dict[str, Program]:
+def programs(
+    state: StateFolder, record: Record, mongod: Path, mongos: list[str]
+) -> dict[str, Program]:
     """Every node's program, by node name."""
     layout = record.layout()
     made = {}
@@ -47,7 +49,7 @@ def _code() -> str:
     return found.hexdigest()
 
 
-def stoppable(state: State) -> list[Program]:
+def stoppable(state: StateFolder) -> list[Program]:
     """What may run for this folder, told by its node folders alone: enough to stop it.
 
     It needs no record, so that a damaged one keeps nobody from stopping the processes.
@@ -62,7 +64,7 @@ def stoppable(state: State) -> list[Program]:
     return found
 
 
-def _router_flags(state: State, layout: Layout, port: int) -> list[str]:
+def _router_flags(state: StateFolder, layout: Layout, port: int) -> list[str]:
     return [
         *("--configdb", layout.config.seed),
         *("--keyFile", str(state.key_file)),
@@ -74,7 +76,7 @@ def _router_flags(state: State, layout: Layout, port: int) -> list[str]:
     ]
 
 
-def _mongod_flags(state: State, replica_set: ReplicaSet, name: str, port: int) -> list[str]:
+def _mongod_flags(state: StateFolder, replica_set: ReplicaSet, name: str, port: int) -> list[str]:
     return [
         *("--config", str(state.mongod_conf)),
         "--configsvr" if replica_set.name == CONFIG_SET else "--shardsvr",

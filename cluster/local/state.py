@@ -159,7 +159,7 @@ class Record:
 FIELDS = [field.name for field in dataclasses.fields(Record) if field.name != "topology"]
 
 
-class State(Secrets):
+class StateFolder(Secrets):
     """One state folder, its secrets included. Nothing is written before it is needed."""
 
     def __init__(self, folder: Path) -> None:

@@ -24,7 +24,7 @@ INTERNAL = {"admin", "config", "local"}
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class ShardCatalogue:
     """What the config servers know of the shards."""
 
     shards: dict[str, bool]  # name: is it draining
@@ -55,10 +55,10 @@ def ask(connections: Connections, replica_set: ReplicaSet, what: Callable[[Clien
     return None
 
 
-def read_catalogue(connections: Connections, layout: Layout) -> Catalogue | None:
+def read_catalogue(connections: Connections, layout: Layout) -> ShardCatalogue | None:
     """The catalogue, None when no config server can be read."""
 
-    def catalogue(client: Client) -> Catalogue:
+    def catalogue(client: Client) -> ShardCatalogue:
         config = client.get_database("config", read_preference=SecondaryPreferred())
         names = {c["uuid"]: c["_id"] for c in config["collections"].find({}, {"uuid": 1})}
         counts = config["chunks"].aggregate(
@@ -67,7 +67,7 @@ def read_catalogue(connections: Connections, layout: Layout) -> Catalogue | None
         settings = config["settings"].find_one({"_id": "balancer"}) or {}
         mode = settings.get("mode", "full")
         off = settings.get("stopped") or mode == "off"
-        return Catalogue(
+        return ShardCatalogue(
             {s["_id"]: bool(s.get("draining")) for s in config["shards"].find()},
             {
                 (c["_id"]["shard"], names[c["_id"]["uuid"]]): c["n"]

@@ -19,7 +19,7 @@ from cluster.errors import DeadlineError
 from cluster.local import programs
 from cluster.local.launcher import Program
 from cluster.local.programs import why_it_died
-from cluster.local.state import Record, State
+from cluster.local.state import Record, StateFolder
 from cluster.model import topology
 from cluster.servers.waiting import Cancelled, Waiter
 
@@ -170,7 +170,7 @@ def _stopped(folder: Path) -> None:
     record = Record.new(topology.load())
     record.ports = {name: 20_000 + place for place, name in enumerate(record.node_names())}
     folder.mkdir(exist_ok=True)
-    State(folder).save(record)
+    StateFolder(folder).save(record)
 
 
 def test_words_are_taken_as_help_writes_them_and_in_capitals(tmp_path: Path) -> None:

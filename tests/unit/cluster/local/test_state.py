@@ -12,14 +12,14 @@ import pytest
 
 from cluster.errors import KeyFileError, StateError
 from cluster.local import boot
-from cluster.local.state import Record, State
+from cluster.local.state import Record, StateFolder
 from cluster.model import topology
 from console.errors import FileError
 
 
 @pytest.fixture
-def state(tmp_path: Path) -> State:
-    return State(tmp_path / "state")
+def state(tmp_path: Path) -> StateFolder:
+    return StateFolder(tmp_path / "state")
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def _mode(file: Path) -> int:
     return stat.S_IMODE(file.stat().st_mode)
 
 
-def test_record_survives_a_round_trip(state: State, record: Record) -> None:
+def test_record_survives_a_round_trip(state: StateFolder, record: Record) -> None:
     state.save(record)
     assert state.load() == record
     assert _mode(state.record_file) == 0o600
     assert _mode(state.folder) == 0o700
 
 
-def test_no_folder_is_no_cluster(state: State) -> None:
+def test_no_folder_is_no_cluster(state: StateFolder) -> None:
     assert state.load() is None
 
 
@@ -58,7 +58,7 @@ def test_no_folder_is_no_cluster(state: State) -> None:
         lambda text: json.dumps(json.loads(text) | {"ports": {}}),
     ],
 )
-def test_damaged_record_is_told(state: State, record: Record, damage: object) -> None:
+def test_damaged_record_is_told(state: StateFolder, record: Record, damage: object) -> None:
     state.save(record)
     assert callable(damage)
     state.record_file.write_text(damage(state.record_file.read_text()))
@@ -66,7 +66,7 @@ def test_damaged_record_is_told(state: State, record: Record, damage: object) ->
         state.load()
 
 
-def test_data_without_a_record_is_not_taken_for_a_new_cluster(state: State) -> None:
+def test_data_without_a_record_is_not_taken_for_a_new_cluster(state: StateFolder) -> None:
     data = state.node("config-1") / "data"
     data.mkdir(parents=True)
     (data / "WiredTiger").touch()
@@ -74,7 +74,7 @@ def test_data_without_a_record_is_not_taken_for_a_new_cluster(state: State) -> N
         state.load()
 
 
-def test_a_set_that_lost_all_its_data_is_told(state: State, record: Record) -> None:
+def test_a_set_that_lost_all_its_data_is_told(state: StateFolder, record: Record) -> None:
     state.check_data(record)
     record.complete = ["shard-1"]
     with pytest.raises(StateError, match="the data of shard-1 is gone"):
@@ -85,8 +85,8 @@ def test_a_set_that_lost_all_its_data_is_told(state: State, record: Record) -> N
     state.check_data(record)  # one member of three is enough: the others copy from it
 
 
-def test_second_command_in_one_folder_is_refused(state: State) -> None:
-    other = State(state.folder)
+def test_second_command_in_one_folder_is_refused(state: StateFolder) -> None:
+    other = StateFolder(state.folder)
     with state.locked():  # noqa: SIM117 - the order is the point
         with pytest.raises(FileError, match="another command is at work"), other.locked():
             pass
@@ -94,7 +94,7 @@ def test_second_command_in_one_folder_is_refused(state: State) -> None:
         pass
 
 
-def test_key_file_is_private_and_checked(state: State) -> None:
+def test_key_file_is_private_and_checked(state: StateFolder) -> None:
     with pytest.raises(KeyFileError, match="is missing"):
         state.key()
     state.make_key()
@@ -109,7 +109,7 @@ def test_key_file_is_private_and_checked(state: State) -> None:
         state.key()
 
 
-def test_passwords_are_made_once_and_private(state: State) -> None:
+def test_passwords_are_made_once_and_private(state: StateFolder) -> None:
     first, made = state.passwords()
     again, remade = state.passwords()
     assert first == again
@@ -121,7 +121,7 @@ def test_passwords_are_made_once_and_private(state: State) -> None:
         state.passwords()
 
 
-def test_uris_go_through_all_routers(state: State, record: Record) -> None:
+def test_uris_go_through_all_routers(state: StateFolder, record: Record) -> None:
     state.make_key()
     passwords, _ = state.passwords()
     state.write_uris(record)
@@ -132,12 +132,12 @@ def test_uris_go_through_all_routers(state: State, record: Record) -> None:
     assert _mode(state.secrets / "admin.uri") == 0o600
 
 
-def test_uri_without_a_cluster_is_told(state: State) -> None:
+def test_uri_without_a_cluster_is_told(state: StateFolder) -> None:
     with pytest.raises(StateError, match="there is no cluster in"):
         state.uri("admin")
 
 
-def test_purge_deletes_everything_that_was_made_here(state: State, record: Record) -> None:
+def test_purge_deletes_everything_that_was_made_here(state: StateFolder, record: Record) -> None:
     state.save(record)
     state.make_key()
     (state.folder / "api").mkdir()
@@ -148,7 +148,7 @@ def test_purge_deletes_everything_that_was_made_here(state: State, record: Recor
     assert not state.folder.exists()
 
 
-def test_purge_leaves_what_belongs_to_others(state: State, record: Record) -> None:
+def test_purge_leaves_what_belongs_to_others(state: StateFolder, record: Record) -> None:
     state.save(record)
     (state.folder / "notes.txt").write_text("mine")
     assert state.purge() == ["notes.txt"]
@@ -156,7 +156,7 @@ def test_purge_leaves_what_belongs_to_others(state: State, record: Record) -> No
     assert state.purge() == ["notes.txt"]
 
 
-def test_a_folder_in_which_the_api_works_is_in_use(state: State) -> None:
+def test_a_folder_in_which_the_api_works_is_in_use(state: StateFolder) -> None:
     lock = state.folder / "api" / "server.lock"
     lock.parent.mkdir(parents=True)
     with lock.open("w") as file:

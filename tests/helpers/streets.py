@@ -1,0 +1,52 @@
+"""The modules of the product and what they import, at any depth and for types, too."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("console", "api", "cluster", "imgs")
+
+
+@functools.cache
+def modules() -> dict[str, Path]:
+    """Every module of the product by its name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@functools.cache
+def imports(path: Path) -> set[str]:
+    """The names that a file imports; of `from a import b` both a and a.b."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert not node.level, f"{path}: say from where, in full"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+@functools.cache
+def graph() -> dict[str, set[str]]:
+    """Which modules of the product each module needs."""
+    known = modules()
+    return {name: _known(imports(path), known) - {name} for name, path in known.items()}
+
+
+def _known(names: set[str], known: dict[str, Path]) -> set[str]:
+    """Of `from a import b` it is the module a.b, or else a."""
+    modules_ = {name for name in names if name in known}
+    return {
+        name
+        for name in modules_
+        if not any(other.startswith(f"{name}.") and other in modules_ for other in names)
+        or known[name].name != "__init__.py"
+    }
