@@ -11,8 +11,7 @@ from typing import Any, cast
 import bson
 from bson.raw_bson import RawBSONDocument
 
-from cluster.backup.documents import Digest, read, split
-from cluster.backup.manifest import Entry, documents_file
+from cluster.backup.manifest import Digest, Entry, documents_file, read, split
 from cluster.backup.parallel import Stop
 from cluster.servers.connections import Client
 

@@ -27,8 +27,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from cluster.backup.documents import Digest, read, split
-from cluster.backup.manifest import Entry, create, documents_file
+from cluster.backup.manifest import Digest, Entry, create, documents_file, read, split
 from cluster.backup.parallel import Stop
 from cluster.errors import ClusterError
 from cluster.servers.connections import Client, short

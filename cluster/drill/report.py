@@ -6,9 +6,8 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
-from cluster.drill.checker import check
+from cluster.drill.checker import Violation, check
 from cluster.drill.history import AUDITOR, Call, Guarantee, History, Kind, Outcome
-from cluster.drill.violations import Violation
 
 SHOWN = 20
 """Violations and errors that `Report.text` spells out; the rest is counted."""

@@ -11,11 +11,12 @@ from typing import Any
 import bson
 import pytest
 
-from cluster.backup.documents import DamageError, digest_of
 from cluster.backup.manifest import (
+    DamageError,
     Entry,
     Manifest,
     create,
+    digest_of,
     documents_file,
     new_backup,
     open_backup,

@@ -3,9 +3,8 @@
 import pytest
 from msgspec.structs import replace
 
-from cluster.drill.checker import check
+from cluster.drill.checker import Rule, Violation, check
 from cluster.drill.history import AUDITOR, Call, Guarantee, HistoryError, Outcome, State
-from cluster.drill.violations import Rule, Violation
 from tests.unit.cluster.drill.histories import append, delete, history, insert, read, read_nothing
 
 

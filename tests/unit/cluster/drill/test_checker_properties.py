@@ -6,9 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from cluster.drill.checker import check
+from cluster.drill.checker import Rule, check
 from cluster.drill.history import Call, Kind, Outcome, State
-from cluster.drill.violations import Rule
 from tests.unit.cluster.drill.histories import (
     append,
     arbitrary_calls,

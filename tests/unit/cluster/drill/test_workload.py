@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.drill.checker import Rule
 from cluster.drill.history import (
     AUDITOR,
     Guarantee,
@@ -18,7 +19,6 @@ from cluster.drill.history import (
     read,
 )
 from cluster.drill.report import summarise
-from cluster.drill.violations import Rule
 from cluster.drill.workload import Effect, Load, Workload
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import bson
 import pytest
 
-from cluster.backup.documents import DamageError, Digest, digest_of, read, split
+from cluster.backup.manifest import DamageError, Digest, digest_of, read, split
 
 DOCUMENTS = [bson.encode({"_id": n, "text": "x" * n}) for n in range(20)]
 
