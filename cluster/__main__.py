@@ -17,7 +17,7 @@ import click
 
 from cluster.backup.commands import dump, restore
 from cluster.errors import StateError
-from cluster.model import topology as topologies
+from cluster.model.topology import FILE_VARIABLE, SETTINGS, Setting, as_toml, load
 from cluster.model.users import USERS
 from console.errors import NOT_RUNNING
 from console.terminal import STATE, Commands, Stopwatch, ask, python, run, state_flag, state_option
@@ -61,55 +61,29 @@ def main() -> None:
     """
 
 
-class _AutoOr(click.ParamType[str | float]):
-    """The word auto, or a number; the topology's rules tell what is wrong with anything else."""
+class _Value(click.ParamType[Any]):
+    """A setting's word or number; its declaration tells what is wrong with anything else."""
 
-    def __init__(self, what: str) -> None:
-        self.name = f"auto|{what}"
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self.name = "|".join([*setting.words, *([setting.unit] if setting.unit else [])])
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> str | float:  # noqa: ARG002
-        for kind in (int, float):
-            try:
-                return kind(value)
-            except ValueError:
-                continue
-        return str(value)
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:  # noqa: ARG002
+        try:
+            return self._setting.read(str(value))
+        except ValueError:
+            return value
 
     def get_metavar(self, param: Any, ctx: Any) -> str:  # noqa: ARG002
         """As it is to be typed; click would put it in capitals."""
         return self.name
 
 
-class _Profile(click.ParamType[str]):
-    """One of the words; the topology's rules tell what is wrong with anything else."""
-
-    name = "|".join(topologies.PROFILES)
-
-    def get_metavar(self, param: Any, ctx: Any) -> str:  # noqa: ARG002
-        """As it is to be typed."""
-        return self.name
-
-
-FLAGS: dict[str, tuple[Any, str]] = {
-    "shards": (int, "Shards."),
-    "members": (int, "Members of each shard: 1, 3, 5 or 7."),
-    "config_servers": (int, "Config servers: 1, 3, 5 or 7."),
-    "routers": (int, "Routers."),
-    "election_timeout_ms": (int, "Silence after which a primary is replaced."),
-    "heartbeat_interval_ms": (int, "Time between heartbeats."),
-    "profile": (_Profile(), "How each mongod is set."),
-    "cache_gb": (_AutoOr("GIB"), "Cache of each mongod in GiB, at least 0.25."),
-    "oplog_mb": (_AutoOr("MIB"), "Oplog of each member in MiB."),
-    "connections": (_AutoOr("COUNT"), "Connections that may come in to each mongod."),
-    "ports": (_AutoOr("PORT"), "auto, or the first port of all."),
-    "database": (str, "The application's database."),
-}
-
-
 def _topology_flags(command: Callable[..., None]) -> Callable[..., None]:
-    for name, (kind, text) in reversed(FLAGS.items()):
-        flag = f"--{name.replace('_', '-')}"
-        command = click.option(flag, name, type=kind, default=None, help=text)(command)
+    for name, setting in reversed(SETTINGS.items()):
+        kind = _Value(setting) if setting.words else setting.number or str
+        flag = click.option(setting.flag, name, type=kind, default=None, help=setting.flag_help)
+        command = flag(command)
     return command
 
 
@@ -119,10 +93,9 @@ def _topology_flags(command: Callable[..., None]) -> Callable[..., None]:
     "--topology",
     "file",
     type=click.Path(path_type=Path),
-    envvar="SHARDSTACK_TOPOLOGY",
+    envvar=FILE_VARIABLE,
     metavar="FILE",
-    help=f"A TOML file (or SHARDSTACK_TOPOLOGY); {topologies.DEFAULT_FILE.name} beside this "
-    "program explains every value.",
+    help=f"A TOML file (or {FILE_VARIABLE}); `topology` prints one that explains every value.",
 )
 @_topology_flags
 def up(state: str, file: Path | None, **flags: Any) -> None:
@@ -133,7 +106,7 @@ def up(state: str, file: Path | None, **flags: Any) -> None:
     """
     cluster = _local(state, "up")
     changes = {name: value for name, value in flags.items() if value is not None}
-    wanted = topologies.load(file, changes) if file else None
+    wanted = load(file, changes) if file else None
     watch = Stopwatch()
     cluster.up(wanted, report=watch.say, phase=watch.phase, **changes)
     _summary(cluster)
@@ -173,6 +146,12 @@ def down(state: str, purge: bool, yes: bool) -> None:
         watch.phase("the cluster is down")
     else:
         watch.phase("the cluster does not run" if made else f"no cluster was ever made in {folder}")
+
+
+@main.command()
+def topology() -> None:
+    """Print a topology file (TOML) with every setting and its default, explained."""
+    click.echo(as_toml(), nl=False)
 
 
 @main.command()
@@ -326,7 +305,8 @@ def rotate_key(state: str) -> None:
 def prepare() -> None:
     """Check the settings and make the secrets that are missing (containers and hosts).
 
-    The topology comes from SHARDSTACK_SHARDS, SHARDSTACK_MEMBERS, …, as in cluster/default.toml.
+    The topology comes from SHARDSTACK_SHARDS, SHARDSTACK_MEMBERS, …, as
+    `topology` explains them.
     """
     from cluster.hosted.cluster import HostedCluster  # noqa: PLC0415
 

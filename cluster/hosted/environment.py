@@ -7,45 +7,24 @@ follows from it, and whether what is asked fits into it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import StateError, TopologyError
-from cluster.model import topology
 from cluster.model.layout import Node
 from cluster.model.profiles import GIB, Sizes, mongods, sizes
-from cluster.model.topology import Topology
+from cluster.model.topology import FILE_VARIABLE, SETTINGS, Topology, load
 
 SECRETS = "SHARDSTACK_SECRETS"
-TOPOLOGY = "SHARDSTACK_TOPOLOGY"
 TLS = "SHARDSTACK_CLUSTER_TLS"
 # MongoDB's own defaults for a router, a shard's member and a config server (mongod's manual page).
 ROUTER_PORT, SHARD_PORT, CONFIG_PORT = 27017, 27018, 27019
 
 
-def _auto_or(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    return lambda text: text if text.lower() == topology.AUTO else read(text)
-
-
-READERS: dict[str, Callable[[str], Any]] = {
-    "shards": int,
-    "members": int,
-    "config_servers": int,
-    "routers": int,
-    "election_timeout_ms": int,
-    "heartbeat_interval_ms": int,
-    "profile": str,
-    "cache_gb": _auto_or(float),
-    "oplog_mb": _auto_or(int),
-    "connections": _auto_or(int),
-    "database": str,
-}
-
-
-def variable(setting: str) -> str:
-    """The variable of one setting of the topology."""
-    return f"SHARDSTACK_{setting.upper()}"
+def variable(name: str) -> str:
+    """The variable of one setting of the topology, by its name."""
+    return SETTINGS[name].variable
 
 
 def read_topology(environ: Mapping[str, str]) -> Topology:
@@ -53,28 +32,18 @@ def read_topology(environ: Mapping[str, str]) -> Topology:
 
     A variable that is empty counts as not set. Raises TopologyError with one line per mistake.
     """
-    file = environ.get(TOPOLOGY)
+    file = environ.get(FILE_VARIABLE)
     values: dict[str, Any] = {}
     problems = []
-    for setting, read in READERS.items():
-        if text := environ.get(variable(setting), ""):
+    for name, setting in SETTINGS.items():
+        if not setting.here_only and (text := environ.get(setting.variable, "")):
             try:
-                values[setting] = read(text)
+                values[name] = setting.read(text)
             except ValueError:
-                problems.append(f"{variable(setting)} is {text!r}, which is no number.")
+                problems.append(f"{setting.variable} is {text!r}, which is no number.")
     if problems:
         raise TopologyError(*problems)
-    try:
-        return topology.load(Path(file) if file else None, values)
-    except TopologyError as error:
-        # The messages name flags, which nobody gave here.
-        flags = {f"--{name.replace('_', '-')}": variable(name) for name in READERS}
-        raise TopologyError(*(_renamed(p, flags) for p in error.lines)) from None
-
-
-def _renamed(problem: str, flags: Mapping[str, str]) -> str:
-    flag, _, rest = problem.partition(" ")
-    return f"{flags.get(flag, flag)} {rest}"
+    return load(Path(file) if file else None, values, lambda setting: setting.variable)
 
 
 def secrets_folder(environ: Mapping[str, str]) -> Path:

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from cluster.errors import StateError, TopologyError
 from cluster.model import layout, profiles, topology
 from cluster.model.layout import CONFIG_SET, Layout, Node
@@ -83,7 +85,8 @@ class Record:
 
     def values(self) -> dict[str, Any]:
         """Plain values, from which `parse` makes the same record."""
-        return {"format": FORMAT, **dataclasses.asdict(self)}
+        described = msgspec.structs.asdict(self.topology)
+        return {"format": FORMAT, **dataclasses.asdict(self), "topology": described}
 
     def member_names(self, set_name: str) -> list[str]:
         """The nodes of one replica set."""

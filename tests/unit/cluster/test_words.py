@@ -245,7 +245,20 @@ def test_every_other_command_is_about_the_cluster_of_the_environment(
 
 def test_every_command_is_tried_elsewhere() -> None:
     tried = {command.split()[0] for command in [*HOSTED, "up", "down", "logs", "prepare"]}
-    assert tried == set(main.commands)
+    assert tried == set(main.commands) - {"topology"}  # which is about no cluster
+
+
+def test_the_topology_is_explained_wherever_one_asks(tmp_path: Path) -> None:
+    for given in ({}, {"SHARDSTACK_SECRETS": str(tmp_path)}):
+        done = subprocess.run(
+            [sys.executable, "-m", "cluster", "topology"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+            env={**os.environ, **given},
+        )
+        assert done.stdout == topology.as_toml()
 
 
 def test_an_image_without_local_clusters_says_so(tmp_path: Path) -> None:

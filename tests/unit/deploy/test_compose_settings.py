@@ -8,8 +8,7 @@ from pathlib import Path
 from msgspec.structs import fields
 
 from api.settings.declared import Settings
-from cluster.hosted.environment import READERS, variable
-from cluster.model import topology
+from cluster.model.topology import DEFAULTS, SETTINGS
 
 ROOT = Path(__file__).parents[3]
 COMPOSE = (ROOT / "docker-compose.cluster.yml").read_text(encoding="utf-8")
@@ -35,10 +34,9 @@ def test_each_variable_has_one_default() -> None:
 
 
 def test_the_defaults_are_those_of_the_cluster_and_the_api() -> None:
-    default = topology.load()
-    for setting in READERS:
-        if setting != "shards" and (text := explained.get(variable(setting))):
-            assert text == str(getattr(default, setting)), setting
+    for name, setting in SETTINGS.items():
+        if name != "shards" and (text := explained.get(setting.variable)):
+            assert text == str(DEFAULTS[name]), name
     levels = [field.default for field in fields(Settings) if field.name == "log_level"]
     assert [explained["SHARDSTACK_LOG_LEVEL"]] == levels
 

@@ -9,19 +9,24 @@ import pytest
 from cluster.errors import StateError, TopologyError
 from cluster.hosted import environment
 from cluster.hosted.environment import (
-    READERS,
     node_of,
     read_topology,
     secrets_folder,
     uses_tls,
 )
-from cluster.model.topology import RULES
+from cluster.model.topology import SETTINGS, Setting
 
 GIB = 2**30
 
 
-def test_every_setting_of_the_topology_can_be_given() -> None:
-    assert set(READERS) == set(RULES) - {"ports"}
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=lambda setting: setting.name)
+def test_every_setting_of_the_topology_can_be_given(setting: Setting) -> None:
+    found = read_topology({setting.variable: str(setting.default)})
+    assert getattr(found, setting.name) == setting.default
+
+
+def test_ports_are_not_for_the_environment() -> None:
+    assert read_topology({"SHARDSTACK_PORTS": "80"}) == read_topology({})
 
 
 def test_what_is_empty_or_absent_is_the_default() -> None:
@@ -55,7 +60,7 @@ def test_a_file(tmp_path: Path) -> None:
             'SHARDSTACK_CACHE_GB is 0.1. Give "auto", or GiB from 0.25',
         ),
         ({"SHARDSTACK_OPLOG_MB": "much"}, "SHARDSTACK_OPLOG_MB is 'much', which is no number"),
-        ({"SHARDSTACK_DATABASE": "admin"}, "SHARDSTACK_DATABASE is 'admin'. That database"),
+        ({"SHARDSTACK_DATABASE": "admin"}, "SHARDSTACK_DATABASE is 'admin'. Give a name of"),
         ({"SHARDSTACK_TOPOLOGY": "/nowhere.toml"}, "/nowhere.toml cannot be read"),
     ],
 )

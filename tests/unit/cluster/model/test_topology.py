@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from cluster.__main__ import FLAGS
+from cluster.__main__ import up
 from cluster.errors import TopologyError
 from cluster.model import topology
-from cluster.model.topology import DEFAULT_FILE, RULES, Topology
+from cluster.model.topology import DEFAULTS, SETTINGS
+from tests.helpers.streets import ROOT
+
+DEFAULT_FILE = ROOT / "cluster" / "default.toml"
 
 
 def _write(folder: Path, text: str) -> Path:
@@ -27,12 +30,24 @@ def test_default_is_the_documented_cluster() -> None:
     assert made.ports == "auto"
 
 
-def test_every_setting_has_a_rule_a_flag_and_a_comment_in_the_default_file() -> None:
-    fields = {field.name for field in dataclasses.fields(Topology)}
-    assert fields == set(RULES) == set(FLAGS)
+def test_every_setting_has_a_flag_a_variable_and_a_comment_in_the_default_file() -> None:
+    flags = {flag for option in up.params for flag in option.opts}
     text = DEFAULT_FILE.read_text()
-    for name in fields:
+    for name, setting in SETTINGS.items():
+        assert setting.flag in flags
+        assert setting.variable == f"SHARDSTACK_{name.upper()}"
         assert re.search(rf"^#[^\n]*\n{name} = ", text, re.MULTILINE), f"{name} lacks a comment"
+
+
+def test_the_default_file_is_what_the_declarations_make() -> None:
+    """Write it anew: python -m cluster topology > cluster/default.toml"""
+    assert DEFAULT_FILE.read_text() == topology.as_toml()
+    assert tomllib.loads(topology.as_toml()) == DEFAULTS
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_default_keeps_its_own_rule(name: str) -> None:
+    assert SETTINGS[name].complaint(DEFAULTS[name]) == ""
 
 
 def test_file_may_be_partial_and_flags_win(tmp_path: Path) -> None:
@@ -48,9 +63,14 @@ def test_file_may_be_partial_and_flags_win(tmp_path: Path) -> None:
         ("members = 2", "mine.toml: members is 2. Give 1, 3, 5 or 7"),
         ("shard = 2", "there is no setting 'shard'. Did you mean shards?"),
         ("zebra = 2", "there is no setting 'zebra'. It may hold: "),
-        ("ports = 80", 'ports is 80. Give "auto" or the first port'),
+        ("ports = 80", 'ports is 80. Give "auto", or a first port from 1024 to 65535.'),
         ("ports = 65530", "11 nodes do not fit above port 65530. Choose a first port of at most"),
-        ('database = "admin"', "database is 'admin'. That database is the cluster's own."),
+        (
+            'database = "admin"',
+            "database is 'admin'. Give a name of letters, digits, _ and -, at most 63",
+        ),
+        ('database = "Config"', "config and local are the cluster's own."),
+        ("oplog_mb = 990.0", 'oplog_mb is 990.0. Give "auto", or a whole number'),
         ('database = "a.b"', "database is 'a.b'. Give a name of letters"),
         ("cache_gb = 0.1", 'cache_gb is 0.1. Give "auto", or GiB from 0.25'),
         ('oplog_mb = "big"', """oplog_mb is 'big'. Give "auto", or a whole number"""),
