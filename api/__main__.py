@@ -124,6 +124,19 @@ def list_settings(state: str, as_json: bool, markdown: bool) -> None:
     loading.check(environment)
 
 
+@main.command(epilog="Example: python -m api new-resource notes")
+@click.argument("name")
+def new_resource(name: str) -> None:
+    """Write api/resources/NAME.py: a resource to begin from, with comments.
+
+    NAME is the collection, and the end of the address: /api/v1/NAME. An existing file stays.
+    """
+    from api import scaffold  # noqa: PLC0415
+
+    file = scaffold.write(name)
+    click.echo(f"wrote {file}. Change it as you like, then serve it: {python()} -m api up")
+
+
 @main.command()
 def openapi() -> None:
     """Print the description of the API (OpenAPI 3.1), as /api/v1/openapi.json serves it."""

@@ -15,7 +15,7 @@ from api.crud import audit
 from api.crud.access import principal
 from api.crud.audit import Trail
 from api.resources import USERS
-from api.resources.users import Email, Password, User
+from api.resources.users import Email, Password
 from api.settings import Settings
 from api.store import Store, VersionMovedError
 from api.web.body import reply
@@ -149,7 +149,7 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
     @operation(
         body=EmailChange,
         rules=EMAIL_RULES,
-        answers={200: Answer(shape=User)},
+        answers={200: Answer(shape=USERS.read)},
         headers=CSRF,
         problems=(403, 409, 429),
     )

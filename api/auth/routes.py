@@ -15,7 +15,7 @@ from api.crud.access import principal
 from api.crud.audit import REFUSED, Trail
 from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS, Creation
 from api.resources import USERS
-from api.resources.users import Email, NationalId, Password, SignUp, User
+from api.resources.users import SIGN_UP, Email, NationalId, Password
 from api.settings import Settings
 from api.store import Store
 from api.store.throttle import Throttle
@@ -166,10 +166,10 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
 
     @auth.post("/signup")
     @operation(
-        body=SignUp,
+        body=SIGN_UP,
         rules=USERS.rules,
         headers=REQUEST_HEADERS,
-        answers={201: Answer(shape=User, headers=ANSWER_HEADERS)},
+        answers={201: Answer(shape=USERS.read, headers=ANSWER_HEADERS)},
         problems=(409, 410, 429),
     )
     def signup(body: Fields) -> Response:
@@ -209,7 +209,7 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
         return bodies.reply(keys, headers={"Cache-Control": "public, max-age=300"})
 
     @auth.get("/me")
-    @operation(answers={200: Answer(shape=User)})
+    @operation(answers={200: Answer(shape=USERS.read)})
     def me() -> Response:
         """The user whose token this is."""
         return bodies.reply(USERS.show(principal().document))

@@ -30,7 +30,7 @@ from bson import ObjectId
 from flask import Response, request
 from msgspec import UNSET, Meta, UnsetType
 
-from api.crud import values
+from api.crud import fields, values
 from api.crud.access import Role, Who, admit, principal
 from api.crud.audit import Trail
 from api.crud.lists import Lists
@@ -108,7 +108,7 @@ def line_shape(resource: Resource) -> type[msgspec.Struct]:
         for name, kind in {
             **values.hints(resource.read),
             **_changed(resource),
-            "id": values.Id,
+            "id": fields.Id,
         }.items()
         if name not in made
     ]
@@ -120,11 +120,10 @@ def _changed(resource: Resource) -> dict[str, Any]:
     """The fields of a document that an administrator can change and everybody sees."""
     change, shown = resource.change.get(Role.ADMIN), values.hints(resource.read)
     kinds = {} if change is None else values.hints(change)
-    states = {one.field for one in resource.transitions}
     return {
         name: values.without_unset(kind)
         for name, kind in kinds.items()
-        if name in shown and name not in states
+        if name in shown and name not in resource.states
     }
 
 

@@ -23,7 +23,8 @@ from flask import Response, request
 from msgspec import Meta
 
 from api.crud.creation import Creation
-from api.crud.resource import Attachment, Resource
+from api.crud.fields import Attachment
+from api.crud.resource import Resource
 from api.crud.values import object_id
 from api.crud.visibility import Visibility, missing
 from api.settings import Settings

@@ -19,7 +19,7 @@ from bson import ObjectId
 from flask import request
 from msgspec import Meta
 
-from api.crud import values
+from api.crud import fields, values
 from api.crud.resource import Resource
 from api.crud.values import Stored
 from api.settings import Settings
@@ -232,10 +232,10 @@ def _parameter_type(kind: Any, operator: str) -> Any:
     """The type of a filter's value: that of the field, or of its items."""
     one = values.item(kind) or kind
     plain = bare(one)
-    base: Any = values.Id if values.is_id(one) else plain
+    base: Any = fields.Id if values.is_id(one) else plain
     if operator == "prefix":
         return Annotated[str, Meta(min_length=1, max_length=200, description=MEANINGS[operator])]
-    base = values.Time if plain is datetime else base
+    base = fields.Time if plain is datetime else base
     if operator == "in":
         return Annotated[
             list[base], Meta(min_length=1, max_length=MOST_IN, description=MEANINGS[operator])

@@ -1,5 +1,4 @@
-"""What a resource declares, and whether that can work: all else (routes, schema, claims) follows
-from it.
+"""What a resource declares, and whether that can work: routes, schema and claims follow from it.
 
 A declaration that cannot work is refused at import: the sentence says what to change.
 """
@@ -12,18 +11,27 @@ from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin
 
 import msgspec
-from flask import Blueprint
 
-from api.crud import values
+from api.crud import fields, shapes, values
 from api.crud.access import Access, Role, Who
-from api.crud.rules import Constraint, Transition
+from api.crud.fields import (
+    FRESH_LOGIN,
+    MEMBERS,
+    NOT_ONESELF,
+    OWNER,
+    WHO_SETS,
+    Attachment,
+    Field,
+    Mark,
+    Shape,
+    UniqueBy,
+)
+from api.crud.rules import Constraint, States
 from api.errors import ApiError
-from api.settings import Settings
 from api.store import Document, Documents, Store, Unique
 from api.store.replay import DELETED, DELETED_KEPT
 from api.web.body import Rules
 from api.web.expected import plain
-from api.web.files import FileType
 
 ORDERED = ("eq", "gt", "gte", "lt", "lte", "in")
 TEXT = ("eq", "in", "prefix")
@@ -53,95 +61,136 @@ TOMBSTONES = Index(((DELETED, 1),), ttl=DELETED_KEPT, sparse=True)
 """What deletions leave goes after a while; documents are not in it, and cost nothing."""
 
 
-class FileInfo(msgspec.Struct, kw_only=True):
-    """A file as shown. `size` in bytes."""
-
-    name: str
-    type: str
-    size: int
-
-
-class Attachment(msgspec.Struct, frozen=True, kw_only=True):
-    """Declares a file that each document of a resource has.
-
-    field   its name: the part of the form, the field that is shown (a `FileInfo`), and the last
-            part of the address it is fetched from
-    types   the media types it may be of, and how they look
-    """
-
-    field: str
-    types: Mapping[str, FileType]
-
-    @property
-    def file_field(self) -> str:
-        """The stored field with the file's id."""
-        return f"{self.field}_file"
-
-    @property
-    def digest_field(self) -> str:
-        """The stored field with the digest."""
-        return f"{self.field}_digest"
-
-    @property
-    def unique(self) -> Unique:
-        """To be declared where no two documents may have the same content."""
-        return Unique(self.digest_field)
-
-
 class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A kind of document and how the world may deal with it.
 
     name        collection, and last part of the address: /api/v1/<name>
-    create      struct of a body that creates one; what is required here is required by PUT
-    change      struct of a PATCH body, by the role of who sends it
-    read        struct of what is shown; `id` stands for `_id`
-    unique      fields no two documents share, in the order they are claimed
-    rules       normal form of text fields: text in, text out, ValueError with a sentence; also of
-                those in objects (`address.city`), and of all texts in a list
+    fields      struct of a document, its fields marked for what they are (fields.py). `id`,
+                `version`, `created_at` and `updated_at` come by themselves. The bodies that create,
+                change and replace one, and what is shown, are made from it.
     access      who may do what; what nobody may has no route
-    prepare     from valid fields to stored fields (a password becomes its hash)
-    defaults    stored fields of a new document that no body can set
+    notes       more to say in the description of the bodies that "create" and "change"
     shard_key   how documents are spread; with a unique field it must be the hashed `_id`
-    guarded     fields of one's own account that only a fresh log-in may change; with any, only
-                a fresh log-in may delete it
-    owner       the field with the id of the user who owns a document, the shard key's first;
-                `_id` where documents are the users; None where administrators own all
-    members     the field with the ids of further users who may read a document
     filters     fields that lists can be filtered by, and by which operators; `address.city` too
     sorts       fields that lists can be sorted by, besides `created_at`; every document has them
     rare        of filters with few values, the rare one: only it is worth an entry in an index
     indexes     besides those that filters and sorts get by themselves
     constraints rules over several fields at once
-    transitions fields that are states, and which may follow which
-    attachment  the file that each document has
-    extend      makes further routes below the resource's address
+    prepare     from valid fields to stored fields (a password becomes its hash)
+    accounts    whether the documents are the users: each owns itself
     """
 
     name: str
-    read: type[msgspec.Struct]
-    create: type[msgspec.Struct] | None = None
-    change: Mapping[Role, type[msgspec.Struct]] = msgspec.field(default_factory=dict)
-    unique: tuple[Unique, ...] = ()
-    rules: Rules = msgspec.field(default_factory=dict)
+    fields: Shape
     access: Access = Access()
-    prepare: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
-    defaults: Callable[[], dict[str, Any]] = dict
+    notes: Mapping[str, str] = msgspec.field(default_factory=dict)
     shard_key: Mapping[str, str | int] = msgspec.field(default_factory=lambda: {"_id": "hashed"})
-    guarded: tuple[str, ...] = ()
-    owner: str | None = None
-    members: str | None = None
     filters: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     sorts: tuple[str, ...] = ()
     rare: Mapping[str, Any] = msgspec.field(default_factory=dict)
     indexes: tuple[Index, ...] = ()
     constraints: tuple[Constraint, ...] = ()
-    transitions: tuple[Transition, ...] = ()
-    attachment: Attachment | None = None
-    extend: "Callable[[Blueprint, Resource, Store, Settings], None] | None" = None
+    prepare: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
+    accounts: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what could not work, at import."""
         check(self)
+
+    # What follows from the fields.
+
+    @cached_property
+    def declared(self) -> tuple[Field, ...]:
+        """The fields, with their marks."""
+        return fields.declared(self.fields)
+
+    def _marked(self, mark: Mark) -> tuple[str, ...]:
+        return tuple(one.name for one in self.declared if mark in one.flags)
+
+    @cached_property
+    def _set_by_bodies(self) -> list[Field]:
+        """The fields that bodies may set. A file comes beside the fields of its form."""
+        return [one for one in self.declared if one.of(Attachment) is None]
+
+    @cached_property
+    def create(self) -> Shape | None:
+        """The body that creates a document; what is required here is required by PUT."""
+        return shapes.creation(self.fields, self._set_by_bodies, self.notes.get("create", ""))
+
+    @cached_property
+    def change(self) -> Mapping[Role, Shape]:
+        """The body of a PATCH, by the role of who sends it."""
+        note = self.notes.get("change", "")
+        return shapes.changes(self.fields, self._set_by_bodies, self.access.change, note)
+
+    @cached_property
+    def read(self) -> Shape:
+        """What is shown of a document; `id` stands for `_id`."""
+        changing = self.access.change is not Who.NOBODY
+        return shapes.shown(self.fields, self.declared, changing)
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The rules for texts, by the dotted name of the field."""
+        return dict(_rules(self.fields))
+
+    @cached_property
+    def unique(self) -> tuple[Unique, ...]:
+        """Fields no two documents share, in the order in which they are claimed, that of names."""
+        file = self.attachment
+        found = [Unique(file.digest_field)] if file is not None and file.unique else []
+        for one in self.declared:
+            mark = one.of(UniqueBy)
+            if mark is not None:
+                found.append(Unique(one.name, mark.key))
+        return tuple(sorted(found, key=lambda one: one.field))
+
+    @cached_property
+    def guarded(self) -> tuple[str, ...]:
+        """Fields of one's own account that only a fresh log-in may change, or delete."""
+        return self._marked(FRESH_LOGIN)
+
+    @cached_property
+    def not_oneself(self) -> tuple[str, ...]:
+        """Fields that administrators do not change of their own account, nor delete that."""
+        return self._marked(NOT_ONESELF)
+
+    @cached_property
+    def owner(self) -> str | None:
+        """The field with the id of the user who owns a document; None: administrators own all."""
+        return "_id" if self.accounts else next(iter(self._marked(OWNER)), None)
+
+    @cached_property
+    def members(self) -> str | None:
+        """The field with the ids of further users who may read a document."""
+        return next(iter(self._marked(MEMBERS)), None)
+
+    @cached_property
+    def states(self) -> Mapping[str, States]:
+        """The fields that are states, and which may follow which."""
+        found = {one.name: one.of(States) for one in self.declared}
+        return {name: states for name, states in found.items() if states is not None}
+
+    @cached_property
+    def attachment(self) -> Attachment | None:
+        """The file that each document has."""
+        for one in self.declared:
+            mark: Attachment | None = one.of(Attachment)
+            if mark is not None:
+                return msgspec.structs.replace(mark, field=one.name)
+        return None
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        made = () if self.create is None else self.create.__struct_fields__
+        begun = {one.name: one.begins() for one in self.declared if one.name not in made}
+        return values.stored(
+            {name: value for name, value in begun.items() if value is not None}, self.conversions
+        )
+
+    def defaults(self) -> dict[str, Any]:
+        """Stored fields of a new document that no body can set."""
+        return dict(self._defaults)
 
     def documents(self, store: Store) -> Documents:
         """Its documents in a store."""
@@ -173,10 +222,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def kinds(self) -> dict[str, Any]:
-        """The types of all fields that are shown, and of those that a body can set."""
-        shapes = [self.read, *([] if self.create is None else [self.create]), *self.change.values()]
-        found = {name: kind for shape in shapes for name, kind in values.hints(shape).items()}
-        return {name: values.without_unset(kind) for name, kind in found.items()}
+        """The types of all fields, those that are shown and those that a body can set."""
+        return {**values.hints(self.read), **{one.name: one.kind for one in self.declared}}
 
     @cached_property
     def conversions(self) -> dict[str, values.Stored]:
@@ -256,26 +303,46 @@ def check(resource: "Resource") -> None:
 
 
 def _problems(resource: "Resource") -> Any:
-    kinds = values.hints(resource.read)
+    for one in resource.declared:
+        yield from _mismarked(resource, one)
+    for mark in (OWNER, MEMBERS):
+        if len(named := resource._marked(mark)) > 1:
+            yield f"{' and '.join(named)} are both marked {mark.name}: only one can be"
     if resource.unique and dict(resource.shard_key) != HASHED_ID:
         yield (
             "it has unique fields, so its shard key must be the hashed _id: claims name an owner "
             "by _id alone (store/claims.py)"
         )
-    if resource.owner not in (None, "_id") and resource.owner not in kinds:
-        yield f"its owner, {resource.owner}, is no field of {resource.read.__name__}"
-    bodies = [*([] if resource.create is None else [resource.create]), *resource.change.values()]
-    for shape in (*bodies, resource.read):
-        yield from _endless(shape)
-    for shape in bodies:
-        yield from _unstorable(shape)
-        yield from _shown_otherwise(resource, shape, kinds)
-    yield from _misnamed(resource, [*bodies, resource.read])
+    yield from _endless(resource.fields)
+    yield from _unstorable(resource.fields)
+    yield from _misnamed(resource)
     for field, operators in resource.filters.items():
         yield from _unlisted(resource, field, operators)
     for field in resource.sorts:
         yield from _unlisted(resource, field, ())
         yield from _unsortable(resource, field)
+
+
+def _mismarked(resource: "Resource", one: Field) -> Any:
+    sets = sorted(mark.name for mark in one.flags & WHO_SETS)
+    if len(sets) > 1:
+        yield f"{one.name} is marked {' and '.join(sets)}: only one can be"
+    if one.name in ALWAYS or one.name == "id":
+        yield f"{one.name} comes by itself: leave it out"
+    if one.of(UniqueBy) is not None and _nests(one.kind):
+        yield f"{one.name} is an object or a list, and cannot be unique: only texts can"
+    if OWNER in one.flags and not values.is_id(one.kind):
+        yield f"{one.name} is marked OWNER, and is no Id"
+    made = resource.create is not None and one.name in resource.create.__struct_fields__
+    by_itself = OWNER in one.flags or one.of(Attachment) is not None
+    by_bodies = resource.access.create is not Who.NOBODY
+    if by_bodies and not (made or by_itself) and one.required:
+        yield (
+            f"{one.name} is set by no body that creates, so a new document would lack it: give it "
+            "a default, or declare it `| None = None`"
+        )
+    if made and resource.attachment is not None and _nests(one.kind):
+        yield f"{one.name} cannot be in a form, which has texts only, and files: mark it READ_ONLY"
 
 
 def _endless(shape: type[msgspec.Struct], around: tuple[Any, ...] = ()) -> Any:
@@ -288,10 +355,12 @@ def _endless(shape: type[msgspec.Struct], around: tuple[Any, ...] = ()) -> Any:
             yield from _endless(inner, (*around, shape))
 
 
-def _unstorable(shape: type[msgspec.Struct]) -> Any:
-    for field, kind in values.hints(shape).items():
-        place = f"{field} in {shape.__name__}"
-        inner = _object(kind)
+def _unstorable(shape: Shape) -> Any:
+    for one in fields.declared(shape):
+        place = f"{one.name} in {shape.__name__}"
+        inner = _object(one.kind)
+        if one.of(Attachment) is not None:
+            continue
         if inner is not None:
             yield from _unfit(inner, place)
             yield from _unstorable(inner)
@@ -299,9 +368,11 @@ def _unstorable(shape: type[msgspec.Struct]) -> Any:
             yield from (
                 f"{place} holds {part.__name__}, which is not stored: give it fields of its own, "
                 "or take text, numbers, dates, one kind of object, and lists of them"
-                for part in _types(kind)
+                for part in _types(one.kind)
                 if isinstance(part, type) and issubclass(part, UNSTORABLE)
             )
+        if fields.rule(one.kind) is not None and plain(_innermost(one.kind)) is not str:
+            yield f"{place} has a rule, and is no text"
 
 
 def _object(kind: Any) -> type[msgspec.Struct] | None:
@@ -324,6 +395,9 @@ def _unfit(shape: type[msgspec.Struct], place: str) -> Any:
     if config.array_like or config.tag is not None:
         yield f"{place}: {name} is array_like or tagged, and stored as neither: leave that out"
     for field in msgspec.structs.fields(shape):
+        found = [one for one in fields.marks(field.type) if isinstance(one, Mark | UniqueBy)]
+        if found:
+            yield f"{place}: {field.name} in {name} is marked: only a document's own fields can be"
         if field.name != field.encode_name:
             yield f"{place}: {name} renames {field.name}: objects are stored under their own names"
         if msgspec.UnsetType in _types(field.type):
@@ -333,54 +407,23 @@ def _unfit(shape: type[msgspec.Struct], place: str) -> Any:
             )
 
 
-def _shown_otherwise(
-    resource: "Resource", shape: type[msgspec.Struct], shown: dict[str, Any]
-) -> Any:
-    """What was shown could not be sent back."""
-    for field, kind in values.hints(shape).items():
-        if field in shown and _outline(kind) != _outline(shown[field]):
-            yield (
-                f"{field} has not the same form in {shape.__name__} and {resource.read.__name__}: "
-                "objects have the same fields, lists are lists, and ids, dates and enums are these"
-            )
-        in_form = resource.attachment is not None and shape is resource.create
-        if in_form and isinstance(_outline(kind), list | dict):
-            yield f"{field} cannot be in a form, which has texts only, and files: leave it out"
+def _nests(kind: Any) -> bool:
+    """Whether it is an object or a list."""
+    return values.struct(kind) is not None or values.item(kind) is not None
 
 
-def _outline(kind: Any) -> Any:
-    """The form in which a value is stored: names of fields, what is a list, and conversions."""
-    inner, shape = values.item(kind), values.struct(kind)
-    if inner is not None:
-        return [_outline(inner)]
-    if shape is not None:
-        return {name: _outline(one) for name, one in values.hints(shape).items()}
-    return values.single(kind)
-
-
-def _misnamed(resource: "Resource", shapes: list[type[msgspec.Struct]]) -> Any:
+def _misnamed(resource: "Resource") -> Any:
+    known = {"_id", *resource.kinds}
     roles = {
-        "unique": [one.field for one in resource.unique],
         "in the shard key": resource.shard_key,
-        "the owner or the members": [one for one in (resource.owner, resource.members) if one],
-        "guarded": resource.guarded,
-        "a state": [one.field for one in resource.transitions],
         "what a constraint names": [name for one in resource.constraints for name in one.fields],
     }
     for role, names in roles.items():
         for name in names:
             if "." in name:
                 yield f"{name} is within an object, and cannot be {role}: only whole fields can"
-    for one in resource.unique:
-        if any(
-            isinstance(_outline(values.hints(shape).get(one.field)), list | dict)
-            for shape in shapes
-        ):
-            yield f"{one.field} is an object or a list, and cannot be unique: only texts can"
-    for name in resource.rules:
-        found = [at for shape in shapes if (at := values.leaf(shape, name)) is not None]
-        if not any(plain(_innermost(at.kind)) is str for at in found):
-            yield f"there is a rule for {name}, which is no text of any of its bodies"
+            elif name not in known:
+                yield f"{name} is no field of {resource.fields.__name__}, and cannot be {role}"
 
 
 def _types(kind: Any) -> Iterator[Any]:
@@ -407,26 +450,13 @@ def _unsortable(resource: "Resource", field: str) -> Any:
     found = values.leaf(resource.read, field)
     if found is not None and found.optional:
         yield f"{field} may be null in {resource.read.__name__}, so lists cannot be sorted by it"
-    if not _always_created(resource, field):
-        yield (
-            f"lists are sorted by {field}, which a new document may lack: "
-            "require it in `create`, or give it in `defaults`"
-        )
-    for shape in resource.change.values():
-        changed = values.leaf(shape, field)
-        if changed is not None and changed.optional:
-            yield f"{shape.__name__} can set {field} to null, so lists cannot be sorted by it"
 
 
-def _always_created(resource: "Resource", field: str) -> bool:
-    if field in ALWAYS or field == resource.owner or field in resource.defaults():
-        return True
-    if resource.create is None:  # documents come from code of ours, not from bodies
-        return True
-    shape: type[msgspec.Struct] | None = resource.create
-    for name in field.split("."):
-        made = {one.name: one for one in msgspec.structs.fields(shape)} if shape else {}
-        if name not in made or not (made[name].required or made[name].default is not None):
-            return False
-        shape = values.struct(made[name].type)
-    return True
+def _rules(shape: Shape, prefix: str = "") -> Iterator[tuple[str, Callable[[str], str]]]:
+    """The rules of a struct's fields and of the objects in it, by dotted names."""
+    for one in fields.declared(shape):
+        found, inner = fields.rule(one.kind), _object(one.kind)
+        if found is not None:
+            yield f"{prefix}{one.name}", found
+        elif inner is not None:
+            yield from _rules(inner, f"{prefix}{one.name}.")

@@ -70,8 +70,6 @@ def blueprint(resource: Resource, store: Store, settings: Settings, trail: Trail
         made.add_url_rule(route.path, route.name, route.view, methods=[route.method])
     for name, method, view in bulk.views(resource, store, settings, trail, views.lists):
         made.add_url_rule(f"/{name}", name, _named(view, resource.name), methods=[method])
-    if resource.extend is not None:
-        resource.extend(made, resource, store, settings)
     return made
 
 

@@ -6,7 +6,7 @@ filter, so of two requests that make one change at the same time, one makes it a
 that it was made.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -16,59 +16,58 @@ from api.store.documents import Check
 from api.web.problems import FieldError, ProblemError, in_body, invalid
 
 
-class Transition(msgspec.Struct, frozen=True):
-    """A field, and from which states each state may be reached; from no other, not from itself.
+class States(msgspec.Struct, frozen=True, eq=False):
+    """A mark: the field is a state, and from which others each may be reached; not from itself.
 
     `stamps` gets the new state and returns the stored fields that record who changed it and when.
     """
 
-    field: str
     sources: Mapping[str, tuple[str, ...]]
-    stamps: Callable[[str], dict[str, Any]] = lambda _state: {}
+    stamps: Callable[[str], dict[str, Any]] | None
+
+    def condition(self, state: str) -> Document:
+        """What the present state must be for this one to follow."""
+        return {"$in": list(self.sources.get(state, ()))}
+
+
+def states(
+    sources: Mapping[str, Iterable[str]], stamps: Callable[[str], dict[str, Any]] | None = None
+) -> States:
+    """The mark, of texts or members of a `StrEnum`. What is not named cannot be reached."""
+    plain = {str(to): tuple(str(one) for one in froms) for to, froms in sources.items()}
+    return States(plain, stamps)
 
 
 def states_kept(
-    transitions: tuple[Transition, ...], changes: Mapping[str, Any], document: Mapping[str, Any]
+    declared: Mapping[str, States], changes: Mapping[str, Any], document: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The states among the changes that the document is in already."""
-    return {
-        one.field: changes[one.field]
-        for one in transitions
-        if one.field in changes and document.get(one.field) == changes[one.field]
-    }
+    stated = declared.keys() & changes.keys()
+    return {name: changes[name] for name in stated if document.get(name) == changes[name]}
 
 
-def state_condition(
-    transitions: tuple[Transition, ...], changes: Mapping[str, Any]
-) -> dict[str, Any]:
+def state_condition(declared: Mapping[str, States], changes: Mapping[str, Any]) -> dict[str, Any]:
     """What must hold of a document for these changes to be made."""
-    return {
-        one.field: {"$in": list(one.sources.get(changes[one.field], ()))}
-        for one in transitions
-        if one.field in changes
-    }
+    return {name: one.condition(changes[name]) for name, one in declared.items() if name in changes}
 
 
-def state_stamps(transitions: tuple[Transition, ...], changes: Mapping[str, Any]) -> dict[str, Any]:
+def state_stamps(declared: Mapping[str, States], changes: Mapping[str, Any]) -> dict[str, Any]:
     """What the changes record besides themselves."""
     found: dict[str, Any] = {}
-    for one in transitions:
-        if one.field in changes:
-            found.update(one.stamps(changes[one.field]))
+    for name, one in declared.items():
+        if name in changes and one.stamps is not None:
+            found.update(one.stamps(changes[name]))
     return found
 
 
 def state_refused(
-    transitions: tuple[Transition, ...], changes: Mapping[str, Any], document: Mapping[str, Any]
+    declared: Mapping[str, States], changes: Mapping[str, Any], document: Mapping[str, Any]
 ) -> ProblemError:
     """409, naming the state that the document is in."""
     errors = [
-        in_body(
-            one.field, f"It is {document[one.field]}, which {changes[one.field]} cannot follow."
-        )
-        for one in transitions
-        if one.field in changes
-        and document[one.field] not in one.sources.get(changes[one.field], ())
+        in_body(name, f"It is {document[name]}, which {changes[name]} cannot follow.")
+        for name, one in declared.items()
+        if name in changes and document[name] not in one.sources.get(changes[name], ())
     ]
     detail = "The document is not in a state that this change may follow."
     return ProblemError(409, detail, kind="state", errors=tuple(errors))

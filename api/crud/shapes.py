@@ -1,17 +1,125 @@
-"""Structs that follow from a declaration: bodies of PUT and PATCH, items and pages of lists."""
+"""Structs that follow from a declaration: the bodies of requests, items and pages of lists."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from types import UnionType
+from inspect import getdoc
+from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
-from msgspec import NODEFAULT, UNSET, UnsetType, defstruct
+from msgspec import NODEFAULT, UNSET, Meta, UnsetType, defstruct
 
-from api.crud import values
-from api.crud.access import Role
+from api.crud import fields, values
+from api.crud.access import Role, Who
+from api.crud.fields import (
+    ADMIN_CHANGES,
+    ADMIN_ONLY,
+    CREATE_ONLY,
+    NEVER_SHOWN,
+    OWNER,
+    READ_ONLY,
+    Field,
+    Id,
+    Shape,
+    Time,
+    taken,
+)
 
-Shape = type[msgspec.Struct]
+OWNS = Meta(description="Administrators may name another user; for good")
+REMOVES = "Null removes what may be absent."
+
+Parts = list[tuple[str, Any, Any]]  # of a struct: names, types, defaults
+
+
+def creation(declared: Shape, own: Iterable[Field], note: str) -> Shape | None:
+    """The body that creates a document; None where no body sets anything."""
+    parts: Parts = []
+    for one in own:
+        if not {READ_ONLY, ADMIN_ONLY}.isdisjoint(one.flags):
+            continue
+        if OWNER in one.flags:
+            parts.append((one.name, Annotated[taken(one.kind), OWNS] | None, None))
+        else:
+            parts.append((one.name, taken(one.kind), _default(one)))
+    if not parts:
+        return None
+    text = _sentences(f"Body that creates {_noun(declared)}.", note)
+    return _struct(f"New{declared.__name__}", parts, closed=True, namespace={"__doc__": text})
+
+
+def changes(declared: Shape, own: Iterable[Field], who: Who, note: str) -> dict[Role, Shape]:
+    """The body that changes a document, by the role of who sends it.
+
+    Administrators have one of their own where they may change more than others.
+    """
+    fixed = {READ_ONLY, CREATE_ONLY, OWNER}
+    open_to_admins = [one for one in own if fixed.isdisjoint(one.flags)]
+    more = {ADMIN_ONLY, ADMIN_CHANGES}
+    open_to_all = [one for one in open_to_admins if more.isdisjoint(one.flags)]
+    name, noun = declared.__name__, _noun(declared)
+    if who is Who.NOBODY or not open_to_admins:
+        return {}
+    if who is Who.ADMIN:
+        return {Role.ADMIN: _change(f"{name}Change", f"that changes {noun}", note, open_to_admins)}
+    usual = _change(f"{name}Change", f"that changes {noun}", note, open_to_all)
+    if len(open_to_admins) == len(open_to_all):
+        return {Role.USER: usual, Role.ADMIN: usual}
+    by = f"by which administrators change {noun}"
+    return {
+        **({Role.USER: usual} if open_to_all else {}),
+        Role.ADMIN: _change(f"{name}ChangeByAdmin", by, "", open_to_admins),
+    }
+
+
+def _change(name: str, what: str, note: str, own: list[Field]) -> Shape:
+    parts: Parts = []
+    for one in own:
+        # What nobody sees, nobody removes.
+        kind = taken(one.kind)
+        kind = _without_null(kind) if NEVER_SHOWN in one.flags else kind
+        # A body of one field that may be left out would change nothing.
+        parts.append((one.name, kind, NODEFAULT) if len(own) == 1 else _unset(one.name, kind))
+    nullable = any(values.is_optional(kind) for _, kind, _ in parts)
+    text = _sentences(f"Body {what}.{' ' + REMOVES if nullable else ''}", note, "\n\n")
+    return _struct(name, parts, closed=True, namespace={"__doc__": text})
+
+
+def shown(declared: Shape, own: Iterable[Field], changing: bool) -> Shape:
+    """What is shown of a document. `changing`: somebody may change it, so its version counts."""
+    parts: Parts = [("id", Id, NODEFAULT)]
+    parts += [
+        (one.name, fields.shown(one.kind), NODEFAULT) for one in own if NEVER_SHOWN not in one.flags
+    ]
+    parts += [("version", int, NODEFAULT)] if changing else []
+    parts.append(("created_at", Time, NODEFAULT))
+    parts += [("updated_at", Time, NODEFAULT)] if changing else []
+    return _struct(declared.__name__, parts, closed=False, namespace={"__doc__": getdoc(declared)})
+
+
+def requiring(shape: Shape, field: str, name: str, text: str) -> Shape:
+    """A body like this one, under another name, that cannot go without a field."""
+    kind = _without_null(values.hints(shape)[field])
+    parts = [(field, kind, NODEFAULT)]
+    return _struct(name, parts, closed=True, bases=(shape,), namespace={"__doc__": text})
+
+
+def _noun(declared: Shape) -> str:
+    """What the struct is, by the first line of its docstring: `a user`."""
+    first = (getdoc(declared) or f"A {declared.__name__}.").partition("\n")[0].rstrip(".")
+    return first[:1].lower() + first[1:]
+
+
+def _sentences(first: str, note: str, between: str = " ") -> str:
+    return f"{first}{between}{note}" if note else first
+
+
+def _unset(name: str, kind: Any) -> tuple[str, Any, Any]:
+    return (name, kind | UnsetType, UNSET)
+
+
+def _without_null(kind: Any) -> Any:
+    kept = tuple(part for part in get_args(kind) if part is not NoneType)
+    return Union[kept] if get_origin(kind) in (Union, UnionType) else kind  # noqa: UP007 - made here
 
 
 def replacements(
@@ -112,7 +220,7 @@ def page(read: Shape, items: Shape) -> Shape:
     return _struct(f"{read.__name__}Page", fields, closed=False)
 
 
-def _default(made: msgspec.structs.FieldInfo) -> Any:
+def _default(made: msgspec.structs.FieldInfo | Field) -> Any:
     if made.default_factory is NODEFAULT:
         return made.default
     return msgspec.field(default_factory=made.default_factory)

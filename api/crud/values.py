@@ -22,22 +22,14 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_
 import msgspec
 from bson import ObjectId
 from bson.errors import InvalidId
-from msgspec import Meta
 from werkzeug.routing import BaseConverter
 
+from api.crud.fields import ID
 from api.crud.rules import conflict
 from api.store import Document
 from api.web import body as bodies
 from api.web.expected import REQUIRED, Fault, Place, moment, plain
 from api.web.problems import at
-
-_ID = Meta(
-    pattern="^[0-9a-fA-F]{24}$",
-    description="An id: 24 hexadecimal digits",
-    examples=["665f1f77bcf86cd799439011"],
-)
-Id = Annotated[str, _ID]
-Time = Annotated[datetime.datetime, Meta(tz=True, description="A time, RFC 3339")]
 
 Stored = Callable[[Any], Any]
 
@@ -77,7 +69,7 @@ def without_unset(kind: Any) -> Any:
 
 def is_id(kind: Any) -> bool:
     """Whether it is `Id`, with more annotations perhaps, or that or nothing."""
-    return _ID in getattr(kind, "__metadata__", ()) or any(is_id(part) for part in _parts(kind))
+    return ID in getattr(kind, "__metadata__", ()) or any(is_id(part) for part in _parts(kind))
 
 
 def item(kind: Any) -> Any:

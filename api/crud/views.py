@@ -26,7 +26,7 @@ from api.store.replay import Keyed, Receipt
 from api.web import body as bodies
 from api.web import conditions
 from api.web.operations import Fields
-from api.web.problems import ProblemError
+from api.web.problems import ProblemError, in_body
 
 PATCH_MEDIA = (bodies.JSON, bodies.MERGE_PATCH)
 
@@ -41,6 +41,11 @@ def expected() -> Versions:
     return Versions(frozenset()) if none_match.all else Versions(only, none_match.either)
 
 
+def _moved(fields: Iterable[str], present: Document, given: Document) -> list[str]:
+    """Which of these fields are given, and not as they are."""
+    return [one for one in fields if one in given and given[one] != present.get(one)]
+
+
 class Views:
     """Views of one resource. Which of them have a route, its access says."""
 
@@ -53,9 +58,8 @@ class Views:
         self._visibility = Visibility(resource, self._documents)
         self.creation = Creation(resource, store, settings, trail)
         self._once = Once(store, settings)
-        states = frozenset(one.field for one in resource.transitions)
         self.replacements = shapes.replacements(
-            resource.create, resource.change, resource.read, states
+            resource.create, resource.change, resource.read, frozenset(resource.states)
         )
         self.patches = shapes.patches(resource.change)
 
@@ -127,6 +131,7 @@ class Views:
     def _delete(self, document_id: str, receipt: Receipt) -> None:
         rule = self._resource.access.delete
         target = self._visibility.target(document_id, rule)
+        self._spare_oneself(target)
         self._guard(target)
         with self._recorded("delete", target.id):
             if not self._documents.delete(
@@ -173,7 +178,7 @@ class Views:
         self._guard(target, given)
         patches = {} if whole else values.objects(self._resource.kinds, given)
         others = {name: value for name, value in given.items() if name not in patches}
-        changes, stated = self._resource.stored(others), self._resource.transitions
+        changes, stated = self._resource.stored(others), self._resource.states
         versions = expected()
         kept: Document = {}
         if whole and rules.state_condition(stated, changes):
@@ -189,6 +194,7 @@ class Views:
             return {**changes, **self._resource.prepare(made)}
 
         with self._recorded("change", target.id, values.names(given, patches)):
+            self._spare_oneself(target, given)
             changed = (
                 self._documents.change(
                     target.id,
@@ -221,14 +227,32 @@ class Views:
         mine, guarded = principal().own(self._resource.name, target.id), self._resource.guarded
         if mine is None or not guarded:
             return
-        if given is None or any(given[f] != mine.get(f) for f in guarded if f in given):
+        if given is None or _moved(guarded, mine, given):
             want_fresh_log_in(self._fresh_login)
+
+    def _spare_oneself(self, target: Target, given: Document | None = None) -> None:
+        """Raise 409 where an administrator would shut itself out: so the last one stays, too.
+
+        Only two who do it to each other in the same instant can both succeed: that is two
+        documents, and no transaction spans them. `python -m api create-admin --promote` mends it.
+        """
+        who, fields = principal(), self._resource.not_oneself
+        mine = who.own(self._resource.name, target.id) if fields and who.is_admin else None
+        if mine is None:
+            return
+        if given is None:
+            detail = "Administrators cannot delete themselves. Let another one do it."
+            raise ProblemError(409, detail, kind="own-account")
+        moved = _moved(fields, mine, given)
+        if moved:
+            detail = "Administrators cannot do this to themselves. Let another one do it."
+            raise rules.conflict(*(in_body(field, detail) for field in moved))
 
     def _refused(
         self, document_id: str, target: Target, versions: Versions, changes: Document
     ) -> ProblemError:
         """Why a change met no document."""
-        stated = self._resource.transitions
+        stated = self._resource.states
         found = (
             self._unchanged(target, versions) if rules.state_condition(stated, changes) else None
         )

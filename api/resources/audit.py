@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from api.crud.access import Access, Who
 from api.crud.audit import COLLECTION
+from api.crud.fields import Id
 from api.crud.resource import EXACT, ORDERED, TEXT, Index, Resource
-from api.crud.values import Id, Time
 
 
 class Event(Struct, kw_only=True):
@@ -18,7 +18,6 @@ class Event(Struct, kw_only=True):
     outcome: done, refused, throttled, or unknown when the database did not say.
     """
 
-    id: Id
     event: str
     actor: Id | None
     target: Id | None
@@ -26,12 +25,11 @@ class Event(Struct, kw_only=True):
     outcome: str
     address: str | None
     request_id: str | None
-    created_at: Time
 
 
 AUDIT = Resource(
     name=COLLECTION,
-    read=Event,
+    fields=Event,
     access=Access(
         list=Who.ADMIN, get=Who.ADMIN, create=Who.NOBODY, change=Who.NOBODY, delete=Who.NOBODY
     ),

@@ -2,22 +2,29 @@
 
 A lead is `pending` until an administrator sets it to `reached_out`, once: a second attempt, and any
 way back, is refused with 409, so that of two administrators one makes the call. E-mail and the
-résumé's content are each taken by one lead only. The file lies beside the document
-(crud/files.py).
+résumé's content are each taken by one lead only. The file lies beside the document (crud/files.py).
 """
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from msgspec import Struct
 
-from api.crud.access import Access, Role, Who, principal
-from api.crud.resource import EXACT, ORDERED, TEXT, Attachment, FileInfo, Resource
-from api.crud.rules import Transition
-from api.crud.values import Id, Time
-from api.store import Unique
+from api.crud.access import Access, Who, principal
+from api.crud.fields import (
+    ADMIN_ONLY,
+    CREATE_ONLY,
+    READ_ONLY,
+    UNIQUE,
+    Attachment,
+    FileInfo,
+    Id,
+    Time,
+)
+from api.crud.resource import EXACT, ORDERED, TEXT, Resource
+from api.crud.rules import states
 from api.store.document import now
-from api.web import text
+from api.web import text as texts
 from api.web.files import DOCUMENTS
 
 
@@ -28,54 +35,28 @@ class State(StrEnum):
     REACHED_OUT = "reached_out"
 
 
-class NewLead(Struct, kw_only=True, forbid_unknown_fields=True):
-    """The fields of the form that registers a lead."""
-
-    first_name: str
-    last_name: str
-    email: str
-
-
-class LeadChange(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body that changes a lead."""
-
-    state: State
-
-
-class Lead(Struct, kw_only=True):
-    """A lead as shown."""
-
-    id: Id
-    first_name: str
-    last_name: str
-    email: str
-    resume: FileInfo
-    state: State
-    reached_out_at: Time | None
-    reached_out_by: Id | None
-    version: int
-    created_at: Time
-    updated_at: Time
-
-
 def stamps(_state: str) -> dict[str, Any]:
     """Who got in touch, and when."""
     return {"reached_out_at": now(), "reached_out_by": principal().id}
 
 
-RESUME = Attachment(field="resume", types=DOCUMENTS)
+class Lead(Struct, kw_only=True):
+    """A lead."""
+
+    first_name: Annotated[str, texts.line(100), CREATE_ONLY]
+    last_name: Annotated[str, texts.line(100), CREATE_ONLY]
+    email: Annotated[str, texts.email, UNIQUE, CREATE_ONLY]
+    resume: Annotated[FileInfo, Attachment(types=DOCUMENTS, unique=True)]
+    state: Annotated[State, ADMIN_ONLY, states({State.REACHED_OUT: [State.PENDING]}, stamps)] = (
+        State.PENDING
+    )
+    reached_out_at: Annotated[Time, READ_ONLY] | None = None
+    reached_out_by: Annotated[Id, READ_ONLY] | None = None
+
 
 LEADS = Resource(
     name="leads",
-    create=NewLead,
-    change={Role.ADMIN: LeadChange},
-    read=Lead,
-    unique=(Unique("email"), RESUME.unique),
-    rules={
-        "first_name": text.line(100),
-        "last_name": text.line(100),
-        "email": text.email,
-    },
+    fields=Lead,
     access=Access(
         list=Who.ADMIN,
         create=Who.ANYONE,
@@ -84,13 +65,6 @@ LEADS = Resource(
         delete=Who.ADMIN,
         bulk=Who.ADMIN,
     ),
-    defaults=lambda: {"state": State.PENDING.value},
     filters={"state": EXACT, "email": TEXT, "last_name": TEXT, "created_at": ORDERED},
     sorts=("last_name",),
-    attachment=RESUME,
-    transitions=(
-        Transition(
-            "state", {State.REACHED_OUT.value: (State.PENDING.value,), "pending": ()}, stamps
-        ),
-    ),
 )

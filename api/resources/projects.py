@@ -8,13 +8,13 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import Meta, Struct, field
 
-from api.crud.access import Access, Role, Who
+from api.crud.access import Access, Who
+from api.crud.fields import MEMBERS, OWNER, Id
 from api.crud.resource import EXACT, ORDERED, TEXT, Resource
 from api.crud.rules import Constraint
-from api.crud.values import Id, Time
-from api.web import text
+from api.web import text as texts
 
 
 class Status(StrEnum):
@@ -26,55 +26,23 @@ class Status(StrEnum):
     DONE = "done"
 
 
-Name = Annotated[str, Meta(examples=["Analytical Engine"])]
-Members = Annotated[
-    list[Id],
-    Meta(
-        max_length=100,
-        description="Users who may read it, each once",
-        extra_json_schema={"uniqueItems": True},
-    ),
-]
-Owner = Annotated[Id, Meta(description="Administrators may name another user; for good")]
-
-
-class NewProject(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body that creates a project."""
-
-    name: Name
-    description: str | None = None
-    status: Status = Status.PLANNED
-    owner: Owner | None = None
-    members: Members = field(default_factory=list)
-    starts_on: date | None = None
-    ends_on: date | None = None
-
-
-class ProjectChange(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body that changes a project. Null removes what may be absent."""
-
-    name: Name | UnsetType = UNSET
-    description: str | UnsetType | None = UNSET
-    status: Status | UnsetType = UNSET
-    members: Members | UnsetType = UNSET
-    starts_on: date | UnsetType | None = UNSET
-    ends_on: date | UnsetType | None = UNSET
+EACH_ONCE = Meta(
+    max_length=100,
+    description="Users who may read it, each once",
+    extra_json_schema={"uniqueItems": True},
+)
 
 
 class Project(Struct, kw_only=True):
-    """A project as shown."""
+    """A project."""
 
-    id: Id
-    name: str
-    description: str | None
-    status: Status
-    owner: Id
-    members: list[Id]
-    starts_on: date | None
-    ends_on: date | None
-    version: int
-    created_at: Time
-    updated_at: Time
+    name: Annotated[str, texts.line(200), Meta(examples=["Analytical Engine"])]
+    description: Annotated[str, texts.paragraphs(2000)] | None = None
+    status: Status = Status.PLANNED
+    owner: Annotated[Id, OWNER]
+    members: Annotated[list[Id], MEMBERS, EACH_ONCE] = field(default_factory=list)
+    starts_on: date | None = None
+    ends_on: date | None = None
 
 
 def ends_after_it_starts(project: Mapping[str, Any]) -> dict[str, str]:
@@ -93,10 +61,7 @@ def members_differ(project: Mapping[str, Any]) -> dict[str, str]:
 
 PROJECTS = Resource(
     name="projects",
-    create=NewProject,
-    change={Role.USER: ProjectChange, Role.ADMIN: ProjectChange},
-    read=Project,
-    rules={"name": text.line(200), "description": text.paragraphs(2000)},
+    fields=Project,
     access=Access(
         list=Who.MEMBER,
         create=Who.USER,
@@ -106,12 +71,6 @@ PROJECTS = Resource(
         bulk=Who.ADMIN,
     ),
     shard_key={"owner": "hashed", "_id": 1},
-    owner="owner",
-    members="members",
-    constraints=(
-        Constraint(("starts_on", "ends_on"), ends_after_it_starts),
-        Constraint(("members",), members_differ),
-    ),
     filters={
         "name": TEXT,
         "status": EXACT,
@@ -121,4 +80,8 @@ PROJECTS = Resource(
         "created_at": ORDERED,
     },
     sorts=("name",),
+    constraints=(
+        Constraint(("starts_on", "ends_on"), ends_after_it_starts),
+        Constraint(("members",), members_differ),
+    ),
 )

@@ -119,7 +119,7 @@ def test_a_lost_primary_is_latency_for_counters(
 
 def test_a_resource_cannot_open_itself() -> None:
     """What a declaration opens to anyone must stand on the public list."""
-    open_one = Resource(name="secrets", read=Event, access=Access(list=Who.ANYONE))
+    open_one = Resource(name="secrets", fields=Event, access=Access(list=Who.ANYONE))
     with pytest.raises(ValueError, match=r"secrets\.list to anyone"):
         gate.agree([open_one])
     gate.agree(ALL)

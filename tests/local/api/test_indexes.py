@@ -15,17 +15,17 @@ import msgspec
 import pytest
 from bson import ObjectId
 from flask import Flask
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Struct
 from pymongo import MongoClient
 
 from api import resources, schema
 from api.app import create_app
 from api.crud import values
-from api.crud.access import Access, Role, Who
+from api.crud.access import Access, Who
+from api.crud.fields import CREATE_ONLY, OWNER, READ_ONLY, UNIQUE, Id
 from api.crud.resource import ORDERED, TEXT, Index, Resource
-from api.crud.values import Id, Time
 from api.settings import Settings
-from api.store import Store, Unique
+from api.store import Store
 from api.store.deadline import deadline
 from api.web import expected
 from api.web import text as texts
@@ -36,45 +36,22 @@ MANY = 300
 OWN = 6  # of them
 LIMIT = 5
 MARK = "indexes"
-Label = Annotated[str, Meta(min_length=1, max_length=50)]
-
-
-class NewCard(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body that creates a card."""
-
-    number: Label
-    label: Label
-
-
-class CardChange(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Body that changes a card."""
-
-    label: Label | UnsetType = UNSET
 
 
 class Card(Struct, kw_only=True):
-    """A card as shown."""
+    """A card."""
 
-    id: Id
-    number: str
-    label: str
-    owner: Id
-    version: int
-    created_at: Time
-    updated_at: Time
+    number: Annotated[str, texts.line(50), UNIQUE, CREATE_ONLY]
+    label: Annotated[str, texts.line(50)]
+    owner: Annotated[Id, OWNER, READ_ONLY]
 
 
 def cards() -> Resource:
     """Owned, and with a unique field: so it cannot be spread by its owner."""
     return Resource(
         name="cards",
-        create=NewCard,
-        change={Role.USER: CardChange, Role.ADMIN: CardChange},
-        read=Card,
-        unique=(Unique("number"),),
-        rules={"number": texts.line(50), "label": texts.line(50)},
+        fields=Card,
         access=Access(list=Who.OWNER, create=Who.USER),
-        owner="owner",
         filters={"label": TEXT, "created_at": ORDERED},
         sorts=("label",),
     )

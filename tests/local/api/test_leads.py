@@ -15,13 +15,14 @@ from bson import ObjectId
 from flask.testing import FlaskClient
 from urllib3 import encode_multipart_formdata
 
-from api.resources.leads import LEADS, RESUME
+from api.resources.leads import LEADS
 from api.store import Documents, Store, UnavailableError, files
 from api.store.files import CHUNK_SIZE, CHUNKS, FILES, sweep
+from api.web.files import DOCUMENTS
 from tests.helpers.api import RunningServer
 
 URL = "/api/v1/leads"
-PDF, DOCX, ODT = RESUME.types
+PDF, DOCX, ODT = DOCUMENTS
 
 
 def content(size: int = 1000, begins: bytes = b"%PDF-1.7\n") -> bytes:

@@ -1,4 +1,4 @@
-"""The resources of the README: added as they stand there, and served."""
+"""The resources of the README, and a new one: added as they are, and served."""
 
 import re
 import sys
@@ -10,15 +10,15 @@ import pytest
 from flask import Flask
 
 import api
-from api import resources, schema
+from api import resources, scaffold, schema
 from api.settings import Settings
 from api.store import Store
 from api.store.deadline import deadline
 from tests.helpers.api import make_person, serving, sign_up
 
 README = Path(api.__file__).parent / "crud" / "README.md"
-NAMES = ["notes", "orders"]
-NOTES, ORDERS = "/api/v1/notes", "/api/v1/orders"
+NAMES = ["memos", "notes", "orders"]
+MEMOS, NOTES, ORDERS = (f"/api/v1/{name}" for name in NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +28,9 @@ def with_them(
     """The app with the README's files among the resources."""
     folder = tmp_path_factory.mktemp("resources")
     found = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    for name, text in zip(NAMES, found, strict=True):
+    for name, text in zip(NAMES[1:], found, strict=True):
         (folder / f"{name}.py").write_text(text)
+    scaffold.write(NAMES[0], folder)
     resources.__path__.append(str(folder))
     try:
         more = [one for one in resources._discover() if one not in resources.ALL]
@@ -66,6 +67,19 @@ def test_it_is_served(with_them: Flask) -> None:
     stale = client.put(url, json={"title": "X"}, headers={**me, "If-Match": tag})
     assert stale.status_code == 412
     assert client.put(url, json={"title": "X"}, headers=me).json["title"] == "X"
+    assert client.delete(url, headers=me).status_code == 204
+
+
+def test_a_new_one_is_served(with_them: Flask) -> None:
+    client = with_them.test_client()
+    me: dict[str, Any] = sign_up(client, make_person())["headers"]
+    made = client.post(MEMOS, json={"name": " To  do "}, headers=me)
+    assert (made.status_code, made.json["name"]) == (201, "To do")
+    url = made.headers["Location"]
+    assert client.get(f"{MEMOS}?name[prefix]=To&sort=name", headers=me).json["items"] == [made.json]
+    assert client.patch(url, json={"description": "Soon"}, headers=me).json["version"] == 2
+    other: dict[str, Any] = sign_up(client, make_person())["headers"]
+    assert client.get(url, headers=other).status_code == 404
     assert client.delete(url, headers=me).status_code == 204
 
 

@@ -17,7 +17,7 @@ ORDER = (
     {"crud"},
     {"resources"},
     {"auth", "schema", "samples"},
-    {"docs", "setup"},
+    {"docs", "scaffold", "setup"},
     {"openapi"},
     {"app"},
     {"serving"},

@@ -1,56 +1,51 @@
-"""Declarations that cannot work are refused at import, with a sentence."""
+"""Declarations: what follows from the fields; what cannot work is refused, with a sentence."""
 
 from datetime import date, datetime, time
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import pytest
-from msgspec import UNSET, Meta, Struct, UnsetType, defstruct
+from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType, defstruct
+from msgspec.structs import fields as parts
 
-from api.crud.access import Role
+from api.crud import values
+from api.crud.access import Access, Role, Who
+from api.crud.fields import (
+    ADMIN_CHANGES,
+    ADMIN_ONLY,
+    CREATE_ONLY,
+    FRESH_LOGIN,
+    MEMBERS,
+    NEVER_SHOWN,
+    NOT_ONESELF,
+    OWNER,
+    READ_ONLY,
+    UNIQUE,
+    Attachment,
+    FileInfo,
+    Id,
+    Time,
+    UniqueBy,
+)
 from api.crud.resource import (
     EXACT,
     ORDERED,
     TEXT,
-    Attachment,
-    Constraint,
     DeclarationError,
-    FileInfo,
     Resource,
 )
-from api.crud.rules import Transition
+from api.crud.rules import Constraint, states
+from api.crud.shapes import requiring
 from api.store import Unique
 from api.web import text
 
-
-class New(Struct):
-    name: str
-    rank: int = 1
-    note: str | None = None
-    hint: str | None = None
-
-
-class Change(Struct):
-    name: str | UnsetType = UNSET
-    rank: int | UnsetType | None = UNSET
-
-
-class Open(Struct):
-    name: str
-    place: Annotated[FileInfo, Meta(description="x")] | None = None
-
-
-class OpenChange(Struct):
-    places: list[FileInfo] | UnsetType = UNSET
+LINE = text.line(9)
 
 
 class Place(Struct, forbid_unknown_fields=True):
-    city: str
+    city: Annotated[str, LINE]
     code: str | None = None
     points: list[int] = []
-
-
-class Other(Struct, forbid_unknown_fields=True):
-    city: str
 
 
 class Endless(Struct, forbid_unknown_fields=True):
@@ -69,134 +64,197 @@ class Unset(Struct, forbid_unknown_fields=True):
     city: str | UnsetType = UNSET
 
 
-def holding(kind: Any) -> type[Struct]:
-    """A struct with a field `x` of this type."""
-    return defstruct("Body", [("x", kind)])
+class Marked(Struct, forbid_unknown_fields=True):
+    city: Annotated[str, UNIQUE]
 
 
-class Within(Struct):
-    id: str
-    name: str
-    place: Place
-    other: Place | None
-    places: list[Place]
-    tags: list[str]
+class Size(StrEnum):
+    SMALL = "small"
+    LARGE = "large"
 
 
-class NewWithin(Struct):
-    name: str
+class Thing(Struct, kw_only=True):
+    """A thing.
+
+    More of it.
+    """
+
+    name: Annotated[str, LINE, Meta(examples=["x"])]
+    note: Annotated[str, LINE] | None = None
+    rank: int = 1
     place: Place
     other: Place | None = None
     places: list[Place] = []
-    tags: list[str] = []
-
-
-class WithinChange(Struct):
-    place: Place | UnsetType = UNSET
-    other: Place | UnsetType | None = UNSET
-    places: list[Place] | UnsetType = UNSET
-
-
-WITHIN: dict[str, Any] = {
-    "create": NewWithin, "read": Within, "change": {Role.USER: WithinChange},
-}  # fmt: skip
-
-
-class Times(Struct):
-    name: str
-    at: time | None = None
-    tags: set[str] | None = None
-
-
-class Stored(Struct):
-    name: str
+    tags: list[Annotated[str, LINE]] = []
+    days: Annotated[list[date], Meta(max_length=3)] | None = None
     kind: Literal["a", "b"] = "a"
-    days: list[date] | None = None
     at: datetime | None = None
+    owner: Annotated[Id, OWNER]
+    readers: Annotated[list[Id], MEMBERS] = []
+    number: Annotated[str, UniqueBy(str.lower), CREATE_ONLY]
+    email: Annotated[str, UNIQUE, ADMIN_CHANGES, FRESH_LOGIN]
+    secret: Annotated[str, NEVER_SHOWN] | None = None
+    size: Annotated[Size, ADMIN_ONLY, NOT_ONESELF, states({Size.LARGE: [Size.SMALL]})] = Size.SMALL
+    measured: Annotated[Time, READ_ONLY] | None = None
 
 
-class Shown(Struct):
-    id: str
-    name: str
-    rank: int
-    hint: str
-    made: str
-    note: str | None
+def declare(shape: type[Struct] = Thing, **more: Any) -> Resource:
+    return Resource(name="things", fields=shape, **more)
 
 
-def declare(**more: Any) -> Resource:
-    parts = {"name": "things", "create": New, "read": Shown, "change": {Role.USER: Change}}
-    return Resource(**{**parts, **more})
+def holding(kind: Any, default: Any = NODEFAULT, **more: Any) -> type[Struct]:
+    """A struct with a field `x` of this type."""
+    part = ("x", kind) if default is NODEFAULT else ("x", kind, default)
+    return defstruct("Body", [part, *more.items()], kw_only=True)
+
+
+def names(shape: type[Struct] | None) -> list[str]:
+    assert shape is not None
+    return [one.name for one in parts(shape)]
+
+
+def test_what_creates() -> None:
+    create = declare().create
+    assert create is not None
+    found = {one.name: one for one in parts(create)}
+    assert list(found) == [
+        name for name in Thing.__struct_fields__ if name not in ("size", "measured")
+    ]
+    assert {name for name, one in found.items() if one.required} == {
+        "name", "place", "number", "email",
+    }  # fmt: skip
+    assert values.is_optional(found["owner"].type)
+    assert (create.__name__, create.__doc__) == ("NewThing", "Body that creates a thing.")
+
+
+def test_what_changes() -> None:
+    change = declare().change
+    mine, admins = change[Role.USER], change[Role.ADMIN]
+    fixed = {"owner", "number", "measured"}
+    assert set(names(admins)) == set(Thing.__struct_fields__) - fixed
+    assert set(names(admins)) - set(names(mine)) == {"email", "size"}
+    assert all(one.default is UNSET for shape in (mine, admins) for one in parts(shape))
+    kinds = values.hints(mine)
+    assert values.is_optional(kinds["note"])
+    assert not values.is_optional(kinds["name"])
+    assert not values.is_optional(kinds["secret"])  # nobody sees it, nobody removes it
+    assert (mine.__name__, admins.__name__) == ("ThingChange", "ThingChangeByAdmin")
+
+
+def test_who_changes() -> None:
+    assert declare(access=Access(change=Who.NOBODY)).change == {}
+    assert list(declare(access=Access(change=Who.ADMIN)).change) == [Role.ADMIN]
+    same = declare(holding(str, y=int)).change
+    assert same[Role.USER] is same[Role.ADMIN]
+    assert declare(holding(Annotated[str, CREATE_ONLY])).change == {}
+    only = declare(holding(Annotated[str, ADMIN_CHANGES])).change
+    assert list(only) == [Role.ADMIN]
+    # A body of one field that may be left out would change nothing.
+    assert [one.required for one in parts(only[Role.ADMIN])] == [True]
+
+
+def test_what_is_shown() -> None:
+    read = declare().read
+    kinds = values.hints(read)
+    own = [name for name in Thing.__struct_fields__ if name != "secret"]
+    assert names(read) == ["id", *own, "version", "created_at", "updated_at"]
+    assert all(one.required for one in parts(read))
+    assert (kinds["name"], kinds["tags"], kinds["days"]) == (str, list[str], list[date] | None)
+    assert (kinds["owner"], kinds["readers"], kinds["measured"]) == (Id, list[Id], Time | None)
+    assert read.__doc__ == "A thing.\n\nMore of it."
+    fixed = declare(access=Access(change=Who.NOBODY)).read
+    assert names(fixed)[-2:] == ["measured", "created_at"]
+
+
+def test_what_else_follows() -> None:
+    thing = declare()
+    assert thing.unique == (Unique("email"), Unique("number", str.lower))
+    assert (thing.owner, thing.members) == ("owner", "readers")
+    assert (thing.guarded, thing.not_oneself) == (("email",), ("size",))
+    assert thing.defaults() == {"size": "small"}
+    assert thing.states["size"].condition("large") == {"$in": ["small"]}
+    assert thing.states["size"].condition("small") == {"$in": []}
+    assert set(thing.rules) == {"name", "note", "place.city", "other.city", "places.city", "tags"}
+    assert declare(holding(str), accounts=True).owner == "_id"
+    filed = declare(holding(Annotated[FileInfo, Attachment(types={}, unique=True)], y=str))
+    assert filed.attachment is not None
+    assert filed.attachment.field == "x"
+    assert filed.unique == (Unique("x_digest"),)
+    assert (names(filed.create), names(filed.change[Role.USER])) == (["y"], ["y"])
+
+
+def test_a_body_that_requires_more() -> None:
+    create = declare().create
+    assert create is not None
+    made = requiring(create, "secret", "Signed", "With a secret.")
+    assert {one.name for one in parts(made) if one.required} >= {"name", "secret"}
+    assert names(made) == [*(n for n in names(create) if n != "secret"), "secret"]
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
+    ("shape", "more", "message"),
     [
-        ({"unique": (Unique("name"),), "shard_key": {"name": 1, "_id": 1}}, "hashed _id"),
-        ({"owner": "boss"}, "boss"),
-        ({"filters": {"colour": ("eq",)}}, "colour"),
-        ({"sorts": ("colour",)}, "colour"),
-        ({"sorts": ("note",)}, "note may be null"),
-        ({"sorts": ("hint",)}, "hint, which a new document may lack"),
-        ({"sorts": ("made",)}, "made, which a new document may lack"),
-        ({"sorts": ("rank",)}, "Change can set rank to null"),
-        ({"create": Open}, "place in Open: FileInfo takes fields that nobody knows"),
-        ({"change": {Role.ADMIN: OpenChange}}, "places in OpenChange: FileInfo takes fields"),
-        ({"create": Times}, "at in Times holds time"),
-        ({"create": holding(dict[str, int])}, "x in Body holds dict, which is not stored"),
-        ({"create": holding(Place | Tagged)}, "x in Body holds Place, which is not stored"),
-        ({"create": holding(Place | str)}, "x in Body holds Place, which is not stored"),
-        ({"create": holding(Endless)}, "inner in Endless holds Endless within itself"),
-        ({"read": holding(Endless)}, "inner in Endless holds Endless within itself"),
-        ({"create": holding(list[Renamed])}, "Renamed renames at_last"),
-        ({"create": holding(Tagged)}, "Tagged is array_like or tagged"),
-        ({"create": holding(Unset)}, "city in Unset may be unset"),
-        ({"create": holding(Other), "read": holding(Place)}, "x has not the same form in Body"),
-        ({"create": holding(Place), "read": holding(list[Place])}, "x has not the same form"),
-        ({"create": holding(list[str]), "read": holding(str)}, "x has not the same form"),
-        ({"create": holding(date), "read": holding(str)}, "x has not the same form"),
-        ({"rules": {"nmae": text.line(9)}}, "a rule for nmae, which is no text of any"),
-        ({"rules": {"rank": text.line(9)}}, "a rule for rank, which is no text of any"),
-        ({**WITHIN, "rules": {"place.citty": text.line(9)}}, "a rule for place.citty"),
-        ({**WITHIN, "rules": {"place": text.line(9)}}, "a rule for place, which is no text"),
-        ({**WITHIN, "unique": (Unique("place.city"),)}, "place.city is within an object, and"),
-        ({**WITHIN, "unique": (Unique("place"),)}, "place is an object or a list, and cannot be"),
-        ({**WITHIN, "unique": (Unique("tags"),)}, "tags is an object or a list, and cannot be"),
-        ({**WITHIN, "guarded": ("place.city",)}, "cannot be guarded"),
-        ({**WITHIN, "owner": "place.city"}, "its owner, place.city, is no field"),
-        ({**WITHIN, "members": "place.city"}, "cannot be the owner or the members"),
-        ({**WITHIN, "shard_key": {"place.city": 1, "_id": 1}}, "cannot be in the shard key"),
-        ({**WITHIN, "transitions": (Transition("place.city", {}),)}, "cannot be a state"),
-        ({**WITHIN, "constraints": (Constraint(("place.city",), dict),)}, "what a constraint"),
-        ({**WITHIN, "filters": {"place": EXACT}}, "place is an object in Within"),
-        ({**WITHIN, "filters": {"places": EXACT}}, "places is an object in Within"),
-        ({**WITHIN, "filters": {"place.town": EXACT}}, "place.town is no field of Within"),
-        ({**WITHIN, "filters": {"place.city.x": EXACT}}, "place.city.x is no field of Within"),
-        ({**WITHIN, "filters": {"places.city": TEXT}}, "filter it by eq and in"),
-        ({**WITHIN, "filters": {"place.points": ORDERED}}, "filter it by eq and in"),
-        ({**WITHIN, "filters": {"tags": TEXT}}, "filter it by eq and in"),
-        ({**WITHIN, "sorts": ("places.city",)}, "places.city is a list in Within, or in one"),
-        ({**WITHIN, "sorts": ("place",)}, "place is an object in Within"),
-        ({**WITHIN, "sorts": ("place.code",)}, "place.code may be null in Within"),
-        ({**WITHIN, "sorts": ("other.city",)}, "other.city may be null in Within"),
-        ({**WITHIN, "attachment": Attachment(field="file", types={})}, "place cannot be in a form"),
+        (Thing, {"shard_key": {"owner": 1, "_id": 1}}, "hashed _id"),
+        (holding(Annotated[str, OWNER]), {}, "x is marked OWNER, and is no Id"),
+        (holding(Annotated[Id, OWNER], y=Annotated[Id, OWNER]), {}, "x and y are both marked"),
+        (holding(Annotated[str, READ_ONLY, ADMIN_ONLY]), {}, "marked ADMIN_ONLY and READ_ONLY"),
+        (holding(Annotated[str, READ_ONLY]), {}, "a new document would lack it"),
+        (holding(Annotated[str, ADMIN_ONLY]), {}, "a new document would lack it"),
+        (defstruct("Body", [("version", int)]), {}, "version comes by itself"),
+        (holding(FileInfo | None, None), {}, "x in Body: FileInfo takes fields that nobody knows"),
+        (holding(list[FileInfo]), {}, "x in Body: FileInfo takes fields"),
+        (holding(time), {}, "x in Body holds time"),
+        (holding(set[str] | None, None), {}, "x in Body holds set"),
+        (holding(dict[str, int]), {}, "x in Body holds dict, which is not stored"),
+        (holding(Place | Tagged), {}, "x in Body holds Place, which is not stored"),
+        (holding(Place | str), {}, "x in Body holds Place, which is not stored"),
+        (holding(Endless), {}, "inner in Endless holds Endless within itself"),
+        (holding(list[Renamed]), {}, "Renamed renames at_last"),
+        (holding(Tagged), {}, "Tagged is array_like or tagged"),
+        (holding(Unset), {}, "city in Unset may be unset"),
+        (holding(Marked), {}, "city in Marked is marked: only a document's own fields"),
+        (holding(Annotated[int, LINE]), {}, "x in Body has a rule, and is no text"),
+        (holding(Annotated[Place, LINE]), {}, "x in Body has a rule, and is no text"),
+        (holding(Annotated[Place, UNIQUE]), {}, "x is an object or a list, and cannot be unique"),
+        (holding(Annotated[list[str], UNIQUE]), {}, "x is an object or a list, and cannot be"),
+        (Thing, {"constraints": (Constraint(("place.city",), dict),)}, "what a constraint names"),
+        (Thing, {"constraints": (Constraint(("nmae",), dict),)}, "nmae is no field of Thing"),
+        (holding(Place), {"shard_key": {"x.city": 1, "_id": 1}}, "cannot be in the shard key"),
+        (Thing, {"filters": {"colour": ("eq",)}}, "colour is no field of Thing"),
+        (Thing, {"filters": {"secret": EXACT}}, "secret is no field of Thing"),
+        (Thing, {"filters": {"place": EXACT}}, "place is an object in Thing"),
+        (Thing, {"filters": {"places": EXACT}}, "places is an object in Thing"),
+        (Thing, {"filters": {"place.town": EXACT}}, "place.town is no field of Thing"),
+        (Thing, {"filters": {"place.city.x": EXACT}}, "place.city.x is no field of Thing"),
+        (Thing, {"filters": {"places.city": TEXT}}, "filter it by eq and in"),
+        (Thing, {"filters": {"place.points": ORDERED}}, "filter it by eq and in"),
+        (Thing, {"filters": {"tags": TEXT}}, "filter it by eq and in"),
+        (Thing, {"sorts": ("colour",)}, "colour is no field of Thing"),
+        (Thing, {"sorts": ("note",)}, "note may be null"),
+        (Thing, {"sorts": ("measured",)}, "measured may be null"),
+        (Thing, {"sorts": ("places.city",)}, "places.city is a list in Thing, or in one"),
+        (Thing, {"sorts": ("place",)}, "place is an object in Thing"),
+        (Thing, {"sorts": ("place.code",)}, "place.code may be null in Thing"),
+        (Thing, {"sorts": ("other.city",)}, "other.city may be null in Thing"),
+        (
+            holding(Annotated[FileInfo, Attachment(types={})], place=Place),
+            {},
+            "place cannot be in a form",
+        ),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_refused(parts: dict[str, Any], message: str) -> None:
+def test_refused(shape: type[Struct], more: dict[str, Any], message: str) -> None:
     with pytest.raises(DeclarationError, match=message) as caught:
-        declare(**parts)
+        declare(shape, **more)
     assert "things" in str(caught.value)
 
 
 def test_admitted() -> None:
-    declare(sorts=("name",))
-    declare(sorts=("name", "made"), defaults=lambda: {"made": "here"})
-    declare(sorts=("hint",), create=None)
-    declare(create=Stored)
+    declare(sorts=("name", "rank", "size", "owner"))
     declare(
-        **WITHIN,
-        rules={"place.city": text.line(9), "places.city": text.line(9), "tags": text.line(9)},
         filters={"place.city": TEXT, "place.points": EXACT, "places.city": EXACT, "tags": EXACT},
         sorts=("place.city",),
     )
+    nobody = Access(create=Who.NOBODY, change=Who.NOBODY)
+    declare(holding(Annotated[str, READ_ONLY]), access=nobody)

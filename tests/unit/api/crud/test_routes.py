@@ -1,11 +1,14 @@
 """A resource has the routes that somebody may use, and no others."""
 
+from typing import Annotated
+
 import pytest
 from flask import Flask
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import Struct
 
-from api.crud.access import Access, Role, Who
+from api.crud.access import Access, Who
 from api.crud.audit import Trail
+from api.crud.fields import CREATE_ONLY, READ_ONLY
 from api.crud.resource import Resource
 from api.crud.routes import blueprint
 from api.settings import Settings
@@ -15,26 +18,29 @@ from api.web.operations import of
 ALL = {"GET ", "POST ", "GET /<id>", "PUT /<id>", "PATCH /<id>", "DELETE /<id>"}
 
 
-class New(Struct, forbid_unknown_fields=True):
-    name: str
-
-
-class Change(Struct, forbid_unknown_fields=True):
-    name: str | UnsetType = UNSET
-
-
 class Thing(Struct):
-    id: str
+    """A thing."""
+
     name: str
-    version: int
+
+
+class Fixed(Struct):
+    """A thing that nobody changes."""
+
+    name: Annotated[str, CREATE_ONLY]
+
+
+class Made(Struct):
+    """A thing of which no body sets anything."""
+
+    name: Annotated[str, READ_ONLY] | None = None
 
 
 def routes(**parts: object) -> set[str]:
     settings = Settings(database_uri="mongodb://127.0.0.1", jwt_secret="x" * 40)
     store = Store(settings.store_options())  # connects when it is used, and it is not
-    whole = {"name": "things", "read": Thing, "create": New, "change": {Role.USER: Change}}
     app = Flask("x", static_folder=None)
-    resource = Resource(**{**whole, **parts})
+    resource = Resource(**{"name": "things", "fields": Thing, **parts})
     made = blueprint(resource, store, settings, Trail(store, 60))
     app.register_blueprint(made, url_prefix="/things")
     assert all(of(view) is not None for view in app.view_functions.values())
@@ -65,5 +71,5 @@ def test_what_nobody_may_do_has_no_route(rule: str, gone: set[str]) -> None:
 
 
 def test_what_nothing_is_declared_for_has_none() -> None:
-    assert routes(create=None) == ALL - {"POST ", "PUT /<id>"}
-    assert routes(change={}) == ALL - {"PUT /<id>", "PATCH /<id>"}
+    assert routes(fields=Fixed) == ALL - {"PUT /<id>", "PATCH /<id>"}
+    assert routes(fields=Made) == ALL - {"POST ", "PUT /<id>", "PATCH /<id>"}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec import UNSET, Meta, UnsetType
 
 from api.app import create_app
-from api.crud.values import Id, Time
+from api.crud.fields import Id, Time
 from api.settings import Settings
 from api.web import body, expected, problems, queries
 from api.web.operations import of
