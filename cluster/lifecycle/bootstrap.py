@@ -62,7 +62,7 @@ def bootstrap(  # noqa: PLR0913 - one thing to work on, five that most callers l
             work.run(pool, phase, leaving)
         finally:
             waiter.cancel()
-            # Whoever waits for an answer is not waited for: an interruption ends at once.
+            # Threads that wait for an answer are left alone: an interruption takes no time.
             pool.shutdown(wait=False, cancel_futures=True)
 
 

@@ -25,8 +25,8 @@ def drain(uri: str, name: str, report: Report, *, orphan_cleanup_seconds: int = 
 
     A chunk that has come from another shard may have to go back there, which it cannot before that
     one has cleaned up what it still keeps of it: `orphan_cleanup_seconds` after it left. It returns
-    once the cluster has forgotten the shard, at once if it had before, and may be interrupted and
-    run again. Raises DeadlineError when nothing has moved for two minutes longer than that.
+    once the cluster has forgotten the shard, which it may have done before. It may be interrupted
+    and run again. Raises DeadlineError when nothing has moved for two minutes longer than that.
     """
     client: MongoClient[dict[str, Any]]
     with (

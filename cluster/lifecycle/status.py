@@ -112,7 +112,7 @@ class ClusterStatus:
 
 
 def inspect(access: Access, user: str = "monitor") -> ClusterStatus:
-    """Asks everybody at once; takes as long as the slowest answer, at most a few timeouts.
+    """Asks all servers in parallel; takes as long as the slowest answer, at most a few timeouts.
 
     `user` needs the role clusterMonitor. Raises KeyFileError when no member accepts the key.
     """

@@ -62,7 +62,7 @@ def bring_up(state: StateFolder, record: Record, report: Report, phase: Report) 
             if running:
                 names = ", ".join(program.name for program in missing)
             report(f"starting {names}")
-        # All at once: a mongod burns half a second of processor time before it listens, and what
+        # All together: a mongod burns half a second of processor time before it listens, and what
         # comes after that is mostly waiting, which all sets then do together.
         for program in missing:
             launcher.start(program)

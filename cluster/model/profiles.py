@@ -1,9 +1,10 @@
 """How every mongod is set, and how large: what all have in common, what is otherwise on a laptop.
 
 `laptop` is for processes of one machine, which somebody starts and stops all day; `production` for
-containers and hosts, whose data matter. A place takes the profile of its kind unless the topology's
-`profile` names one (`choose`). Names, ports and folders are flags, which whoever starts the mongod
-adds; sizes that the topology leaves open follow from the memory that a member has (`sizes`).
+containers and hosts, whose data matter. A deployment takes the profile of its kind unless the
+topology's `profile` names one (`choose`). Names, ports and folders are flags, which whoever starts
+the mongod adds; sizes that the topology leaves open follow from the memory that a member has
+(`sizes`).
 Source: https://www.mongodb.com/docs/manual/reference/configuration-options/, …/parameters/
 """
 
@@ -76,7 +77,7 @@ LAPTOP = Profile(
             }
         },
         "setParameter": {
-            # The default waits 15 s for clients to go elsewhere, which they do at once.
+            # The default waits 15 s for clients to go elsewhere, which takes them a moment.
             "shutdownTimeoutMillisForSignaledShutdown": 500,
             # What MongoDB's support would ask for: a file of some 100 MiB for each member.
             "diagnosticDataCollectionEnabled": False,

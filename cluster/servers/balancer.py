@@ -81,7 +81,7 @@ def read_holder(client: Client) -> Holder | None:
     stages: list[dict[str, Any]] = [{"$match": {"_id": HOLD}}, {"$addFields": {"silent": silent}}]
     for found in client["cluster"]["holds"].aggregate(stages):
         died = (found["silent"] or 0) > DEAD_SECONDS
-        if found["place"] == _place() and found["started"] is not None:
+        if found["place"] == _machine() and found["started"] is not None:
             died = _started(found["pid"]) != found["started"]
         return Holder(found["purpose"], found["pid"], died)
     return None
@@ -113,7 +113,7 @@ class _Hold:
         self.me = {
             "owner": secrets.token_hex(8),
             "purpose": purpose,
-            "place": _place(),
+            "place": _machine(),
             "pid": os.getpid(),
             "started": _started(os.getpid()),
             "at": datetime.datetime.now(datetime.UTC),
@@ -229,7 +229,7 @@ def _insist(act: Callable[[], T], seconds: float = PATIENCE) -> T:
     )[0]
 
 
-def _place() -> str:
+def _machine() -> str:
     """Where process ids mean the same: this boot of this machine, this container."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -346,7 +346,7 @@ def _read(replica_set: ReplicaSet, primary: Node, status: dict[str, Any]) -> Sta
 def hand_over(connections: Connections, replica_set: ReplicaSet, primary: Node) -> Node:
     """Has the primary hand over to a secondary that has all that it has; returns that one.
 
-    A primary that steps down asks such a secondary to step up at once, so writes wait for the
+    A primary that steps down asks such a secondary to step up immediately, so writes wait for the
     length of an election among members that talk to each other, not for an election timeout.
     (Asking a secondary directly is no quicker, and refused while writes reach the others first.)
     The connections' timeout must be longer than `CATCH_UP_SECONDS`. Raises ClusterError when no
