@@ -16,7 +16,7 @@ import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
-from api import resources, schema
+from api import resources, schema, settings
 from api.app import create_app
 from api.resources import Resource
 from api.settings import Settings
@@ -91,6 +91,42 @@ def free_port() -> int:
         return port
 
 
+UNLIMITED = {
+    f"SHARDSTACK_{name}": "1000000/minute"
+    for name in (
+        "LOGIN_RATE_ACCOUNT",
+        "LOGIN_RATE_ADDRESS",
+        "LOGIN_RATE_STRANGERS",
+        "REGISTER_RATE_ADDRESS",
+        "UNIQUE_RATE_ACCOUNT",
+        "UNIQUE_RATE_ADDRESS",
+    )
+}
+"""One address makes all the requests of the tests."""
+
+
+def environment_of(uri: str, folder: Path, **more: str) -> dict[str, str]:
+    """What a server's environment holds: its secrets in `folder`, no rate limits, and `more`."""
+    (folder / "uri").write_text(uri)
+    (folder / "jwt").write_text(secrets.token_urlsafe(48))
+    return {
+        "SHARDSTACK_DATABASE_URI_FILE": str(folder / "uri"),
+        "SHARDSTACK_JWT_SECRET_FILE": str(folder / "jwt"),
+        **UNLIMITED,
+        **{f"SHARDSTACK_{name}": value for name, value in more.items()},
+    }
+
+
+def apply_schema(environment: dict[str, str]) -> None:
+    """Make the database of this environment what a server expects."""
+    store = Store(settings.load(environment).store_options())
+    try:
+        with deadline(60):
+            schema.apply(store)
+    finally:
+        store.close()
+
+
 class RunningServer:
     """`python -m api serve` in a process of its own, or another program that does the same."""
 
@@ -132,6 +168,19 @@ class RunningServer:
             return self.process.wait(12)
         finally:
             self.process.kill()
+
+
+@contextmanager
+def running(
+    environment: dict[str, str], log: Path, program: Sequence[str] = ("-m", "api")
+) -> Iterator[RunningServer]:
+    """A real server that is ready."""
+    server = RunningServer(environment, log, program)
+    try:
+        server.wait_ready()
+        yield server
+    finally:
+        server.stop()
 
 
 DROPPED = {"lsid", "$clusterTime", "$db", "txnNumber", "maxTimeMS", "writeConcern", "readConcern"}

@@ -22,8 +22,10 @@ from tests.helpers.api import (
     GRACE,
     PASSWORD,
     RunningServer,
+    environment_of,
     log_in,
     make_person,
+    running,
     shards_of,
     sign_up,
 )
@@ -41,20 +43,7 @@ def seam() -> Any:
 def environment(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What a server's environment holds."""
     folder = tmp_path_factory.mktemp("api-secrets")
-    (folder / "uri").write_text(cluster.uri("app"))
-    (folder / "jwt").write_text(secrets.token_urlsafe(48))
-    return {
-        "SHARDSTACK_DATABASE_URI_FILE": str(folder / "uri"),
-        "SHARDSTACK_JWT_SECRET_FILE": str(folder / "jwt"),
-        "SHARDSTACK_CLAIM_GRACE": str(GRACE),
-        # One address makes all the requests of the tests.
-        "SHARDSTACK_LOGIN_RATE_ACCOUNT": "1000000/minute",
-        "SHARDSTACK_LOGIN_RATE_ADDRESS": "1000000/minute",
-        "SHARDSTACK_LOGIN_RATE_STRANGERS": "1000000/minute",
-        "SHARDSTACK_REGISTER_RATE_ADDRESS": "1000000/minute",
-        "SHARDSTACK_UNIQUE_RATE_ACCOUNT": "1000000/minute",
-        "SHARDSTACK_UNIQUE_RATE_ADDRESS": "1000000/minute",
-    }
+    return environment_of(cluster.uri("app"), folder, CLAIM_GRACE=str(GRACE))
 
 
 @pytest.fixture(scope="session")
@@ -102,12 +91,8 @@ def server(
 ) -> Iterator[RunningServer]:
     """A real server over the shared cluster, and the schema that `store` applied."""
     assert store
-    running = RunningServer(environment, tmp_path_factory.mktemp("server") / "log")
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
+    with running(environment, tmp_path_factory.mktemp("server") / "log") as started:
+        yield started
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.helpers.api import GRACE, PASSWORD, RunningServer, make_person
+from tests.helpers.api import GRACE, PASSWORD, RunningServer, make_person, running
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
 
@@ -27,12 +27,8 @@ def mortal(
 ) -> Iterator[RunningServer]:
     """A server whose workers can be made to die; its master starts new ones."""
     assert store
-    running = RunningServer(environment, tmp_path_factory.mktemp("mortal") / "log", [str(SERVER)])
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
+    with running(environment, tmp_path_factory.mktemp("mortal") / "log", [str(SERVER)]) as server:
+        yield server
 
 
 class Consumer:

@@ -18,7 +18,7 @@ from urllib3 import encode_multipart_formdata
 from api.resources.leads import LEADS
 from api.store import Documents, Store
 from api.store.files import CHUNKS, FILES, sweep
-from tests.helpers.api import RunningServer, make_person
+from tests.helpers.api import RunningServer, make_person, running
 
 pytestmark = [pytest.mark.long, pytest.mark.core]
 
@@ -35,12 +35,8 @@ def mortal(
     """A server of one worker that can be made to die; its master starts a new one."""
     assert store
     alone = {**environment, "SHARDSTACK_WORKERS": "1"}
-    running = RunningServer(alone, tmp_path_factory.mktemp("mortal") / "log", [str(SERVER)])
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
+    with running(alone, tmp_path_factory.mktemp("mortal") / "log", [str(SERVER)]) as server:
+        yield server
 
 
 @pytest.fixture

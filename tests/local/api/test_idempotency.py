@@ -22,7 +22,7 @@ from api.store import Documents, Store
 from api.store.deadline import deadline
 from api.store.errors import KeyBusyError, OvertakenError
 from api.store.replay import COLLECTION, Keys, TookEffect
-from tests.helpers.api import RunningServer, log_in, make_person, sign_up
+from tests.helpers.api import RunningServer, log_in, make_person, running, sign_up
 
 PROJECTS, SIGNUP = "/api/v1/projects", "/api/v1/auth/signup"
 
@@ -244,12 +244,8 @@ def mortal(
     assert store
     log = tmp_path_factory.mktemp("mortal-keys") / "log"
     short = {**environment, "SHARDSTACK_REQUEST_DEADLINE": str(SHORT)}
-    running = RunningServer(short, log, [str(Path(__file__).with_name("crash_server.py"))])
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
+    with running(short, log, [str(Path(__file__).with_name("crash_server.py"))]) as server:
+        yield server
 
 
 @pytest.mark.long

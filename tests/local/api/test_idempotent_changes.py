@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 from api.app import create_app
 from api.settings import Settings
 from api.store import Store, replay
-from tests.helpers.api import RunningServer, make_person, sign_up
+from tests.helpers.api import RunningServer, make_person, running, sign_up
 from tests.local.api.test_leads import form, register
 
 PROJECTS = "/api/v1/projects"
@@ -278,12 +278,8 @@ def mortal(
     assert store
     log = tmp_path_factory.mktemp("mortal-changes") / "log"
     short = {**environment, "SHARDSTACK_REQUEST_DEADLINE": str(SHORT)}
-    running = RunningServer(short, log, [str(Path(__file__).with_name("crash_server.py"))])
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
+    with running(short, log, [str(Path(__file__).with_name("crash_server.py"))]) as server:
+        yield server
 
 
 class Case:

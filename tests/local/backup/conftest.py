@@ -9,29 +9,23 @@ import pytest
 from pymongo import MongoClient
 
 from cluster.local.cluster import LocalCluster
+from tests.helpers.clusters import cluster_of
 from tests.local.backup.clusters import TWO_SHARDS, empty
 from tests.local.cluster.small import client_of
-
-
-def _made(tmp_path_factory: pytest.TempPathFactory, name: str) -> Iterator[LocalCluster]:
-    local = LocalCluster(tmp_path_factory.mktemp(name) / "state")
-    try:
-        local.up(**TWO_SHARDS)
-        yield local
-    finally:
-        local.down(purge=True)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """The cluster that is dumped, 2 shards of 1."""
-    yield from _made(tmp_path_factory, "source")
+    with cluster_of(tmp_path_factory.mktemp("source"), **TWO_SHARDS) as local:
+        yield local
 
 
 @pytest.fixture(scope="module")
 def target_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """The cluster that is restored into."""
-    yield from _made(tmp_path_factory, "target")
+    with cluster_of(tmp_path_factory.mktemp("target"), **TWO_SHARDS) as local:
+        yield local
 
 
 @pytest.fixture

@@ -196,6 +196,6 @@ def test_what_differs_is_named(
     assert run(source, "dump", str(tmp_path / "backup")).returncode == 0
     done = run(target, "restore", str(tmp_path / "backup"))
     assert done.returncode == 3, done.stdout
-    assert done.stderr == "error: odd.stamps: the document with _id 1 differs\n"
+    assert done.stderr == "error: odd.stamps: the document with _id 1 differs.\n"
     with client_of(target) as other:
         assert other.admin.command("balancerStatus")["mode"] == "full"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster.local.cluster import LocalCluster
+from tests.helpers.clusters import cluster_of
 from tests.local.cluster.small import SMALL
 
 
@@ -22,10 +23,8 @@ def empty(tmp_path: Path) -> Iterator[LocalCluster]:
 @pytest.fixture(scope="module")
 def small_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """One small cluster for all tests of a module."""
-    local = LocalCluster(tmp_path_factory.mktemp("small") / "state")
-    local.up(**SMALL)
-    yield local
-    local.down(purge=True)
+    with cluster_of(tmp_path_factory.mktemp("small"), **SMALL) as local:
+        yield local
 
 
 @pytest.fixture

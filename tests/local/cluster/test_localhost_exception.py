@@ -25,6 +25,7 @@ from cluster.model.topology import load
 from cluster.servers.connections import listens
 from cluster.servers.replica_set import look
 from cluster.servers.waiting import Waiter
+from tests.helpers.clusters import cluster_of
 from tests.local.cluster import stranger
 from tests.local.cluster.small import SMALL, run
 
@@ -36,10 +37,8 @@ SHAPE = SMALL | {"members": 3}
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """One shard of three members, for the tests of this module, which break it."""
-    made = LocalCluster(tmp_path_factory.mktemp("stranger") / "state")
-    made.up(**SHAPE)
-    yield made
-    made.down(purge=True)
+    with cluster_of(tmp_path_factory.mktemp("stranger"), **SHAPE) as made:
+        yield made
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from cluster.local.cluster import LocalCluster
 from cluster.model.layout import Node
 from cluster.servers.connections import listens
 from cluster.servers.waiting import Waiter
+from tests.helpers.clusters import cluster_of
 from tests.local.cluster.load import under_load
 from tests.local.cluster.small import client_of, command, error_of, run, running_pids
 
@@ -26,12 +27,8 @@ SHAPE = {"shards": 1, "members": 3, "config_servers": 1, "routers": 2}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    local = LocalCluster(tmp_path_factory.mktemp("rolling") / "state")
-    try:
-        local.up(**SHAPE)
+    with cluster_of(tmp_path_factory.mktemp("rolling"), **SHAPE) as local:
         yield local
-    finally:
-        local.down(purge=True)
 
 
 @pytest.fixture

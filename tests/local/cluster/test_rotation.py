@@ -13,6 +13,7 @@ from cluster.local.cluster import LocalCluster
 from cluster.model.layout import Node
 from cluster.model.secrets import read_keys
 from cluster.servers.connections import Connections, refused
+from tests.helpers.clusters import cluster_of
 from tests.local.cluster.load import under_load
 from tests.local.cluster.small import command, run
 
@@ -23,12 +24,8 @@ SHAPE = {"shards": 1, "members": 3, "config_servers": 1, "routers": 2}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
-    local = LocalCluster(tmp_path_factory.mktemp("rotation") / "state")
-    try:
-        local.up(**SHAPE)
+    with cluster_of(tmp_path_factory.mktemp("rotation"), **SHAPE) as local:
         yield local
-    finally:
-        local.down(purge=True)
 
 
 def accepting(local: LocalCluster, key: str) -> list[str]:

@@ -17,15 +17,12 @@ import requests
 from bson import ObjectId
 from pymongo import MongoClient
 
-from api import schema, settings
-from api.store import Store
-from api.store.deadline import deadline
 from cluster.drill.history import History
 from cluster.drill.http import ApiTarget
 from cluster.drill.report import Report, summarise
 from cluster.drill.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
-from tests.helpers.api import PASSWORD, RunningServer
+from tests.helpers.api import PASSWORD, RunningServer, apply_schema, environment_of, running
 from tests.helpers.drills import GOES_ON, SHARDS, held_up, step_down
 
 pytestmark = pytest.mark.long
@@ -91,28 +88,12 @@ def server(
 ) -> Iterator[RunningServer]:
     """A server whose settings are the defaults, save for short-lived tokens and higher limits."""
     folder = tmp_path_factory.mktemp("api-drill")
-    (folder / "uri").write_text(cluster.uri("app"))
-    (folder / "jwt").write_text(secrets.token_urlsafe(48))
-    environment = {
-        "SHARDSTACK_DATABASE_URI_FILE": str(folder / "uri"),
-        "SHARDSTACK_JWT_SECRET_FILE": str(folder / "jwt"),
-        "SHARDSTACK_ACCESS_TOKEN_LIFETIME": str(TOKEN_LIFETIME),
-        "SHARDSTACK_LOGIN_RATE_ACCOUNT": "1000000/minute",
-        "SHARDSTACK_LOGIN_RATE_ADDRESS": "1000000/minute",
-        "SHARDSTACK_REGISTER_RATE_ADDRESS": "1000000/minute",
-    }
-    store = Store(settings.load(environment).store_options())
-    try:
-        with deadline(60):
-            schema.apply(store)
-    finally:
-        store.close()
-    running = RunningServer(environment, folder / "log")
-    try:
-        running.wait_ready()
-        yield running
-    finally:
-        running.stop()
+    environment = environment_of(
+        cluster.uri("app"), folder, ACCESS_TOKEN_LIFETIME=str(TOKEN_LIFETIME)
+    )
+    apply_schema(environment)
+    with running(environment, folder / "log") as started:
+        yield started
 
 
 @pytest.fixture

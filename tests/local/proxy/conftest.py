@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from api import schema, settings
-from api.store import Store
-from api.store.deadline import deadline
 from cluster.local.cluster import LocalCluster
+from tests.helpers.api import apply_schema, environment_of
 from tests.helpers.caddy import NEEDED, TOKEN_LIFETIME, Caddy, Replica, upstreams
 
 
@@ -37,23 +34,13 @@ def replicas(
 ) -> Iterator[list[Replica]]:
     """Two of them, which believe the proxy."""
     folder = tmp_path_factory.mktemp("api-behind-caddy")
-    (folder / "uri").write_text(cluster.uri("app"))
-    (folder / "jwt").write_text(secrets.token_urlsafe(48))
-    environment = {
-        "SHARDSTACK_DATABASE_URI_FILE": str(folder / "uri"),
-        "SHARDSTACK_JWT_SECRET_FILE": str(folder / "jwt"),
-        "SHARDSTACK_ACCESS_TOKEN_LIFETIME": str(TOKEN_LIFETIME),
-        "SHARDSTACK_TRUSTED_PROXIES": "127.0.0.1/32,::1/128",
-        "SHARDSTACK_LOGIN_RATE_ACCOUNT": "1000000/minute",
-        "SHARDSTACK_LOGIN_RATE_ADDRESS": "1000000/minute",
-        "SHARDSTACK_REGISTER_RATE_ADDRESS": "1000000/minute",
-    }
-    store = Store(settings.load(environment).store_options())
-    try:
-        with deadline(60):
-            schema.apply(store)
-    finally:
-        store.close()
+    environment = environment_of(
+        cluster.uri("app"),
+        folder,
+        ACCESS_TOKEN_LIFETIME=str(TOKEN_LIFETIME),
+        TRUSTED_PROXIES="127.0.0.1/32,::1/128",
+    )
+    apply_schema(environment)
     made = [Replica(environment, folder / f"log-{number}") for number in (1, 2)]
     try:
         yield made

@@ -20,6 +20,7 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from cluster.local.cluster import LocalCluster
 from cluster.router import connections, scram, wire
 from cluster.router.commands import ADMIN, DATA, SESSIONS, USERS
+from tests.helpers.clusters import cluster_of
 from tests.helpers.routers import connect
 
 Client = MongoClient[dict[str, Any]]
@@ -29,12 +30,9 @@ QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     """A cluster of this module's own: what is sent here may end, starve or reconfigure it."""
-    local = LocalCluster(tmp_path_factory.mktemp("hostile") / "state")
-    try:
-        local.up(shards=2, members=1, config_servers=1, routers=1)
+    shape = {"shards": 2, "members": 1, "config_servers": 1, "routers": 1}
+    with cluster_of(tmp_path_factory.mktemp("hostile"), **shape) as local:
         yield local
-    finally:
-        local.down(purge=True)
 
 
 @pytest.fixture(scope="module")
