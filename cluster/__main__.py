@@ -245,11 +245,12 @@ def logs(state: str, node: str, lines: int, follow: bool, raw: bool) -> None:
     """Print the end of a node's log."""
     cluster = _local(state, "logs")
     cluster.node(node)
-    from cluster.local import programs as reader  # noqa: PLC0415
+    from cluster.local.programs import readable  # noqa: PLC0415
+    from console.files import read_log  # noqa: PLC0415
 
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    for line in reader.read_log(cluster.state.node(node) / "log", lines, follow=follow):
-        click.echo(line if raw else reader.readable(line))
+    for line in read_log(cluster.state.node(node) / "log", lines, follow=follow):
+        click.echo(line if raw else readable(line))
 
 
 @main.command(epilog="Example: python -m cluster rolling-restart")

@@ -1,14 +1,16 @@
-"""Private files, which are written whole or not at all; and locks, which end with their process."""
+"""Private files, written whole or not at all; locks, which end with their process; growing logs."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import errno
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from console.errors import FileError
 
@@ -127,3 +129,72 @@ def holder(file: Path) -> str | None:
         return None
     finally:
         os.close(descriptor)
+
+
+# ---- logs --------------------------------------------------------------------------------------
+
+POLL = 0.1  # seconds; a file does not tell when it grows
+
+
+def read_log(
+    log: Path,
+    count: int,
+    *,
+    before: Path | None = None,
+    wanted: Callable[[str], bool] = lambda _line: True,
+    follow: bool = False,
+) -> Generator[str, None, None]:
+    """The last wanted lines of a file that grows; with `follow`, then each that is added, for ever.
+
+    `before` is what the file was when it was put aside. A file that is put aside meanwhile is read
+    to its end, and then the new one.
+    """
+    file = _open(log)
+    try:
+        yield from collections.deque(_lines(before, file, wanted), count)
+        rest = ""
+        while follow:
+            rest += file.readline() if file else ""
+            if rest.endswith("\n"):
+                if wanted(rest):
+                    yield rest.rstrip("\n")
+                rest = ""
+            elif _moved(log, file):
+                # What was written to the old file before it was put aside has been read by now.
+                if file:
+                    file.close()
+                file = _open(log)
+            else:
+                time.sleep(POLL)
+    finally:
+        if file:
+            file.close()
+
+
+def _lines(
+    before: Path | None, file: IO[str] | None, wanted: Callable[[str], bool]
+) -> Iterator[str]:
+    old = _open(before) if before else None
+    for one in (old, file):
+        for line in one or ():
+            if wanted(line):
+                yield line.rstrip("\n")
+    if old:
+        old.close()
+
+
+def _open(path: Path) -> IO[str] | None:
+    try:
+        return path.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _moved(log: Path, file: IO[str] | None) -> bool:
+    try:
+        there = log.stat()
+    except FileNotFoundError:
+        return False
+    if file is None:
+        return True
+    return not os.path.samestat(there, os.fstat(file.fileno()))

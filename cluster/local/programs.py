@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import collections
 import functools
 import hashlib
 import json
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from cluster.local.launcher import Program
@@ -158,25 +155,6 @@ def _last_complaint(log: str) -> str:
 
 
 # ---- their logs --------------------------------------------------------------------------------
-
-
-def read_log(log: Path, lines: int, *, follow: bool = False) -> Iterator[str]:
-    """The last lines of a node's log, then, with `follow`, each line that is added, without end."""
-    try:
-        file = log.open(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return  # a node that was never started has said nothing
-    with file:
-        for line in collections.deque(file, lines):
-            yield line.rstrip("\n")
-        rest = ""
-        while follow:
-            rest += file.readline()
-            if rest.endswith("\n"):
-                yield rest.rstrip("\n")
-                rest = ""
-            else:
-                time.sleep(0.1)  # a file does not tell when it grows
 
 
 def readable(line: str) -> str:

@@ -50,3 +50,14 @@ def _known(names: set[str], known: dict[str, Path]) -> set[str]:
         if not any(other.startswith(f"{name}.") and other in modules_ for other in names)
         or known[name].name != "__init__.py"
     }
+
+
+def climbs(module: str, order: tuple[set[str], ...]) -> set[str]:
+    """The parts of its package that a module imports and must not.
+
+    `order` has a package's parts from the ground up; one may import itself and those of lower rows.
+    """
+    package, part = module.split(".")[:2]
+    row = {one: n for n, parts in enumerate(order) for one in parts}
+    seen = {name.split(".")[1] for name in graph()[module] if name.startswith(f"{package}.")}
+    return {one for one in seen - {part} if row[one] >= row[part]}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.streets import graph, modules
+from tests.helpers.streets import climbs, graph, modules
 
 # The parts of cluster, from the ground up. A part imports those of lower rows, and itself.
 ORDER = (
@@ -17,27 +17,19 @@ ORDER = (
     {"backup", "drill"},
     {"__main__"},
 )
-ROW = {part: row for row, parts in enumerate(ORDER) for part in parts}
-
-
-def part_of(module: str) -> str:
-    """model, for cluster.model.layout."""
-    return module.split(".")[1]
 
 
 @pytest.mark.parametrize(
     "module", [name for name in modules() if name.startswith("cluster.")], ids=str
 )
 def test_imports(module: str) -> None:
-    part = part_of(module)
-    seen = {part_of(name) for name in graph()[module] if name.startswith("cluster.")}
-    assert {one for one in seen if ROW[one] >= ROW[part]} <= {part}
+    assert climbs(module, ORDER) == set()
 
 
 def test_the_stand_in_router_and_the_drill_stand_alone() -> None:
     """Each is a program of its own: it needs of the cluster what it is given, and no more."""
     needed = {
-        part_of(name)
+        name.split(".")[1]
         for module, names in graph().items()
         if module.startswith(("cluster.router", "cluster.drill"))
         for name in names

@@ -60,3 +60,26 @@ def test_one_holds_a_lock_and_the_others_are_told(tmp_path: Path) -> None:
     assert files.holder(file) is None
     with files.locked(file, "busy"):
         assert files.holder(file) is not None
+
+
+def test_the_end_of_a_log_is_read(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert list(files.read_log(log, 2)) == []
+    log.write_text("a\nb\nc\n")
+    assert list(files.read_log(log, 2)) == ["b", "c"]
+
+
+def test_a_followed_log_yields_whole_lines_as_they_come(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("a\n")
+    lines = files.read_log(log, 10, follow=True)
+    assert next(lines) == "a"
+    with log.open("a") as file:
+        file.write("b\nc")
+        file.flush()
+        assert next(lines) == "b"
+        file.write("c\n")
+    assert next(lines) == "cc"
+    log.rename(tmp_path / "log.old")
+    log.write_text("d\n")
+    assert next(lines) == "d"

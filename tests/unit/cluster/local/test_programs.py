@@ -49,24 +49,9 @@ def test_only_the_last_run_explains_a_death(tmp_path: Path) -> None:
     assert "was killed by signal 6" in why_it_died(program, -6, len(old))
 
 
-def test_logs_are_readable(tmp_path: Path) -> None:
+def test_logs_are_readable() -> None:
     assert programs.readable(_entry("W", "Slow", ms=7)) == (
         '2024-05-06T07:08:09.123 W X        Slow {"ms": 7}'
     )
     assert programs.readable("plain text") == "plain text"
     assert programs.readable("[1]") == "[1]"
-    program = _log(tmp_path, "a\nb\nc\n")
-    assert list(programs.read_log(program.log, 2)) == ["b", "c"]
-    assert list(programs.read_log(tmp_path / "none", 2)) == []
-
-
-def test_followed_log_yields_whole_lines_as_they_come(tmp_path: Path) -> None:
-    program = _log(tmp_path, "a\n")
-    lines = programs.read_log(program.log, 10, follow=True)
-    assert next(lines) == "a"
-    with program.log.open("a") as log:
-        log.write("b\nc")
-        log.flush()
-        assert next(lines) == "b"
-        log.write("c\n")
-    assert next(lines) == "cc"
