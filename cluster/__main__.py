@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -15,16 +16,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cluster.backup.commands import dump, restore
 from cluster.errors import StateError
 from cluster.model.topology import FILE_VARIABLE, SETTINGS, Setting, as_toml, load
 from cluster.model.users import USERS
+from console import Report
 from console.errors import NOT_RUNNING
 from console.terminal import STATE, Commands, Stopwatch, ask, python, run, state_flag, state_option
 
 if TYPE_CHECKING:
     from cluster.deployment import Deployment
     from cluster.local.cluster import LocalCluster
+
+
+JSON = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 
 
 def _local(state: str, command: str) -> LocalCluster:
@@ -156,7 +160,7 @@ def topology() -> None:
 
 @main.command()
 @state_option("the cluster")
-@click.option("--json", "as_json", is_flag=True, help="For scripts.")
+@JSON
 def status(state: str, as_json: bool) -> None:
     """Show members, shards, routers and the balancer.
 
@@ -306,8 +310,7 @@ def rotate_key(state: str) -> None:
 def prepare() -> None:
     """Check the settings and make the secrets that are missing (containers and hosts).
 
-    The topology comes from SHARDSTACK_SHARDS, SHARDSTACK_MEMBERS, …, as
-    `topology` explains them.
+    The topology comes from SHARDSTACK_SHARDS, SHARDSTACK_MEMBERS, …; `topology` explains each.
     """
     from cluster.hosted.cluster import HostedCluster  # noqa: PLC0415
 
@@ -326,8 +329,65 @@ def bootstrap() -> None:
     HostedCluster().bootstrap(watch.say, watch.phase)
 
 
-main.add_command(dump)
-main.add_command(restore)
+FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+
+
+def _telling(as_json: bool) -> tuple[Report, Report]:
+    """What is told of each change, and of each stretch that is done: nothing beside JSON."""
+    watch = Stopwatch()
+    return (_silent, _silent) if as_json else (watch.say, watch.phase)
+
+
+def _silent(_: str) -> None:
+    """Nobody is told."""
+
+
+@main.command(epilog="Example: python -m cluster dump backups/monday")
+@state_option("the cluster")
+@FOLDER
+@JSON
+def dump(state: str, folder: Path, as_json: bool) -> None:
+    """Write a backup of the whole cluster, as it is at one moment, to the new folder DIR.
+
+    Nobody waits for it: readers and writers go on. It may be interrupted at any moment, and then
+    leaves nothing behind.
+    """
+    from cluster.backup import dump as work  # noqa: PLC0415
+
+    _, phase = tell = _telling(as_json)
+    os.nice(10)  # whoever uses the cluster goes first, where they share a machine
+    done = work.dump(_deployment(state).access(), folder, tell)
+    if as_json:
+        click.echo(json.dumps({**dataclasses.asdict(done), "folder": str(done.folder)}))
+    else:
+        phase(f"{done.documents} documents of {done.collections} collections are in {folder}")
+
+
+@main.command(epilog="Example: python -m cluster restore backups/monday --state .shardstack")
+@state_option("the cluster")
+@FOLDER
+@click.option("--no-compare", is_flag=True, help="Do not read everything back.")
+@JSON
+def restore(state: str, folder: Path, no_compare: bool, as_json: bool) -> None:
+    """Put the backup DIR into this cluster, which must be empty, and compare every document.
+
+    Exit 3 when something differs. It may be interrupted and run again: it drops what it had made,
+    and nothing else, and begins anew.
+    """
+    from cluster.backup import restore as work  # noqa: PLC0415
+
+    tell = _telling(as_json)
+    try:
+        done = work.restore(_deployment(state).access(), folder, tell, compare=not no_compare)
+    except work.DifferenceError as error:
+        if as_json:
+            click.echo(json.dumps({"differences": error.lines}))
+        raise
+    if as_json:
+        click.echo(json.dumps({**dataclasses.asdict(done), "differences": []}))
+    else:
+        tell[1](f"{done.documents} documents of {done.collections} collections are restored")
+
 
 if __name__ == "__main__":
     run(main, "python -m cluster")

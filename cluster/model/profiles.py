@@ -116,7 +116,7 @@ PROFILES = {profile.name: profile for profile in (LAPTOP, PRODUCTION)}
 
 
 def choose(topology: Topology, usual: Profile) -> Profile:
-    """The profile that the topology names; where it leaves that open, the `usual` of the place."""
+    """The profile that the topology names; where it leaves that open, the `usual` one."""
     return usual if topology.profile == AUTO else PROFILES[topology.profile]
 
 
@@ -218,9 +218,9 @@ def usable_memory(root: Path = Path("/")) -> int:
         else:
             continue
         folder = top / path.strip("/")
-        for place in [folder, *folder.parents]:
-            if place.is_relative_to(top):
-                found += _limit(place / name)
+        for group in [folder, *folder.parents]:
+            if group.is_relative_to(top):
+                found += _limit(group / name)
     return min(found)
 
 

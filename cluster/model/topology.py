@@ -57,7 +57,7 @@ VOTERS = "1, 3, 5 or 7: an even number of voters survives no more than one fewer
 class Topology(msgspec.Struct, frozen=True, kw_only=True):
     """The description of a cluster; sizes in GiB and MiB, times in milliseconds.
 
-    What is AUTO follows from the place: the profile, sizes from memory, free ports.
+    What is AUTO follows from where the cluster runs: the profile, sizes from memory, free ports.
     """
 
     members: Annotated[
