@@ -19,10 +19,9 @@ from api.store import (
     UnavailableError,
     VersionMovedError,
     client,
-    tally,
 )
-from api.store.deadline import deadline
-from api.web import body, conditions, cors, health, logs, metrics, problems, proxies, queries, text
+from api.store.deadline import begin_tally, deadline
+from api.web import body, conditions, cors, health, logs, metrics, problems, proxies, text
 from api.web.health import Draining
 from api.web.metrics import Meter
 from api.web.requests import Requests
@@ -49,9 +48,8 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     body.limit(app, settings.body_limit)
     meter = app.extensions["meter"] = Meter()
     bounded = partial(deadline, step=settings.request_deadline)
-    Requests(bounded, settings.request_deadline, tally.begin, meter).install(app)
+    Requests(bounded, settings.request_deadline, begin_tally, meter).install(app)
     cors.install(app, origins(settings.cors_origins, "cors_origins"))
-    queries.install(app)
     proxies.install(app, networks(settings.trusted_proxies, "trusted_proxies"))
     tokens.install(app, settings)
     gate.agree(resources.ALL)

@@ -57,7 +57,7 @@ def ensure_admin(
     if found is None:
         number = f"ADMIN-{secrets.token_hex(6).upper()}"  # people may enter their own later
         given = {**fields, "national_id": number, "password": password}
-        users.create({**USERS.prepare(given), **USERS.defaults(), "role": Role.ADMIN.value})
+        users.create({**USERS.beginning(given), "role": Role.ADMIN.value})
         return Made("created")
     if found["role"] == Role.ADMIN.value:
         return Made("existing")

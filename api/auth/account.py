@@ -141,7 +141,7 @@ def add(auth: Blueprint, store: Store, settings: Settings, trail: Trail) -> None
         who = principal().id
         version = credentials.confirm(principal(), body["current_password"], audit.PASSWORD)
         with unless_moved():
-            users.change(who, USERS.prepare({"password": body["new_password"]}), version)
+            users.change(who, USERS.changing({"password": body["new_password"]}), version)
         record(audit.PASSWORD, "password")
         return gone()
 

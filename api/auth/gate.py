@@ -14,7 +14,7 @@ from bson import ObjectId
 from flask import Flask, g, request
 
 from api.auth import cookies, tokens
-from api.auth.sessions import LINEARIZABLE, Sessions, holds
+from api.auth.sessions import Sessions
 from api.crud.access import Principal, Role, Who, admit
 from api.resources import USERS, Resource
 from api.settings import Settings
@@ -63,37 +63,31 @@ class Gate:
             return
         token = self._verifier.verify()
         g.user_id = str(token.user_id)
-        found = self._cached(token.user_id, token.session) or self._read(token)
+        found = self._cached(token) if request.method == "GET" else None
         if found is None:
-            cookies.forget(cookies.ACCESS, cookies.REFRESH)  # the session's, and it is over
-            raise unauthorized("The token is no longer valid. Log in again.")
+            document = self._sessions.user_in(token.user_id, token.session, FIELDS)
+            if not document:
+                self._admins.pop((token.user_id, token.session), None)
+                cookies.forget(cookies.ACCESS, cookies.REFRESH)  # the session's, and it is over
+                raise unauthorized("The token is no longer valid. Log in again.")
+            role = Role(document["role"])
+            found = Principal(token.user_id, role, token.session, USERS.name, document, token.began)
+            if role is Role.ADMIN and self._cache_seconds:
+                if len(self._admins) >= MOST_CACHED:
+                    self._admins.clear()
+                until = time.monotonic() + self._cache_seconds
+                self._admins[token.user_id, token.session] = (until, found)
         g.principal = found
         if endpoint == METRICS:
             admit(Who.ADMIN)
 
-    def _read(self, token: tokens.Verified) -> Principal | None:
-        document = self._sessions.read(token.user_id, FIELDS)
-        if not holds(document, token.session):
-            document = self._sessions.read(token.user_id, FIELDS, LINEARIZABLE)
-        cached = (token.user_id, token.session)
-        if not holds(document, token.session):
-            self._admins.pop(cached, None)
-            return None
-        role = Role(document["role"])
-        found = Principal(token.user_id, role, token.session, USERS.name, document, token.began)
-        if found.is_admin and self._cache_seconds:
-            if len(self._admins) >= MOST_CACHED:
-                self._admins.clear()
-            self._admins[cached] = (time.monotonic() + self._cache_seconds, found)
-        return found
-
-    def _cached(self, user_id: ObjectId, session: str) -> Principal | None:
-        until, found = self._admins.get((user_id, session), (0.0, None))
+    def _cached(self, token: tokens.Verified) -> Principal | None:
+        until, found = self._admins.get((token.user_id, token.session), (0.0, None))
         # The routes of `auth` answer with the principal's own document: never with an old one.
-        if time.monotonic() >= until or request.method != "GET" or request.blueprint == "auth":
+        if time.monotonic() >= until or request.blueprint == "auth":
             return None
         asked = (request.view_args or {}).get("document_id", "")
-        return found if asked.lower() != str(user_id) else None  # ids may come in capitals
+        return found if asked.lower() != str(token.user_id) else None  # ids may come in capitals
 
     def _scrapes(self) -> bool:
         """Whether the request brings the token for metrics."""

@@ -175,7 +175,7 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
     def signup(body: Fields) -> Response:
         """A new account for whoever asks."""
         signups.hit(block(client_address()))
-        response = users.answer(body)
+        response = users.create(body)
         made = ObjectId(response.headers["Location"].rpartition("/")[2])
         trail.record(audit.SIGNUP, actor=made, target=made)
         return response

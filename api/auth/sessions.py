@@ -24,6 +24,7 @@ after a failover the majority's view of a new primary can lag by some millisecon
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from secrets import token_hex
 from typing import Any, NamedTuple
@@ -81,8 +82,15 @@ class Sessions:
     def read(self, user_id: ObjectId, fields: Sequence[str], concern: str = MAJORITY) -> Document:
         """The user's document; empty when there is none."""
         users = self._store.collection(USERS.name, concern)
-        found = attempt(lambda: users.find_one({"_id": user_id}, fields), idempotent=True)
+        found = attempt(partial(users.find_one, {"_id": user_id}, fields), idempotent=True)
         return found if found is not None and "version" in found else {}
+
+    def user_in(self, user_id: ObjectId, session_id: str, fields: Sequence[str]) -> Document:
+        """The user's document; empty unless the user may act in this session."""
+        found = self.read(user_id, fields)
+        if not holds(found, session_id):
+            found = self.read(user_id, fields, LINEARIZABLE)
+        return found if holds(found, session_id) else {}
 
     def begin(self, user: Document, client: Client, rehash: str | None = None) -> Opened | None:
         """A new session of the user whose password was just verified; replaces its hash, too.

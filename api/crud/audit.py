@@ -18,6 +18,7 @@ Two kinds, and when they are written:
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import partial
 
 from bson import ObjectId
 from flask import g, has_request_context
@@ -64,6 +65,7 @@ class Trail:
 
         Acknowledged by a majority when this returns; its id.
         """
+        whence = _whence()
         document = fresh(
             {
                 "event": event,
@@ -72,12 +74,12 @@ class Trail:
                 "fields": sorted(fields) or None,
                 "outcome": outcome,
                 "ends_at": now() + self._retention,
-                **_whence(),
+                **whence,
             },
             ObjectId(),
         )
         with suppress(DuplicateKeyError):  # our own, sent again after its answer was lost
-            attempt(lambda: self._events.collection.insert_one(document), idempotent=True)
+            attempt(partial(self._events.collection.insert_one, document), idempotent=True)
         event_id: ObjectId = document["_id"]
         return event_id
 

@@ -208,9 +208,9 @@ class Import:
         taken = {name: value for name, value in fields.items() if name in self._taken}
         if resource.owner not in (None, "_id") and taken.get(resource.owner) is None:
             raise invalid(in_body(str(resource.owner), "Name the user it belongs to."))
-        given = values.stored(taken, resource.conversions)
+        given = resource.converted(taken)
         check(resource.constraints, given)
-        stored = {**resource.defaults(), **resource.prepare(given)}
+        stored = resource.beginning(given)
         return stored, None if given_id is None else ObjectId(given_id)
 
 

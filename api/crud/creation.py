@@ -16,13 +16,13 @@ same time get no more than the limit's answers.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import NamedTuple
 
 from bson import ObjectId
-from flask import Response, has_request_context, url_for
+from flask import Response, has_request_context, request, url_for
 
-from api.crud import values
-from api.crud.access import Who, acting
+from api.crud.access import Principal, Who, acting
 from api.crud.audit import Trail
 from api.crud.replay import HEADER, REPLAYED, Once
 from api.crud.resource import Resource
@@ -32,7 +32,7 @@ from api.store import Document, Store
 from api.store.claims import Watch
 from api.store.replay import Ticket
 from api.store.throttle import Throttle
-from api.web import body, conditions
+from api.web import body as bodies
 from api.web.problems import ProblemError, in_body, invalid
 from api.web.proxies import block, client_address
 
@@ -44,40 +44,49 @@ class Counted(Watch):
         self._accounts = Throttle(store, "unique-account", settings.unique_rate_account)
         self._addresses = Throttle(store, "unique-address", settings.unique_rate_address)
 
-    @contextmanager
-    def creating(self) -> Iterator[None]:
+    def creating(self) -> AbstractContextManager[None]:
         """Around the creation of one document with unique values."""
-        counters = _counters()
-        self._hit(counters)
-        yield
-        for throttle, who in self._each(counters):
-            throttle.give_back(who)
+        tries = _tries()
+        return nullcontext() if tries is None else self._creating(tries)
 
     def changing(self) -> None:
         """Before one document's unique values are changed to others."""
-        self._hit(_counters())
+        tries = _tries()
+        if tries is not None:
+            self._hit(tries)
 
-    def _hit(self, counters: "Counters") -> None:
-        for throttle, who in self._each(counters):
+    @contextmanager
+    def _creating(self, tries: "Tries") -> Iterator[None]:
+        self._hit(tries)
+        yield
+        for throttle, who in self._each(tries):
+            throttle.give_back(who)
+
+    def _hit(self, tries: "Tries") -> None:
+        for throttle, who in self._each(tries):
             throttle.hit(who)
 
-    def _each(self, counters: "Counters") -> Iterator[tuple[Throttle, str]]:
-        account, address = counters
-        if account is not None:
-            yield self._accounts, account
-        if address is not None:
-            yield self._addresses, address
+    def _each(self, tries: "Tries") -> Iterator[tuple[Throttle, str]]:
+        if tries.account is not None:
+            yield self._accounts, tries.account
+        yield self._addresses, tries.address
 
 
-Counters = tuple[str | None, str | None]  # the account's and the address's
+class Tries(NamedTuple):
+    """Under which names the tries of a request count."""
+
+    account: str | None
+    address: str
 
 
-def _counters() -> Counters:
-    """Under which names the current request counts; None: not at all."""
-    who = acting() if has_request_context() else None
-    if not has_request_context() or (who is not None and who.is_admin):
-        return None, None
-    return None if who is None else str(who.id), block(client_address())
+def _tries() -> Tries | None:
+    """Those of the current request; None: it is not counted, or there is none."""
+    if not has_request_context():
+        return None
+    who = acting()
+    if who is None:
+        return Tries(None, block(client_address()))
+    return None if who.is_admin else Tries(str(who.id), block(client_address()))
 
 
 REQUEST_HEADERS = {HEADER: "A text of your choice: sent again with it, the request creates once"}
@@ -87,13 +96,8 @@ ANSWER_HEADERS = {
     REPLAYED: "true, where an earlier request with this Idempotency-Key created it",
 }
 
-
-Born = Callable[[ObjectId], Document]
-
-
-def unborn(_document_id: ObjectId) -> Document:
-    """No further fields, and the `_id` is free to change until it is taken."""
-    return {}
+LateFields = Callable[[ObjectId], Document]
+"""Of the `_id` of the document that is written next: its further stored fields."""
 
 
 class Creation:
@@ -105,64 +109,68 @@ class Creation:
         self._trail = trail
         self._once = Once(store, settings)
 
-    def answer(self, fields: Document, born: Born = unborn) -> Response:
-        """Create from the valid fields of a body, and answer 201 with the document's address.
-
-        `born` gets the `_id` of the document that is written next, and returns further fields.
-        """
-        given = values.stored(self._owned(fields), self._resource.conversions)
-        check(self._resource.constraints, given)
-        ticket = self._once.begin(given, lambda _key, effect: self._exists(effect, given))
+    def create(self, body: Document, late_fields: LateFields | None = None) -> Response:
+        """Create one of {name}."""
+        # Answers 201 with the document's address. `body`: valid fields.
+        who, resource = acting(), self._resource
+        by_admin = who is not None and who.is_admin
+        given = resource.converted(self._owned(body, who) if resource.is_owned else body)
+        if resource.constraints:
+            check(resource.constraints, given)
+        ticket = self._ticket(given) if HEADER in request.headers else None
+        headers = {}
         if ticket is not None and ticket.done:
-            return self._replayed(ticket, given)
-        with self._once.holding(ticket):
-            document = self._create(given, ticket and ticket.effect, born)
-        return self._created(document)
+            document = self._made_before(ticket, given)
+            headers[REPLAYED] = "true"
+        else:
+            with nullcontext() if ticket is None else self._once.holding(ticket):
+                stored = resource.beginning(given)
+                # Where nobody needs its `_id` before, that is free to change until it is taken.
+                chosen = None if ticket is None else ticket.effect
+                if by_admin or late_fields is not None:
+                    chosen = chosen or ObjectId()
+                if late_fields is not None and chosen is not None:
+                    stored.update(late_fields(chosen))
+                with (
+                    self._trail.recorded(
+                        f"{resource.name}.create", actor=who.id, target=chosen, fields=given
+                    )
+                    if by_admin and who is not None
+                    else nullcontext()
+                ):
+                    document = self._documents.create(stored, chosen)
+        shown = resource.show(document)
+        headers["ETag"] = bodies.tag(document["version"])
+        if resource.access.get is not Who.NOBODY:
+            headers["Location"] = url_for(f"{resource.name}.get", document_id=shown["id"])
+        return bodies.reply(shown, 201, headers)
+
+    def _ticket(self, given: Document) -> Ticket | None:
+        return self._once.begin(given, lambda _key, effect: self._exists(effect, given))
 
     def _exists(self, document_id: ObjectId, given: Document) -> bool:
         return self._documents.fence(document_id, self._shard_key(given)) is not None
 
-    def _owned(self, fields: Document) -> Document:
+    def _owned(self, fields: Document, who: Principal | None) -> Document:
         """The fields with their owner: the principal, or whom an administrator names."""
-        owner, who = self._resource.owner, acting()
-        if owner in (None, "_id") or who is None:
+        if who is None:
             return fields
+        owner = str(self._resource.owner)
         named = fields.get(owner)
         if named is not None and named.lower() != str(who.id) and not who.is_admin:
             detail = "Only administrators may create for somebody else. Leave it out."
             raise invalid(in_body(owner, detail))
         return {**fields, owner: named or str(who.id)}
 
-    def _create(self, given: Document, document_id: ObjectId | None, born: Born) -> Document:
-        stored = {**self._resource.prepare(dict(given)), **self._resource.defaults()}
-        if born is not unborn:
-            document_id = document_id or ObjectId()
-            stored.update(born(document_id))
-        who = acting()
-        if who is None or not who.is_admin:
-            return self._documents.create(stored, document_id)
-        chosen = document_id or ObjectId()
-        with self._trail.recorded(
-            f"{self._resource.name}.create", actor=who.id, target=chosen, fields=given
-        ):
-            return self._documents.create(stored, chosen)
-
     def _shard_key(self, given: Document) -> Document:
         """The fields of the shard key besides `_id`; of those, bodies set the owner only."""
         stored = {**given, **self._resource.defaults()}
         return {field: stored.get(field) for field in self._resource.key_fields}
 
-    def _replayed(self, ticket: Ticket, given: Document) -> Response:
+    def _made_before(self, ticket: Ticket, given: Document) -> Document:
+        """What an earlier request with the key has created. Raises 410."""
         document = self._documents.get(ticket.effect, None, self._shard_key(given))
         if document is None:
             detail = f"What this {HEADER} created has been deleted since."
             raise ProblemError(410, detail, kind="deleted-since")
-        return self._created(document, {REPLAYED: "true"})
-
-    def _created(self, document: Document, more: dict[str, str] | None = None) -> Response:
-        name = self._resource.name
-        headers = {"ETag": conditions.tag(document["version"]), **(more or {})}
-        if self._resource.access.get is not Who.NOBODY:
-            address = url_for(f"{name}.get", document_id=str(document["_id"]))
-            headers["Location"] = address
-        return body.reply(self._resource.show(document), 201, headers)
+        return document

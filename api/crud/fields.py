@@ -69,6 +69,13 @@ class UniqueBy(NamedTuple):
 UNIQUE = UniqueBy(as_is)
 
 
+class StoredAs(NamedTuple):
+    """A mark: the value is not stored, but what `make` makes of it, in another field."""
+
+    field: str
+    make: Callable[[Any], Any]
+
+
 class FileInfo(msgspec.Struct, kw_only=True):
     """A file as shown. `size` in bytes."""
 

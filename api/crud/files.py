@@ -75,7 +75,7 @@ class Attached:
     def received(self) -> Iterator["Arrived"]:
         """The request's form, whose file is whole, and owned by nobody yet.
 
-        Whatever ends the context without `Arrived.born` removes the file.
+        Whatever ends the context without `Arrived.late_fields` removes the file.
         """
         with self._naming(), ExitStack() as stack:
 
@@ -145,7 +145,7 @@ class Arrived:
             self._attachment.digest_field: file.digest,
         }
 
-    def born(self, document_id: ObjectId) -> dict[str, Any]:
+    def late_fields(self, document_id: ObjectId) -> dict[str, Any]:
         """The document is written next, under this `_id`, with what this returns."""
         field = self._attachment.file_field
         self._upload.assign(Owner(self._collection, field, document_id))
@@ -200,7 +200,7 @@ class AttachmentViews:
         self._senders.hit(block(client_address()))
         with self._attached.received() as arrived:
             fields = bodies.check(arrived.fields, self._shape, self._resource.rules)
-            answer = self._creation.answer({**fields, **arrived.described()}, arrived.born)
+            answer = self._creation.create({**fields, **arrived.described()}, arrived.late_fields)
         with suppress(UnavailableError):  # no concern of whoever sent this
             self._sweep()
         return answer

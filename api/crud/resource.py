@@ -24,6 +24,7 @@ from api.crud.fields import (
     Field,
     Mark,
     Shape,
+    StoredAs,
     UniqueBy,
 )
 from api.crud.rules import Constraint, States
@@ -38,9 +39,9 @@ TEXT = ("eq", "in", "prefix")
 EXACT = ("eq", "in")
 
 
-def unchanged(fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields as they are."""
-    return fields
+def nothing(_changes: Mapping[str, Any]) -> dict[str, Any]:
+    """No other fields."""
+    return {}
 
 
 class Index(msgspec.Struct, frozen=True):
@@ -76,7 +77,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     rare        of filters with few values, the rare one: only it is worth an entry in an index
     indexes     besides those that filters and sorts get by themselves
     constraints rules over several fields at once
-    prepare     from valid fields to stored fields (a password becomes its hash)
+    along       of a change, as it is stored: what other stored fields change with it
     accounts    whether the documents are the users: each owns itself
     """
 
@@ -90,7 +91,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     rare: Mapping[str, Any] = msgspec.field(default_factory=dict)
     indexes: tuple[Index, ...] = ()
     constraints: tuple[Constraint, ...] = ()
-    prepare: Callable[[dict[str, Any]], dict[str, Any]] = unchanged
+    along: Callable[[Mapping[str, Any]], dict[str, Any]] = nothing
     accounts: bool = False
 
     def __post_init__(self) -> None:
@@ -161,6 +162,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return "_id" if self.accounts else next(iter(self._marked(OWNER)), None)
 
     @cached_property
+    def is_owned(self) -> bool:
+        """Whether a field names the owner."""
+        return self.owner not in (None, "_id")
+
+    @cached_property
     def members(self) -> str | None:
         """The field with the ids of further users who may read a document."""
         return next(iter(self._marked(MEMBERS)), None)
@@ -184,13 +190,41 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def _defaults(self) -> dict[str, Any]:
         made = () if self.create is None else self.create.__struct_fields__
         begun = {one.name: one.begins() for one in self.declared if one.name not in made}
-        return values.stored(
-            {name: value for name, value in begun.items() if value is not None}, self.conversions
-        )
+        return self.converted({name: one for name, one in begun.items() if one is not None})
 
     def defaults(self) -> dict[str, Any]:
         """Stored fields of a new document that no body can set."""
         return dict(self._defaults)
+
+    @cached_property
+    def _stored_as(self) -> dict[str, StoredAs]:
+        found = {one.name: one.of(StoredAs) for one in self.declared}
+        return {name: mark for name, mark in found.items() if mark is not None}
+
+    def converted(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Fields of a body, each value in the form in which it is stored (values.py)."""
+        by = self.conversions
+        return {
+            name: by[name](value) if name in by and value is not None else value
+            for name, value in given.items()
+        }
+
+    def beginning(self, converted: Mapping[str, Any]) -> dict[str, Any]:
+        """The stored fields of a new document with these."""
+        return {**self._defaults, **self._kept(converted)}
+
+    def changing(self, converted: Mapping[str, Any]) -> dict[str, Any]:
+        """The stored fields of a change of these."""
+        kept = self._kept(converted)
+        return {**kept, **self.along(kept)}
+
+    def _kept(self, converted: Mapping[str, Any]) -> dict[str, Any]:
+        kept = dict(converted)
+        for name, mark in self._stored_as.items():
+            value = kept.pop(name, None)
+            if value is not None:
+                kept[mark.field] = mark.make(value)
+        return kept
 
     def documents(self, store: Store) -> Documents:
         """Its documents in a store."""
@@ -234,10 +268,6 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def key_fields(self) -> tuple[str, ...]:
         """The fields of the shard key besides `_id`: a write by id needs them, too."""
         return tuple(field for field in self.shard_key if field != "_id")
-
-    def stored(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Fields of a body as they are stored."""
-        return self.prepare(values.stored(given, self.conversions))
 
     @cached_property
     def shown(self) -> tuple[str, ...]:

@@ -100,7 +100,7 @@ def _collection(resource: Resource, views: Views) -> Iterator[Route]:
             answers={201: Answer(shape=resource.read, headers=ANSWER_HEADERS)},
             problems=(403, 409, 410, *throttled(resource)),
         )
-        yield Route("create", "", "POST", access.create, created(views.create))
+        yield Route("create", "", "POST", access.create, created(views.creation.create))
 
 
 def _single(resource: Resource, views: Views) -> Iterator[Route]:

@@ -25,7 +25,6 @@ from api.store.document import Versions
 from api.store.replay import Keyed, Receipt
 from api.web import body as bodies
 from api.web import conditions
-from api.web.operations import Fields
 from api.web.problems import ProblemError, in_body
 
 PATCH_MEDIA = (bodies.JSON, bodies.MERGE_PATCH)
@@ -80,15 +79,11 @@ class Views:
         )
         return self._page(asked, found)
 
-    def create(self, body: Fields) -> Response:
-        """Create one of {name}."""
-        return self.creation.answer(body)
-
     def get(self, document_id: str) -> Response:
         """Get one of {name} by its id."""
         document = self._visibility.read(document_id, self._resource.shown)
         if conditions.unmodified(document["version"]):
-            return Response(status=304, headers={"ETag": conditions.tag(document["version"])})
+            return Response(status=304, headers={"ETag": bodies.tag(document["version"])})
         return self._show(document)
 
     def replace(self, document_id: str) -> Response:
@@ -178,7 +173,10 @@ class Views:
         self._guard(target, given)
         patches = {} if whole else values.objects(self._resource.kinds, given)
         others = {name: value for name, value in given.items() if name not in patches}
-        changes, stated = self._resource.stored(others), self._resource.states
+        changes, stated = (
+            self._resource.changing(self._resource.converted(others)),
+            self._resource.states,
+        )
         versions = expected()
         kept: Document = {}
         if whole and rules.state_condition(stated, changes):
@@ -191,7 +189,7 @@ class Views:
 
         def merged(document: Document) -> Document:
             made = values.merged(self._resource.kinds, patches, document)
-            return {**changes, **self._resource.prepare(made)}
+            return {**changes, **self._resource.changing(made)}
 
         with self._recorded("change", target.id, values.names(given, patches)):
             self._spare_oneself(target, given)
@@ -286,7 +284,7 @@ class Views:
         return self._trail.recorded(event, actor=who.id, target=target, fields=fields)
 
     def _show(self, document: Document) -> Response:
-        tag = conditions.tag(document["version"])
+        tag = bodies.tag(document["version"])
         return bodies.reply(self._resource.show(document), headers={"ETag": tag})
 
     def _page(self, asked: Asked, found: Sequence[Document]) -> Response:

@@ -1,5 +1,6 @@
 """Users: people with an account. Each sees and changes only itself; administrators all."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -13,6 +14,7 @@ from api.crud.fields import (
     NEVER_SHOWN,
     NOT_ONESELF,
     UNIQUE,
+    StoredAs,
     UniqueBy,
 )
 from api.crud.resource import EXACT, ORDERED, TEXT, Resource
@@ -39,18 +41,22 @@ class User(Struct, kw_only=True):
     role: Annotated[Role, ADMIN_ONLY, NOT_ONESELF] = Role.USER
     disabled: Annotated[bool, ADMIN_ONLY, NOT_ONESELF] = False
     password: (
-        Annotated[Password, passwords.check, NEVER_SHOWN, FRESH_LOGIN, ADMIN_CHANGES] | None
+        Annotated[
+            Password,
+            passwords.check,
+            StoredAs("password_hash", passwords.hash_password),
+            NEVER_SHOWN,
+            FRESH_LOGIN,
+            ADMIN_CHANGES,
+        ]
+        | None
     ) = None
 
 
-def prepare(given: dict[str, Any]) -> dict[str, Any]:
-    """Replace a password by its hash. A new password ends every session, and so does disabling."""
-    password = given.pop("password", None)
-    if password is not None:
-        given["password_hash"] = passwords.hash_password(password)
-    if password is not None or given.get("disabled"):
-        given["sessions"] = None
-    return given
+def ends_sessions(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """A new password ends every session, and so does disabling."""
+    ends = "password_hash" in changes or changes.get("disabled")
+    return {"sessions": None} if ends else {}
 
 
 USERS = Resource(
@@ -80,7 +86,7 @@ USERS = Resource(
     },
     sorts=("name", "email"),
     rare={"role": Role.ADMIN.value, "disabled": True},
-    prepare=prepare,
+    along=ends_sessions,
 )
 
 assert USERS.create is not None  # noqa: S101 - for the type checker

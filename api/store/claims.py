@@ -63,10 +63,11 @@ under a sibling write that has already seen the later document.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -75,8 +76,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
-from api.store import tally
-from api.store.deadline import attempt, pause
+from api.store.deadline import attempt, pause, tally_conflicts
 from api.store.document import Document
 from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
 
@@ -116,10 +116,9 @@ class Watch:
     another document has the value. May raise to prevent it. This one lets everybody.
     """
 
-    @contextmanager
-    def creating(self) -> Iterator[None]:
+    def creating(self) -> AbstractContextManager[None]:
         """Around the creation of one document with unique values."""
-        yield
+        return nullcontext()
 
     def changing(self) -> None:
         """Before one document's unique values are changed to others."""
@@ -189,7 +188,7 @@ class Claims:
         clashes = insert_all(self.collection, [as_document(claim) for claim in wanted])
         if not clashes:
             return
-        tally.conflict(len(clashes))
+        tally_conflicts(len(clashes))
         first = min(clashes)
         self.tidy(claim for place, claim in enumerate(wanted) if place > first)
         try:
@@ -249,7 +248,7 @@ class Claims:
         try:
             attempt(lambda: self.collection.insert_one(as_document(claim)), idempotent=True)
         except DuplicateKeyError:
-            tally.conflict()
+            tally_conflicts()
             return False
         return True
 
@@ -314,7 +313,7 @@ def insert_all(into: Collection[Document], documents: Iterable[Document]) -> lis
     if not batch:
         return []
     try:
-        attempt(lambda: into.insert_many(batch, ordered=False), idempotent=True)
+        attempt(partial(into.insert_many, batch, ordered=False), idempotent=True)
     except BulkWriteError as error:
         errors = error.details["writeErrors"]
         if any(e["code"] != DUPLICATE_KEY for e in errors):

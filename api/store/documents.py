@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
@@ -41,6 +42,7 @@ class Documents:
         self.name = name
         self._store = store
         self._uniques = uniques
+        self._claims: tuple[Collection[Document], Claims] | None = None
 
     @property
     def collection(self) -> Collection[Document]:
@@ -55,9 +57,12 @@ class Documents:
     @property
     def claims(self) -> Claims:
         """The claims on this collection's unique values."""
-        grace = self._store.options.claim_grace
-        claims = self._store.collection(COLLECTION)
-        return Claims(claims, self.collection, self._uniques, grace)
+        own = self.collection
+        if self._claims is None or self._claims[0] is not own:  # of another process, or client
+            grace = self._store.options.claim_grace
+            made = Claims(self._store.collection(COLLECTION), own, self._uniques, grace)
+            self._claims = own, made
+        return self._claims[1]
 
     def get(
         self,
@@ -280,7 +285,7 @@ class Documents:
         # Not repeated by us once it may have been applied: by then somebody may have deleted the
         # document and freed its values. PyMongo's repetition has the same transaction number.
         try:
-            attempt(lambda: self.collection.insert_one(document), idempotent=False)
+            attempt(partial(self.collection.insert_one, document), idempotent=False)
         except DuplicateKeyError:
             turn = 0
             while (found := self.get_committed(document["_id"])) is None:

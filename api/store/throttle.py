@@ -19,9 +19,8 @@ from limits.storage.mongodb import MongoDBStorageBase
 from pymongo.errors import DuplicateKeyError
 from pymongo.write_concern import WriteConcern
 
-from api.store import tally
 from api.store.client import Store
-from api.store.deadline import attempt
+from api.store.deadline import attempt, tally_retry, tally_throttled
 from api.store.errors import ThrottledError, UnavailableError
 
 COLLECTION = "throttle"
@@ -64,7 +63,7 @@ class Throttle:
         span = self._rate.get_expiry()
         count = _counted(lambda: self._storage.incr(key, span))
         if count > self._rate.amount:
-            tally.throttled()
+            tally_throttled()
             ends = attempt(lambda: self._storage.get_expiry(key), idempotent=True)
             left = min(span, max(1, math.ceil(ends - time.time())))
             raise ThrottledError(left, first=count == self._rate.amount + 1)
@@ -102,4 +101,4 @@ def _counted(call: Callable[[], T]) -> T:
         try:
             return attempt(call, idempotent=True)
         except DuplicateKeyError:
-            tally.retried()
+            tally_retry()

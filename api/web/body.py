@@ -106,6 +106,11 @@ def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = Non
     return Response(msgspec.json.encode(value), status, headers, mimetype=JSON)
 
 
+def tag(version: int) -> str:
+    """The entity tag of a document at this version (RFC 9110, 8.8.3): the number in quotes."""
+    return f'"{version}"'
+
+
 def refuse_codings() -> None:
     """Raise 415 for a body in a content coding: there is none that we decode."""
     coding = request.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
@@ -182,35 +187,55 @@ class _Normal:
         self._wrong = frozenset(wrong)
         self.faults: list[Fault] = []
 
-    def of(self, value: Any, place: Place = ()) -> Any:
-        """The value, its objects as dicts, and its texts as their rules have them."""
+    def of(self, value: Any, place: Place = (), name: str = "") -> Any:
+        """The value, its objects as dicts, and its texts as their rules have them.
+
+        `name`: the field's, as rules name it. `lines.note` is the rule for this text in each item
+        of `lines`.
+        """
         if isinstance(value, msgspec.Struct):
-            given = ((name, getattr(value, name)) for name in value.__struct_fields__)
-            value = {name: one for name, one in given if one is not msgspec.UNSET}
-        if place in self._wrong:
-            return value
-        if isinstance(value, dict):
-            known = [name for name in value if (*place, name) not in self._wrong]
-            self.faults += [(place, why) for n in known for _, why in expected.unstorable(n)]
-            return {name: self.of(value[name], (*place, name)) for name in known}
-        if isinstance(value, list):
-            return [self.of(one, (*place, index)) for index, one in enumerate(value)]
-        if isinstance(value, str):
-            return self._text(value, place)
-        self.faults += expected.unstorable(value, place)
+            given = {one: getattr(value, one) for one in value.__struct_fields__}
+            return self._object(given, place, name)
+        if value is not None and place not in self._wrong:
+            if isinstance(value, dict):
+                known = (one for one in value if (*place, one) not in self._wrong)
+                wrong = (why for one in known for _, why in expected.unstorable(one))
+                self.faults += [(place, why) for why in wrong]
+                return self._object(value, place, name)
+            if isinstance(value, list):
+                return [self.of(one, (*place, index), name) for index, one in enumerate(value)]
+            rule = self._rules.get(name) if isinstance(value, str) else None
+            if rule is not None:
+                return self._ruled(rule, value, place)
+            self.faults += expected.unstorable(value, place)
         return value
 
-    def _text(self, value: str, place: Place) -> str:
-        # `lines.note` is the rule for this text in each item of `lines`.
-        rule = self._rules.get(".".join(part for part in place if isinstance(part, str)))
-        if rule is None:
-            self.faults += expected.unstorable(value, place)
-            return value
+    def _ruled(self, rule: Callable[[str], str], value: str, place: Place) -> str:
         try:
             return rule(value)
         except ValueError as error:
             self.faults.append((place, str(error)))
-        return value
+            return value
+
+    def _object(self, given: Mapping[str, Any], place: Place, name: str) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for inner, value in given.items():
+            here, full = (*place, inner), f"{name}.{inner}" if name else inner
+            if value is msgspec.UNSET or here in self._wrong:
+                continue
+            if value is None:
+                made[inner] = None
+                continue
+            rule = self._rules.get(full) if isinstance(value, str) else None
+            if rule is None:
+                made[inner] = self.of(value, here, full)
+                continue
+            try:
+                made[inner] = rule(value)
+            except ValueError as error:
+                self.faults.append((here, str(error)))
+                made[inner] = value
+        return made
 
 
 def _explain(body: bytes, shape: type[msgspec.Struct], rules: Rules) -> ProblemError:

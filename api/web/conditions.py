@@ -36,11 +36,6 @@ class Conditions(NamedTuple):
 FREE = Conditions(None, None)
 
 
-def tag(version: int) -> str:
-    """The tag of a document at this version."""
-    return f'"{version}"'
-
-
 def given() -> Conditions:
     """Those of the current request. Raises ProblemError 400 when malformed."""
     match = request.environ.get("HTTP_IF_MATCH")

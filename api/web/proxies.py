@@ -27,7 +27,9 @@ ACCEPTABLE = re.compile(r"[A-Za-z0-9-]{16,64}").fullmatch
 
 
 def install(app: Flask, trusted: tuple[Network, ...]) -> None:
-    """Find it for each request, and whether the peer is a trusted proxy; see `client_address`."""
+    """Find it for each request behind a trusted proxy; of others it is the peer's (requests.py)."""
+    if not trusted:
+        return
 
     @lru_cache(maxsize=1024)
     def is_trusted(text: str) -> bool:
@@ -37,7 +39,7 @@ def install(app: Flask, trusted: tuple[Network, ...]) -> None:
     def find() -> None:
         peer = request.remote_addr or ""
         g.client_address = peer
-        g.peer_is_trusted = bool(trusted) and is_trusted(peer)
+        g.peer_is_trusted = is_trusted(peer)
         if g.peer_is_trusted:
             forwarded = request.headers.getlist("X-Forwarded-For")
             g.client_address = walk(peer, ",".join(forwarded), trusted)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from flask import Flask, request
+from flask import request
 
 from api.web import expected
 from api.web.problems import FieldError, ProblemError, in_query, invalid
@@ -39,21 +39,6 @@ LITERALS: dict[Any, Literal] = {
 NOT_TEXT = "This is not UTF-8, or has the character U+0000, which no value can have."
 
 _parameters: dict[type[msgspec.Struct], dict[str, _Parameter]] = {}
-
-
-def install(app: Flask) -> None:
-    """Refuse paths that are no text with 400. Query strings are for the routes that take one."""
-
-    @app.before_request
-    def check() -> None:
-        path = request.environ.get("PATH_INFO", "")
-        if not path.isascii() or "\0" in path:
-            try:
-                path.encode("latin-1").decode()  # as WSGI hands it over (PEP 3333)
-            except UnicodeError:
-                raise ProblemError(400, f"The path: {NOT_TEXT}", kind="malformed") from None
-            if "\0" in path:
-                raise ProblemError(400, f"The path: {NOT_TEXT}", kind="malformed")
 
 
 def prepare(shape: type[msgspec.Struct]) -> None:

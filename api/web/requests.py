@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from flask import Flask, Response, g, request
 
-from api.web import logs, operations
+from api.web import logs, operations, queries
 from api.web.metrics import Meter, Tally
+from api.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -56,32 +57,45 @@ class Requests:
         self._usual = usual
         self._begin = begin
         self._meter = meter
+        self._known: dict[str, float] = {}  # seconds, by endpoint
 
     def install(self, app: Flask) -> None:
         """Stand around all that the app does for a request once its route is known."""
         handle = app.full_dispatch_request
 
+        def refuse() -> Response:
+            problem = ProblemError(400, f"The path: {queries.NOT_TEXT}", kind="malformed")
+            return app.finalize_request(app.handle_user_exception(problem))
+
         def run() -> Response:
-            return self._run(handle, self._seconds(app))
+            return self._run(handle if _path_is_text() else refuse, self._seconds(app))
 
         app.full_dispatch_request = run  # type: ignore[method-assign]
         app.wsgi_app = WithHeaders(app.wsgi_app)  # type: ignore[assignment,method-assign]
 
     def _seconds(self, app: Flask) -> float:
         rule = request.url_rule
-        found = operations.of(app.view_functions[rule.endpoint]) if rule else None
-        return self._usual if found is None or found.deadline is None else found.deadline
+        if rule is None:
+            return self._usual
+        if (known := self._known.get(rule.endpoint)) is None:
+            found = operations.of(app.view_functions[rule.endpoint])
+            known = found.deadline if found is not None and found.deadline else self._usual
+            self._known[rule.endpoint] = known
+        return known
 
     def _run(self, handle: Callable[[], Response], seconds: float) -> Response:
         g.request_id = request.environ[REQUEST_ID]
-        report = Report(self._meter, self._begin())
+        g.client_address = request.remote_addr or ""  # a trusted proxy may know better (proxies.py)
+        left = max(0.0, seconds - waited())
+        report = Report(self._meter)
+        report.tally = self._begin()
         try:
-            with self._bounded(max(0.0, seconds - waited())):
+            with self._bounded(left):
                 response = handle()
         except BaseException:
             report.end(500)
             raise
-        report.user, report.address = g.get("user_id"), g.get("client_address")
+        report.user, report.address = g.get("user_id"), g.client_address
         if response.is_streamed:
             # Its parts are made while the server sends them, after this function has returned.
             self._bound_stream(response, report.began + seconds)
@@ -112,6 +126,17 @@ class Requests:
         response.response = within()
         if hasattr(parts, "close"):
             response.call_on_close(parts.close)
+
+
+def _path_is_text() -> bool:
+    """Whether the path can be read. Query strings are for the routes that take one."""
+    path = request.environ.get("PATH_INFO", "")
+    if not path.isascii():
+        try:
+            path.encode("latin-1").decode()  # as WSGI hands it over (PEP 3333)
+        except UnicodeError:
+            return False
+    return "\0" not in path
 
 
 def waited() -> float:
@@ -149,14 +174,14 @@ class Report:
     """One request, for metrics and log. The route, not the path: paths and queries hold values."""
 
     __slots__ = (
-        "_meter", "_method", "_request_id", "_route", "_tally", "address", "began", "user",
+        "_meter", "_method", "_request_id", "_route", "address", "began", "tally", "user",
     )  # fmt: skip
 
-    def __init__(self, meter: Meter, tally: Tally) -> None:
+    def __init__(self, meter: Meter) -> None:
         self.began: float = request.environ.get(ARRIVED) or time.perf_counter()
         self.user: str | None = None
         self.address: str | None = None
-        self._tally = tally
+        self.tally: Tally  # what the database costs it
         self._meter = meter
         self._method = request.method
         self._route = request.url_rule.rule if request.url_rule else None
@@ -166,7 +191,7 @@ class Report:
     def end(self, status: int) -> None:
         """It has been answered, and sent if it was streamed."""
         took = time.perf_counter() - self.began
-        self._meter.ended(self._route, self._method, status, took, self._tally)
+        self._meter.ended(self._route, self._method, status, took, self.tally)
         if self._route not in QUIET or status >= 400:
             logs.request(
                 logs.RequestLine(
@@ -176,7 +201,7 @@ class Report:
                     route=self._route,
                     status=status,
                     ms=round(took * 1000, 2),
-                    db_ms=round(self._tally.seconds * 1000, 2),
+                    db_ms=round(self.tally.seconds * 1000, 2),
                     user=self.user,
                 )
             )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from ipaddress import ip_network
 
 import pytest
 from flask import Flask
 
+from api.store.deadline import begin_tally
 from api.web import proxies
+from api.web.metrics import Meter
 from api.web.proxies import block, walk
+from api.web.requests import Requests
 
 TRUSTED = tuple(ip_network(text) for text in ("127.0.0.1/32", "10.0.0.0/8", "fd00::/8"))
 
@@ -66,6 +70,8 @@ def test_only_a_trusted_peer_is_believed(peer: str, forwarded: list[str], found:
 
 def test_nobody_is_believed_by_default() -> None:
     app = Flask("test")
+    usual = Requests(lambda _seconds: nullcontext(), 1.0, begin_tally, Meter())
+    usual.install(app)
     proxies.install(app, ())
     app.add_url_rule("/", view_func=proxies.client_address)
     answer = app.test_client().get("/", headers={"X-Forwarded-For": "203.0.113.9"})

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from flask import Flask, Response, request
 
-from api.store import tally
+from api.store.deadline import begin_tally
 from api.web import body, problems
 from api.web.metrics import Meter
 from api.web.operations import Answer, operation
@@ -44,7 +44,7 @@ def app(bounds: Bounds) -> Flask:
     app = Flask("x")
     problems.install(app)
     body.limit(app, LIMIT)
-    Requests(bounds.bounded, USUAL, tally.begin, Meter()).install(app)
+    Requests(bounds.bounded, USUAL, begin_tally, Meter()).install(app)
 
     @app.get("/usual")
     @operation(answers=OK)
