@@ -1,6 +1,6 @@
 """`python -m api`: the API's one door.
 
-Commands import what they need when they run: `--help` and mistakes answer at once.
+Commands import what they need when they run: `--help` and mistakes are answered fast.
 """
 
 import os
@@ -106,12 +106,12 @@ def list_settings(state: str, as_json: bool, markdown: bool) -> None:
     """
     import msgspec  # noqa: PLC0415
 
-    from api.local.state import State  # noqa: PLC0415
+    from api.local.state import StateFolder  # noqa: PLC0415
     from api.settings import listing, loading  # noqa: PLC0415
 
     if as_json and markdown:
         raise click.UsageError("Give either --json or --markdown.")
-    environment = State(Path(state)).environment(os.environ)
+    environment = StateFolder(Path(state)).environment(os.environ)
     entries = listing.listing(environment)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(entries), indent=2))

@@ -7,7 +7,11 @@ ApiError                the root
 ├── UndescribedError    an operation has no description        (api.openapi)
 ├── SchemaError         the database is sharded otherwise      (api.schema)
 ├── AccountError        an administrator cannot be made        (api.setup)
+├── ReplayedError       a refresh token came a second time     (api.auth.sessions)
 └── StoreError          the database cannot do what was asked  (api.store.errors)
+
+A view raises ProblemError (api.web.problems), which is no fault but the answer to its request, and
+no command ever shows it.
 """
 
 from console.errors import ShownError

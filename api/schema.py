@@ -127,7 +127,7 @@ def apply(store: Store) -> list[str]:
     """Make it so. Returns a line per collection that says what was changed."""
     # First the database, alone: of several that would make it by the way, one gets an error.
     _admin(store, {"enableSharding": store.database.name})
-    with ThreadPoolExecutor() as pool:  # each waits for the config servers; let them wait at once
+    with ThreadPoolExecutor() as pool:  # each waits for the config servers; let them wait together
         works = [(copy_context(), one) for one in wanted()]  # with the caller's deadline
         return list(pool.map(lambda work: work[0].run(_apply, store, work[1]), works))
 

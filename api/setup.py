@@ -15,7 +15,7 @@ from api.crud.access import Role
 from api.errors import ApiError
 from api.resources import USERS
 from api.store import Store
-from console import files
+from console import Report, files
 from console.terminal import python
 
 
@@ -88,7 +88,7 @@ def ensure_jwt_secret(file: Path) -> None:
 def prepare(
     store: Store,
     admin_file: Path,
-    say: Callable[[str], None],
+    say: Report,
     timed: Callable[[str], AbstractContextManager[None]],
 ) -> tuple[Admin, bool]:
     """Apply the schema and make the administrator: who it is, and whether it was made just now.

@@ -1,6 +1,6 @@
 """Who gives the right password: at log-in, and again before a password or e-mail change.
 
-Tries are counted before the password is looked at, so however many come at once, no more than the
+Tries are counted before the password is looked at, so however many come together, no more than the
 limit's are answered. But whoever is counted together with strangers is locked out by them. So there
 are separate counts:
 
@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from bson import ObjectId
 
 from api import passwords
-from api.auth.sessions import LINEARIZABLE, MAJORITY, Client, Opened, Sessions, is_known
+from api.auth.sessions import LINEARIZABLE, MAJORITY, Opened, Sender, Sessions, is_known
 from api.auth.tokens import Verified
 from api.crud import audit
 from api.crud.access import Principal
@@ -62,7 +62,7 @@ class Credentials:
         self._confirmations = Throttle(store, "confirm", rate)
 
     def log_in(
-        self, field: str, value: str, password: str, client: Client, proofs: Sequence[Verified]
+        self, field: str, value: str, password: str, client: Sender, proofs: Sequence[Verified]
     ) -> tuple[ObjectId, Opened]:
         """A new session for whom these belong to: the user's id, and the session.
 
@@ -101,7 +101,7 @@ class Credentials:
         raise ProblemError(409, "This account keeps changing. Try again.", kind="version-moved")
 
     def _count(
-        self, owner: ObjectId | None, account: str, sender: str, client: Client, known: bool
+        self, owner: ObjectId | None, account: str, sender: str, client: Sender, known: bool
     ) -> ThrottledError | None:
         """Count a try that proves nothing. Raises ThrottledError; one that is returned stands for
         all but the right password.

@@ -1,9 +1,9 @@
 """The gate: every route needs a token, unless it is on the one public list below.
 
 The principal's document is read for each request, so that a disabled, deleted or logged-out user's
-token stops working at once; sessions.py tells how it is read. It doubles as the answer where people
-read themselves. One exception keeps reads cheap: administrators' reads of *other* documents and of
-lists may go on for `principal_cache` seconds after they were disabled; never their writes.
+token stops working immediately; sessions.py tells how it is read. It doubles as the answer where
+people read themselves. One exception keeps reads cheap: administrators' reads of *other* documents
+and of lists may go on for `principal_cache` seconds after they were disabled; never their writes.
 """
 
 import time

@@ -8,8 +8,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from api.auth import account, cookies, tokens
 from api.auth.credentials import Credentials
-from api.auth.sessions import Client, ReplayedError, Sessions
-from api.auth.tokens import Keys
+from api.auth.sessions import ReplayedError, Sender, Sessions
+from api.auth.tokens import SigningKeys
 from api.crud import audit
 from api.crud.access import principal
 from api.crud.audit import REFUSED, Trail
@@ -141,10 +141,10 @@ class Entrance:
         return cookies.give(bodies.reply(shown), pair.access, pair.refresh, pair.lifetimes)
 
 
-def sender(by_cookie: bool) -> Client:
+def sender(by_cookie: bool) -> Sender:
     """Who sends this request; what it calls itself, shortened."""
     agent = escaped(request.headers.get("User-Agent", "")[:LONGEST_AGENT])
-    return Client(client_address(), agent, by_cookie, proxies.request_name())
+    return Sender(client_address(), agent, by_cookie, proxies.request_name())
 
 
 def one_name(given: Fields) -> tuple[str, str]:
@@ -162,7 +162,7 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
     entrance = Entrance(store, settings, trail)
     users = Creation(USERS, store, settings, trail)
     signups = Throttle(store, "register-address", settings.register_rate_address)
-    keys = KeySet(keys=[dict(key) for key in Keys.of(settings).published()["keys"]])
+    keys = KeySet(keys=[dict(key) for key in SigningKeys.of(settings).published()["keys"]])
 
     @auth.post("/signup")
     @operation(

@@ -9,13 +9,13 @@ stays the same. A session ends when it was not used for a while (`refresh_token_
 any case after `session_lifetime`.
 
 A refresh token that comes a second time looks like theft (RFC 9700 2.2.2). But two tabs of a
-browser share one, and refresh at once; and an answer may get lost on its way. So for some seconds
-(`refresh_grace`) the *same client* is told the same successor again. No token is kept for that: the
-successor's `jti` follows from its predecessor's, and all that its tokens say from the session
-(tokens.py). The same client is one that sends from the same address (or /64), calls itself the same
-(`User-Agent`), and sends the token in the same way, as a cookie or not. A thief who can be all that
-within these seconds gets a token that the owner has, too: of the two who refresh next, the later
-one is found out.
+browser share one, and refresh at the same time; and an answer may get lost on its way. So for some
+seconds (`refresh_grace`) the *same client* is told the same successor again. No token is kept for
+that: the successor's `jti` follows from its predecessor's, and all that its tokens say from the
+session (tokens.py). The same client is one that sends from the same address (or /64), calls itself
+the same (`User-Agent`), and sends the token in the same way, as a cookie or not. A thief who can be
+all that within these seconds gets a token that the owner has, too: of the two who refresh next, the
+later one is found out.
 
 Reads are with read concern majority: nobody gets in on a write that a failover rolls back. Just
 after a failover the majority's view of a new primary can lag by some milliseconds, so what is
@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 
 from bson import ObjectId
 
+from api.errors import ApiError
 from api.resources import USERS
 from api.settings import Settings
 from api.store import Document, Store
@@ -42,11 +43,11 @@ MAJORITY, LINEARIZABLE = "majority", "linearizable"
 MOST_ADDRESSES = 10  # from which a user logged in lately, whatever became of those sessions
 
 
-class ReplayedError(Exception):
+class ReplayedError(ApiError):
     """A refresh token was used before, and not just now by the same client. Its session is over."""
 
 
-class Client(NamedTuple):
+class Sender(NamedTuple):
     """Who sends a request, as far as it tells.
 
     `request`: a trusted proxy's name of it (web/proxies.py), the same when the proxy repeats it.
@@ -92,7 +93,7 @@ class Sessions:
             found = self.read(user_id, fields, LINEARIZABLE)
         return found if holds(found, session_id) else {}
 
-    def begin(self, user: Document, client: Client, rehash: str | None = None) -> Opened | None:
+    def begin(self, user: Document, client: Sender, rehash: str | None = None) -> Opened | None:
         """A new session of the user whose password was just verified; replaces its hash, too.
 
         In the same write the expired sessions go, and above the limit the longest unused; and the
@@ -132,7 +133,7 @@ class Sessions:
         return opened if changed else None
 
     def rotate(
-        self, user_id: ObjectId, session_id: str, jti: str, began: int, client: Client
+        self, user_id: ObjectId, session_id: str, jti: str, began: int, client: Sender
     ) -> Opened | None:
         """Use up the refresh token `jti` of the session begun at `began`; what the next one says.
 
@@ -165,7 +166,7 @@ class Sessions:
         found: Document = next(one for one in user["sessions"] if one["id"] == session_id)
         return found if found["ends_at"] > moment else None
 
-    def _is_told_again(self, found: Document, client: Client, moment: datetime) -> bool:
+    def _is_told_again(self, found: Document, client: Sender, moment: datetime) -> bool:
         if client.request == found["request"]:
             return True
         same = (
@@ -201,7 +202,7 @@ class Sessions:
         return result.matched_count == 1
 
 
-def _used(opened: Opened, client: Client) -> Document:
+def _used(opened: Opened, client: Sender) -> Document:
     """What a session says of its last use."""
     return {
         "jti": opened.jti,

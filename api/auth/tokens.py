@@ -2,7 +2,7 @@
 
 A token names the user, one of the user's sessions, and when that was begun by a log-in. When the
 session ends, so do its tokens. What the user may do is not in the token: it is read from the user's
-document, so a change of role counts at once. A refresh token is good once: its `jti` is the one
+document, so a change of role counts immediately. A refresh token is good once: its `jti` is the one
 that the session knows. What a token says follows from its session alone, so that two answers to one
 refresh (sessions.py) bring the same tokens, letter by letter.
 
@@ -84,7 +84,7 @@ def _base64(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-class Keys:
+class SigningKeys:
     """One key that signs, and all that verify."""
 
     def __init__(self, signing: Key, others: Iterable[Key] = ()) -> None:
@@ -92,7 +92,7 @@ class Keys:
         self._by_id = {key.id: key for key in (*others, signing)}
 
     @classmethod
-    def of(cls, settings: Settings) -> "Keys":
+    def of(cls, settings: Settings) -> "SigningKeys":
         """The keys of the settings: the present secret signs, the previous one still verifies."""
         previous = settings.jwt_previous_secret
         return cls(make(settings.jwt_secret), [make(previous)] if previous else [])
@@ -141,7 +141,7 @@ MOST_KNOWN = 10_000  # verified tokens, some 300 bytes each
 
 def install(app: Flask, settings: Settings) -> None:
     """Configure Flask-JWT-Extended on the app."""
-    keys = Keys.of(settings)
+    keys = SigningKeys.of(settings)
     app.config.update(
         JWT_ALGORITHM=keys.signing.algorithm,
         JWT_DECODE_ALGORITHMS=keys.algorithms,

@@ -1,6 +1,6 @@
 """Lists: what may be asked of one follows from the declaration, and becomes a query.
 
-`field=value` and `field[operator]=value` filter, all at once; `sort=field` or `sort=-field`
+`field=value` and `field[operator]=value` filter, all together; `sort=field` or `sort=-field`
 orders, `fields=a,b` chooses what is shown, `limit` and `after` page.
 
 A page ends in a cursor, [sort value, `_id`] in MessagePack, signed, so that nobody can make or bend

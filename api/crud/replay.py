@@ -35,7 +35,7 @@ from api.crud.access import Principal, acting
 from api.settings import Settings
 from api.store import Document, DuplicateError, Store, VersionMovedError
 from api.store.errors import KeyBusyError, KeyReusedError
-from api.store.replay import Keyed, Keys, Receipt, Ticket, TookEffect
+from api.store.replay import IdempotencyKeys, Keyed, Receipt, Ticket, TookEffect
 from api.web import conditions, proxies
 from api.web.problems import ProblemError
 from api.web.signing import Signing
@@ -53,7 +53,7 @@ class Once:
     """Lets a request with a key take effect once."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
-        self.keys = Keys(
+        self.keys = IdempotencyKeys(
             store, settings.idempotency_lifetime, settings.request_deadline + AFTER_DEADLINE
         )
         self._signing = Signing(settings.signing_secrets, "idempotency")

@@ -76,7 +76,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     sorts       fields that lists can be sorted by, besides `created_at`; every document has them
     rare        of filters with few values, the rare one: only it is worth an entry in an index
     indexes     besides those that filters and sorts get by themselves
-    constraints rules over several fields at once
+    constraints rules over several fields together
     along       of a change, as it is stored: what other stored fields change with it
     accounts    whether the documents are the users: each owns itself
     """

@@ -65,8 +65,8 @@ class Views:
     def list(self, query: msgspec.Struct) -> Response:
         """List {name}, page by page.
 
-        Filters apply all at once. The order is total, and pages stay whole while documents come and
-        go: none is shown twice. `next` is the `after` of the next page, null at the end.
+        Filters apply all together. The order is total, and pages stay whole while documents come
+        and go: none is shown twice. `next` is the `after` of the next page, null at the end.
         """
         rule = self._resource.access.list
         asked = self.lists.ask(query, self._visibility.narrow(rule, self.lists.where(query)))

@@ -21,7 +21,7 @@ from console.terminal import (
 )
 
 if TYPE_CHECKING:
-    from api.local.state import State
+    from api.local.state import StateFolder
     from api.local.up import Outcome
 
 
@@ -52,10 +52,10 @@ def restart(state: str) -> None:
 
 
 def _bring_up(state: str, port: int | None, samples: int, *, restart: bool) -> None:
-    from api.local.state import State  # noqa: PLC0415
+    from api.local.state import StateFolder  # noqa: PLC0415
     from api.local.up import Up  # noqa: PLC0415
 
-    folder = State(Path(state))
+    folder = StateFolder(Path(state))
     folder.assert_cluster(os.environ)  # a wrong name shall leave no trace
     with folder.locked(), progress_bar("sample users") as progress:
         outcome = Up(folder, Stopwatch()).run(port, samples, progress, restart=restart)
@@ -86,27 +86,27 @@ def curl_line(url: str, login: str) -> str:
     return f'curl -s "{url}/api/v1/users?limit=3" -H "Authorization: Bearer {token}"'
 
 
-def _named(state: str) -> "State":
+def _named(state: str) -> "StateFolder":
     """The state folder. Raises LocalError: somebody named one that is not there."""
-    from api.local.state import State  # noqa: PLC0415
+    from api.local.state import StateFolder  # noqa: PLC0415
 
     if state != STATE and not Path(state).exists():
         raise LocalError(f"there is no folder {state}. Name the API's with --state")
-    return State(Path(state))
+    return StateFolder(Path(state))
 
 
 @click.command()
 @state_option("cluster and API")
 def down(state: str) -> None:
     """Stop the background server; requests in flight may finish."""
-    from api.local.server import Server  # noqa: PLC0415
+    from api.local.server import BackgroundServer  # noqa: PLC0415
 
     folder = _named(state)
     if not folder.server_lock.exists():
         click.echo(f"no API was ever started in {state}")
         return
     with folder.locked():
-        server = Server(folder)
+        server = BackgroundServer(folder)
         server.tidy()
         stopped = server.stop()
     click.echo("the API is down" if stopped else "the API does not run")
@@ -120,11 +120,11 @@ def status(state: str, as_json: bool) -> None:
 
     Exit 0 when it is ready, 1 when it is not, 3 when it does not run.
     """
-    from api.local.server import Server, probe  # noqa: PLC0415
+    from api.local.server import BackgroundServer, probe  # noqa: PLC0415
     from api.serving.code import fingerprint  # noqa: PLC0415
 
     folder = _named(state)
-    pid, port = Server(folder).pid(), folder.record().port
+    pid, port = BackgroundServer(folder).pid(), folder.record().port
     code, answer = probe(port) if pid and port else (0, {})
     old = folder.record().code != fingerprint()
     found = {
@@ -149,7 +149,7 @@ def status(state: str, as_json: bool) -> None:
         click.echo(f"API       {found['url']}  pid {pid}  {ready}")
         if old:
             click.echo(f"          it runs older code. Replace it: {python()} -m api up")
-        if not Server(folder).master_lives():
+        if not BackgroundServer(folder).master_lives():
             click.echo(f"          its master is gone. Replace it: {python()} -m api up")
         if answer.get("writes") == "waiting":
             click.echo(f"          writes wait. See why: {python()} -m cluster status")
@@ -169,9 +169,9 @@ def status(state: str, as_json: bool) -> None:
 def logs(state: str, count: int, follow: bool, request: str | None, raw: bool) -> None:
     """Print the end of the background server's log."""
     from api.local import logs as reader  # noqa: PLC0415
-    from api.local.state import State  # noqa: PLC0415
+    from api.local.state import StateFolder  # noqa: PLC0415
 
-    log = State(Path(state)).log
+    log = StateFolder(Path(state)).log
     if not log.exists():
         raise click.ClickException(f"there is no {log}: no server was started here.")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)

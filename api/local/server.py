@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from api.errors import LocalError
-from api.local.state import Record, State
+from api.local.state import Record, StateFolder
 from api.serving.listening import listen, offer, take_over
 from console import files
 from console.ports import HOST
@@ -87,7 +87,7 @@ class Instance:
         return True
 
 
-class Server:
+class BackgroundServer:
     """The server of one state folder.
 
     While one replaces another there are two: the next one accepts connections beside the present
@@ -95,7 +95,7 @@ class Server:
     command tidies up.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: StateFolder) -> None:
         self._state = state
         self._present = Instance(state.server_lock)
         self._next = Instance(state.server_lock.with_suffix(".next"))
@@ -189,7 +189,7 @@ class Server:
                         f"Look into {self._state.log}"
                     )
             if not os.read(self._ready, 1):
-                raise LocalError(f"the server ended at once: {self._last_words()}")
+                raise LocalError(f"the server ended immediately: {self._last_words()}")
         finally:
             os.close(self._ready)
 

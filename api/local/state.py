@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from api.errors import ApiError, LocalError
-from console import files
+from console import Report, files
 from console.terminal import Stopwatch, python
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from api.settings import Settings
     from api.store import Store
@@ -42,7 +42,7 @@ class Record(msgspec.Struct, kw_only=True):
     uri_print: str = ""
 
 
-class State:
+class StateFolder:
     """The files, by name."""
 
     def __init__(self, folder: Path) -> None:
@@ -108,7 +108,7 @@ def settings_of(state: str, *, tokens: bool) -> "Settings":
     """The settings; `tokens`: whether the command makes or checks tokens."""
     from api.settings import loading  # noqa: PLC0415
 
-    environment = State(Path(state)).environment(os.environ)
+    environment = StateFolder(Path(state)).environment(os.environ)
     if "database_uri" not in loading.check(environment):
         raise LocalError(
             f"SHARDSTACK_DATABASE_URI is not set, and there is no cluster in {state}. "
@@ -126,7 +126,7 @@ def store_of(state: str) -> "Iterator[Store]":
 
 
 @contextmanager
-def opened(settings: "Settings", say: "Callable[[str], None]") -> "Iterator[Store]":
+def opened(settings: "Settings", say: Report) -> "Iterator[Store]":
     """The database of these settings, likewise. `say` hears that it is waited for.
 
     What the driver raises becomes an ApiError: it is the database's fault and not the program's.
@@ -152,7 +152,7 @@ def opened(settings: "Settings", say: "Callable[[str], None]") -> "Iterator[Stor
         store.close()
 
 
-def _wait_for(store: "Store", say: "Callable[[str], None]") -> None:
+def _wait_for(store: "Store", say: Report) -> None:
     from api.store import UnavailableError, client  # noqa: PLC0415
     from api.store.deadline import deadline  # noqa: PLC0415
 

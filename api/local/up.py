@@ -13,8 +13,8 @@ from collections.abc import Callable
 import msgspec
 
 from api import samples, settings, setup
-from api.local.server import FIRST_PORT, Server
-from api.local.state import Record, State, opened
+from api.local.server import FIRST_PORT, BackgroundServer
+from api.local.state import Record, StateFolder, opened
 from api.serving import code
 from api.setup import Admin
 from api.store import BulkReport, Store
@@ -41,10 +41,10 @@ class Outcome(msgspec.Struct, kw_only=True):
 class Up:
     """One run of `up`. `progress` makes what counts the sample users."""
 
-    def __init__(self, state: State, watch: Stopwatch) -> None:
+    def __init__(self, state: StateFolder, watch: Stopwatch) -> None:
         self._state = state
         self._watch = watch
-        self._server = Server(state)
+        self._server = BackgroundServer(state)
         self._code = ""  # of the server that was begun
 
     def run(

@@ -69,7 +69,7 @@ class Pace:
         return False
 
 
-PIECE = 64 * 1024  # bytes handed to the kernel at once
+PIECE = 64 * 1024  # bytes handed to the kernel in one call
 PIPELINED = 64 * 1024  # bytes of next requests that are read while one is being answered
 LINGER = 2.0  # seconds for which a client may go on sending after the last answer
 LINGER_BYTES = 1024 * 1024

@@ -28,7 +28,7 @@ from api.web.problems import overloaded
 from api.web.proxies import belongs, block, parse, walk
 
 SWEEP = 0.5  # seconds between looks at all connections
-ACCEPTED = 8  # connections at once; another worker wants some, too
+ACCEPTED = 8  # connections in a row; another worker wants some, too
 UNSENT = (
     128 * 1024
 )  # bytes of an answer that the kernel holds for a client beyond what is under way

@@ -1,4 +1,4 @@
-"""Many documents at once, under the same claims: a few round trips for hundreds.
+"""Many documents together, under the same claims: a few round trips for hundreds.
 
 A batch is created as a single document is (claims.py): its claims, then its documents, each in one
 command. What is in the way of claims is read in two more, so that a batch of values that are all
@@ -191,7 +191,7 @@ class _Batch:
         self._report.existing += [self._offset + index for index in indexes]
 
     def _claim(self, documents: dict[int, Document], *, own_ids: bool) -> None:
-        """Claim for all at once, settle the collisions singly, drop what is refused."""
+        """Claim for all in one command, settle the collisions singly, drop what is refused."""
         wanted = [
             (index, claim)
             for index, document in documents.items()

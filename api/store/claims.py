@@ -53,9 +53,9 @@ longer before it gives up. Whoever waits then holds only claims that come before
 there is no circle, and the creator that is furthest gets through.
 
 Crashes, step by step. Between a claim and the commit: PENDING, so after the grace time anybody can
-take the value; the same owner can at once. Between commit and the removal of old claims: these are
-DEAD, and free for anybody at once. After a delete, before its claims are gone: PENDING, then
-fenced like an unborn owner. At no point is a value held by nobody and yet taken for good.
+take the value; the same owner can immediately. Between commit and the removal of old claims: these
+are DEAD, and free for anybody. After a delete, before its claims are gone: PENDING, then fenced
+like an unborn owner. At no point is a value held by nobody and yet taken for good.
 
 What is read to judge is read with read concern majority: a verdict must not rest on a write that a
 failover rolls back. A claim is never moved to an *earlier* version: it would take the claim from
@@ -76,7 +76,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 from pymongo.read_concern import ReadConcern
 
-from api.store.deadline import attempt, pause, tally_conflicts
+from api.store.deadline import Turns, attempt, tally_conflicts
 from api.store.document import Document
 from api.store.errors import DuplicateError, UnavailableError, VersionMovedError
 
@@ -205,15 +205,13 @@ class Claims:
         Raises `VersionMovedError` when the owner itself has claimed the value for a later version.
         Every turn of the loop follows somebody else's progress, or is bounded, so it ends.
         """
-        turn = 0
+        turns = Turns(f"no verdict on the claim for {wanted.field} in time")
         ends = time.monotonic() + patience
         while not self._insert(wanted):
             found = self._find(wanted.id)
             if found is not None and self._settle(found, wanted, time.monotonic() < ends):
                 return
-            if not pause(turn):
-                raise UnavailableError(f"no verdict on the claim for {wanted.field} in time")
-            turn += 1
+            turns.next()
 
     def owner_of(self, field: str, value: str) -> ObjectId | None:
         """Whom the claim on this value names. Its document may not hold the value: look."""

@@ -5,9 +5,9 @@ Two layers retry, and they do not overlap:
 * PyMongo. Inside `pymongo.timeout` it repeats every retryable read and write, under the same
   transaction number, until the time is up. The servers recognise the number, so a write whose
   acknowledgement was lost in a failover is not applied a second time.
-* `attempt`, for what PyMongo gives up on at once: no router selectable, no free connection in the
-  pool, a shard that has no primary for longer than the router waits. A call that was surely never
-  sent is repeated whatever it is; any other only when its caller calls it idempotent.
+* `attempt`, for what PyMongo gives up on immediately: no router selectable, no free connection in
+  the pool, a shard that has no primary for longer than the router waits. A call that was surely
+  never sent is repeated whatever it is; any other only when its caller calls it idempotent.
 
 So a failover is latency. Past the deadline the caller gets `UnavailableError`.
 
@@ -135,6 +135,23 @@ def pause(turn: int) -> bool:
         return False
     time.sleep(wait)
     return True
+
+
+class Turns:
+    """The turns of a loop that tries again, with pauses that grow, until the deadline is near.
+
+    `reason`: what was waited for in vain.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+        self._turn = 0
+
+    def next(self) -> None:
+        """Wait for the next one. Raises `UnavailableError` where there is no time for it."""
+        if not pause(self._turn):
+            raise UnavailableError(self._reason)
+        self._turn += 1
 
 
 def is_transient(error: PyMongoError) -> bool:

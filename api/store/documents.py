@@ -14,7 +14,7 @@ from api.store import replay
 from api.store.bulk import BulkReport, create_many
 from api.store.claims import COLLECTION, MAJORITY, Claim, Claims, Unique, Watch
 from api.store.client import Store
-from api.store.deadline import attempt, pause
+from api.store.deadline import Turns, attempt, pause
 from api.store.document import ANY, Document, Versions, fresh, now, versions
 from api.store.errors import (
     OvertakenError,
@@ -151,7 +151,7 @@ class Documents:
         `key` holds the other fields of the shard key. What this leaves is a tombstone (claims.py).
         """
         stone = {**key, "_id": document_id, "tombstone": now()}
-        turn = 0
+        turns = Turns("no majority for a document in time")
         while True:
             try:
                 attempt(lambda: self.collection.insert_one(stone), idempotent=True)
@@ -161,9 +161,7 @@ class Documents:
                     return found if "version" in found else None
             else:
                 return None
-            if not pause(turn):
-                raise UnavailableError("no majority for a document in time")
-            turn += 1
+            turns.next()
 
     def create_many(
         self,
@@ -171,7 +169,7 @@ class Documents:
         ids: Sequence[ObjectId] | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> BulkReport:
-        """Many new documents at once; see `bulk.create_many`."""
+        """Many new documents together; see `bulk.create_many`."""
         return create_many(self.collection, self.claims, items, ids, progress)
 
     def change(  # noqa: PLR0913 - each argument is a part of the change
@@ -287,11 +285,9 @@ class Documents:
         try:
             attempt(partial(self.collection.insert_one, document), idempotent=False)
         except DuplicateKeyError:
-            turn = 0
+            turns = Turns("no majority for the new document in time")
             while (found := self.get_committed(document["_id"])) is None:
-                if not pause(turn):
-                    raise UnavailableError("no majority for the new document in time") from None
-                turn += 1
+                turns.next()
             return "version" in found
         return True
 
@@ -314,7 +310,7 @@ def _change_from_read(  # noqa: PLR0913 - each argument is a part of the change
     unique value is claimed before, and the old one freed after; claims.py says why that is right.
     """
     claims = documents.claims
-    turn = 0
+    turns = Turns("the document kept changing under this request")
     while True:  # each turn follows another's change, and the deadline ends them
         before = documents.get_committed(document_id, where)
         if before is None or "version" not in before:
@@ -341,9 +337,7 @@ def _change_from_read(  # noqa: PLR0913 - each argument is a part of the change
             claims.tidy(claims.of(old, document_id, after["version"]))
             return after
         _free_dead(documents, wanted)
-        if not pause(turn):
-            raise UnavailableError("the document kept changing under this request")
-        turn += 1
+        turns.next()
 
 
 def _claim_and_apply(  # noqa: PLR0913 - the same

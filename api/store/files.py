@@ -56,7 +56,7 @@ from pymongo.errors import DuplicateKeyError
 
 from api.store.claims import MAJORITY
 from api.store.client import Store
-from api.store.deadline import attempt, deadline, pause
+from api.store.deadline import Turns, attempt, deadline
 from api.store.document import Document, now
 from api.store.errors import DuplicateError, OvertakenError, StoreError, UnavailableError
 
@@ -122,7 +122,7 @@ class Upload:
             self._files.settle(self.id)
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes; whole chunks go to the database at once."""
+        """Take the next bytes; whole chunks go to the database immediately."""
         self._digest.update(data)
         self._size += len(data)
         self._buffer += data
@@ -240,11 +240,9 @@ class Files:
 
 def _await_majority(chunks: Collection[Document], key: Document) -> None:
     majority = chunks.with_options(read_concern=MAJORITY)
-    turn = 0
+    turns = Turns("no majority for a chunk of the file in time")
     while attempt(lambda: majority.find_one(key, {"n": 1}), idempotent=True) is None:
-        if not pause(turn):
-            raise UnavailableError("no majority for a chunk of the file in time")
-        turn += 1
+        turns.next()
 
 
 def sweep(store: Store, grace: float, limit: int = 0) -> int:

@@ -77,7 +77,7 @@ from pymongo.errors import DuplicateKeyError
 
 from api.store.claims import MAJORITY
 from api.store.client import Store
-from api.store.deadline import attempt, pause
+from api.store.deadline import Turns, attempt
 from api.store.document import ANY, LIVE, Document, now
 from api.store.errors import KeyBusyError, KeyReusedError, UnavailableError
 
@@ -141,14 +141,12 @@ def find(
     """
     query = {**_shard_key(where), "_id": document_id, **_with(receipt)}
     majority = collection.with_options(read_concern=MAJORITY)
-    turn = 0
+    turns = Turns("no majority for a write in time")
     while attempt(lambda: collection.find_one(query), idempotent=True) is not None:
         found = attempt(lambda: majority.find_one(query), idempotent=True)
         if found is not None:
             return found
-        if not pause(turn):
-            raise UnavailableError("no majority for a write in time")
-        turn += 1
+        turns.next()
     return None
 
 
@@ -202,7 +200,7 @@ class Taker(NamedTuple):
     by: str | None
 
 
-class Keys:
+class IdempotencyKeys:
     """The records of all keys. `lifetime` and `lease` in seconds."""
 
     def __init__(self, store: Store, lifetime: float, lease: float) -> None:
@@ -223,7 +221,7 @@ class Keys:
         written. `by`: the trusted proxy's name of the request.
         """
         mine = ObjectId()
-        turn = 0
+        turns = Turns("no verdict on the idempotency key in time")
         while True:
             if self._insert(key, fingerprints[0], mine, by):
                 return Ticket(key, mine)
@@ -234,9 +232,7 @@ class Keys:
                 ticket = self._follow(found, Taker(mine, by), took_effect)
                 if ticket is not None:
                     return ticket
-            if not pause(turn):  # the record went away, or is not yet with a majority
-                raise UnavailableError("no verdict on the idempotency key in time")
-            turn += 1
+            turns.next()  # the record went away, or is not yet with a majority
 
     def finish(self, ticket: Ticket) -> None:
         """Note that it took effect. What a failure leaves out, the next look finds."""
@@ -251,7 +247,7 @@ class Keys:
             attempt(lambda: records.delete_one(condition), idempotent=True)
 
     def release(self, ticket: Ticket) -> None:
-        """Whether it took effect is not known: let a repetition look at once."""
+        """Whether it took effect is not known: let a repetition look immediately."""
         with suppress(UnavailableError):
             self._update(ticket, {"at": now() - self._lease})
 

@@ -2,8 +2,8 @@
 
 The counting is the library `limits`' fixed window: one document per counter in `throttle`, made by
 the first hit, gone (TTL) when its span is over. A hit is one atomic find-and-modify on one shard,
-acknowledged by a majority, so N hits at once get N different numbers, whichever workers send them,
-and a failover forgets none. A hit whose answer was lost is repeated and may count twice: that
+acknowledged by a majority, so N simultaneous hits get N different numbers, whichever workers send
+them, and a failover forgets none. A hit whose answer was lost is repeated and may count twice: that
 errs on the strict side.
 """
 
@@ -96,7 +96,7 @@ class Throttle:
 
 
 def _counted(call: Callable[[], T]) -> T:
-    """Two first hits at once may both try to make the counter; the second finds it made."""
+    """Two simultaneous first hits may both try to make the counter; the second finds it made."""
     while True:
         try:
             return attempt(call, idempotent=True)

@@ -71,7 +71,7 @@ _prepared: dict[type[msgspec.Struct], _Prepared] = {}
 def prepare(*shapes: type[msgspec.Struct]) -> None:
     """Make the decoders of these shapes; `read` and `query` take no other.
 
-    msgspec completes a struct when it is first decoded. When several threads do that at once, one
+    msgspec completes a struct when it is first decoded. When several threads do that together, one
     of them meets it half made and the process dies of SIGSEGV (seen with 0.22.0); so it is done
     here, before there are threads.
     """

@@ -25,7 +25,7 @@ FRESH = 1.0  # seconds; what is known for longer is looked up again
 # of the API would all be taken out of service for one that their requests wait for.
 GOOD = 5.0
 PATIENCE = 1.0  # seconds that a probe waits for a look that has just begun
-# At once, because one may meet a shard without a primary, or a router that stands still.
+# Together, because one may meet a shard without a primary, or a router that stands still.
 LOOKS = 3
 LOOK_SECONDS = 4.0
 KNOWN = 60.0  # seconds for which a router's answer to who it is holds

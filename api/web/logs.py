@@ -28,7 +28,7 @@ from api.web.text import escaped
 
 QUEUED = 4096  # lines that may wait for the output; some 1 MB
 GATHER = 0.02  # seconds that lines wait for others, so that one write takes several
-WHOLE = 4096  # bytes; a pipe takes so much at once (PIPE_BUF), and never mixes it with others'
+WHOLE = 4096  # bytes; a pipe takes so much in one write (PIPE_BUF), and never mixes it with others'
 SLOTS, SLOT = 512, struct.Struct("=Q")
 STDOUT, STDERR = 1, 2
 

@@ -21,7 +21,7 @@ from api.resources.projects import PROJECTS as DECLARED
 from api.store import Documents, Store
 from api.store.deadline import deadline
 from api.store.errors import KeyBusyError, OvertakenError
-from api.store.replay import COLLECTION, Keys, TookEffect
+from api.store.replay import COLLECTION, IdempotencyKeys, TookEffect
 from tests.helpers.api import RunningServer, log_in, make_person, running, sign_up
 
 PROJECTS, SIGNUP = "/api/v1/projects", "/api/v1/auth/signup"
@@ -157,7 +157,7 @@ def fenced(documents: Documents, shard_key: dict[str, Any]) -> TookEffect:
 
 
 def first_holds(
-    seam: Any, keys: Keys, documents: Documents, fields: dict[str, Any], name: str
+    seam: Any, keys: IdempotencyKeys, documents: Documents, fields: dict[str, Any], name: str
 ) -> Any:
     """Begins as the first, stops before its insert; returns what lets it go on, and its outcome."""
     shard_key = {field: fields[field] for field in ("owner",) if field in fields}
@@ -203,7 +203,7 @@ def test_a_slow_first_one_cannot_come_after_its_repetition(
         if what == "project"
         else {"name": mark, "email": f"{mark}@example.com", "national_id": mark}
     )
-    keys = Keys(store, lifetime=60, lease=0.3)
+    keys = IdempotencyKeys(store, lifetime=60, lease=0.3)
     shard_key, release = first_holds(seam, keys, documents, fields, mark)
     try:
         with deadline(20):

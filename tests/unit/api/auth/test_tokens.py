@@ -48,7 +48,7 @@ def test_the_secret_decides_the_algorithm() -> None:
 
 def test_the_algorithm_belongs_to_the_key() -> None:
     asymmetric, symmetric = tokens.make(ED25519), tokens.make(HMAC)
-    both = tokens.Keys(asymmetric, [symmetric])
+    both = tokens.SigningKeys(asymmetric, [symmetric])
     assert both.verifying({"kid": asymmetric.id, "alg": "EdDSA"}) is asymmetric.verifying
     assert both.verifying({"kid": symmetric.id, "alg": "HS256"}) == HMAC
     for header in (
@@ -67,7 +67,7 @@ def test_the_algorithm_belongs_to_the_key() -> None:
 
 def test_the_published_key_verifies_and_tells_no_secret() -> None:
     asymmetric = tokens.make(ED25519)
-    published = tokens.Keys(asymmetric, [tokens.make(HMAC)]).published()["keys"]
+    published = tokens.SigningKeys(asymmetric, [tokens.make(HMAC)]).published()["keys"]
     assert [set(key) for key in published] == [{"kty", "crv", "x", "kid", "alg", "use"}]
     token = jwt.encode({"sub": "x"}, asymmetric.signing, "EdDSA")
     key = jwt.PyJWK(dict(published[0]))
@@ -85,7 +85,7 @@ def test_kid_is_the_thumbprint() -> None:
 
 
 def test_hs256_publishes_nothing() -> None:
-    assert tokens.Keys(tokens.make(HMAC)).published() == {"keys": []}
+    assert tokens.SigningKeys(tokens.make(HMAC)).published() == {"keys": []}
 
 
 def load(tmp_path: Path, text: str) -> settings.Settings:
