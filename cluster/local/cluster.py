@@ -180,15 +180,25 @@ class LocalCluster:
     def add_shard(
         self, wanted: str | None = None, *, report: Report = silent, phase: Report = silent
     ) -> str:
-        """Starts one more shard and adds it; returns its name, which was never used before."""
+        """Starts one more shard and adds it; returns its name, which was never used before.
+
+        It may be interrupted and run again: a shard that was begun is finished, and one that is
+        named and there already is made whole.
+        """
         self.record()
         with self.state.locked():
             record = self.record()
-            if wanted not in (None, following := f"shard-{record.next_shard}"):
-                raise StateError(
-                    f"the next shard is {following}, not {wanted}. Leave the name out."
-                )
-            name = record.add_shard()
+            begun = [name for name in record.shards if name not in record.complete]
+            name = wanted
+            if name is None and record.complete and begun:
+                name = begun[0]
+            if name not in record.shards:
+                following = record.add_shard()
+                if name not in (None, following):
+                    raise StateError(
+                        f"the next shard is {following}, not {name}. Leave the name out."
+                    )
+                name = following
             self._sweep(record)
             bring_up(self.state, record, report, phase)
         return name
