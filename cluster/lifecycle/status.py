@@ -78,7 +78,8 @@ class ShardStatus:
 
 @dataclass
 class RouterStatus:
-    """One router; `kind` is "mongos 8.0.4" or "stand-in router (MongoDB 6.0.5)", None if down.
+    """One router; `kind` is "mongos 8.0.4" or "stand-in router (MongoDB 6.0.5)", None if down;
+    `error` why it does not serve.
 
     The stand-in has no `exposure`: no localhost exception, and no compression.
     """
@@ -192,17 +193,19 @@ def _add_view(connections: Connections, node: Node, members: list[MemberStatus])
 
 def _router(connections: Connections, node: Node, user: str, password: str) -> RouterStatus:
     status = RouterStatus(node.name, node.address, None)
-    if why := why_not_serving(connections, node, user, password):
-        status.error = why
+    if not listens(node):
+        status.error = "not listening"
         return status
+    client = connections.user(node, user, password)
     try:
-        client = connections.user(node, user, password)
         build_info = client.admin.command("buildInfo")
-        status.kind = router_kind(build_info)
-        if not is_stand_in(build_info):
-            status.exposure = _exposure(client)
     except PyMongoError as error:
         status.error = short(error)
+        return status
+    status.kind = router_kind(build_info)
+    if not is_stand_in(build_info):
+        status.exposure = _exposure(client)
+    status.error = why_not_serving(connections, node, user, password) or None
     return status
 
 
@@ -273,8 +276,9 @@ def _problems(layout: Layout, found: ClusterStatus, known: ShardCatalogue | None
     for replica_set in found.sets:
         yield from _set_problems(replica_set)
     for router in found.routers:
-        if router.kind is None:
-            yield f"{router.name} does not serve: {router.error}"
+        if router.error:
+            answers = "it answers, but not for every shard: " if router.kind else ""
+            yield f"{router.name} does not serve: {answers}{router.error}"
     if found.balancer_holder and found.balancer_holder.died:
         yield f"{found.balancer_holder.purpose} died and left the balancer off: run `up`"
     if known is None:
@@ -313,7 +317,7 @@ def show(found: ClusterStatus, console: Console | None = None) -> None:
 def _summary(found: ClusterStatus) -> str:
     up = sum(member.state in GOOD for one in found.sets for member in one.members)
     members = sum(len(one.members) for one in found.sets)
-    routers = sum(router.kind is not None for router in found.routers)
+    routers = sum(router.error is None for router in found.routers)
     counts = (
         f"{_count(len(found.shards), 'shard')}, {up} of {members} members in service, {routers} of "
         f"{len(found.routers)} routers serve, balancer {found.balancer}"
@@ -374,7 +378,7 @@ def _shards(found: ClusterStatus) -> Table:
 def _routers(found: ClusterStatus) -> Table:
     table = _table("router", "address", "serves", "!pid", "!RSS")
     for router in found.routers:
-        kind = router.kind or f"[red]{router.error}[/red]"
+        kind = f"[red]{router.error}[/red]" if router.error else router.kind or ""
         table.add_row(router.name, router.address, kind, _pid(router.pid), _mib(router.rss_mib))
     return table
 

@@ -32,6 +32,7 @@ EXAMPLES = (
 NOT_HERE = {
     "SHARDSTACK_SECRETS=/run/shardstack python -m cluster prepare": "for containers and hosts",
     "python -m api setup --jwt-file jwt --admin-file admin.json": "for containers and hosts",
+    "python -m api new-resource notes": "it changes the code; a test of its own does that",
     'mongosh "$(python -m cluster uri --user app)"': "mongosh comes from npm: make tools",
 }
 """Other examples of --help, and why they are not run on a bare machine."""
