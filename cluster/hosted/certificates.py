@@ -36,7 +36,7 @@ CLOCKS_DIFFER = datetime.timedelta(hours=1)
 
 
 def ensure(key_folder: Path, operator_folder: Path, names: Iterable[str]) -> bool:
-    """Makes the authority and the servers' certificate where they are missing; whether it did."""
+    """Makes the authority and the servers' certificate if they are missing. Whether it made any."""
     ca_file, ca_key_file = key_folder / "ca.pem", operator_folder / "ca.key"
     server_file = key_folder / "server.pem"
     wanted = [*names, "localhost"]

@@ -194,7 +194,7 @@ def shutdown_restart(access: Access, seconds: float = BACK_SECONDS) -> Callable[
 
 
 class _Stopped:
-    """One server that is told to shut down; told from its successor by how long it has been up."""
+    """One server that shuts down. Its successor is known by having been up for less time."""
 
     def __init__(self, access: Access, connections: Connections, node: Node) -> None:
         replica_set = access.layout.set_of(node)
@@ -208,7 +208,7 @@ class _Stopped:
         self._since = time.monotonic()
 
     def shut_down(self) -> None:
-        """Tells it to; ClusterError when it refuses."""
+        """Tells the server to shut down; ClusterError when it refuses."""
         try:
             self._admin.command("shutdown", force=self._force, timeoutSecs=QUIESCE_SECONDS)
         except OperationFailure as error:
@@ -227,7 +227,7 @@ class _Stopped:
 
 
 class _NameWatch:
-    """Tells of hosts that nobody knows, rather than waiting for them until the deadline."""
+    """Reports hosts whose names do not resolve, rather than waiting for them until the deadline."""
 
     def __init__(self, layout: Layout, asked: Sequence[str]) -> None:
         """`asked`: the shards that were asked for; the cluster may have others, too."""

@@ -47,7 +47,7 @@ def bootstrap(  # noqa: PLR0913 - one thing to work on, five that most callers l
     watch: Callable[[], None] | None = None,
     seconds: float = 90,
 ) -> None:
-    """Makes the cluster so, up to every member in sync and a majority write through each router.
+    """Makes the servers a cluster: every member in sync, a majority write through each router.
 
     `report` is told of each change, `phase` of each stretch that is done. `leaving` names shards
     that are being removed and must not be added again. `watch` is called while waiting and may
@@ -120,7 +120,7 @@ class _Work:
         self._tidy()
 
     def _tidy(self) -> None:
-        """Puts back what commands have switched for a time that then died."""
+        """Puts back what commands changed for a while and, since they died, did not put back."""
         client = self.connections.user(
             self.layout.routers[0], "admin", self.access.passwords["admin"]
         )
@@ -134,7 +134,7 @@ class _Work:
 
     @staticmethod
     def _first(routers: list[Future[Node]], then: Callable[..., Any], *arguments: object) -> Any:
-        """Goes on with the router that is there first."""
+        """Goes on with the router that serves first."""
         done, _ = wait(routers, return_when="FIRST_COMPLETED")
         return then(next(iter(done)).result(), *arguments)
 
@@ -231,13 +231,13 @@ class _UserMaker:
         self.database = database
 
     def ensure_all(self, names: Iterable[str]) -> None:
-        """The application's role, then the users."""
+        """Makes the application's role, then these users."""
         self.config.on_primary(self._role)
         for name in names:
             self.ensure(name)
 
     def ensure(self, name: str) -> None:
-        """One user."""
+        """Makes one user, or puts its roles and password right."""
         self.config.on_primary(lambda primary: self._user(primary, name))
 
     def _role(self, primary: Node) -> None:
@@ -297,7 +297,7 @@ def _hosts(seed: str) -> set[str]:
 
 
 def _finish(futures: list[Future[Any]]) -> None:
-    """Waits for all, or raises the first failure; what merely gave up because of it is not one."""
+    """Waits for all, or raises the first failure. Who gave up because of another's did not fail."""
     pending = set(futures)
     gave_up: BaseException | None = None
     while pending:

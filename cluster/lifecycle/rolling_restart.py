@@ -71,7 +71,7 @@ def rolling_restart(
 
 
 def asked_restart(say: Callable[[str], None], answers: TextIO) -> Callable[[str], None]:
-    """A way to restart a server, by name: whoever runs it reads what this process says, and does.
+    """A way to restart a server by name: asks whoever runs it, who reads what this process says.
 
     `restart NAME` is said, and a line `done` awaited. ClusterError for any other answer, or none:
     nobody is left to ask.
@@ -129,7 +129,7 @@ class _Rolling:
         self.report = report
 
     def restart_set(self, replica_set: ReplicaSet, names: Collection[str]) -> None:
-        """Those named: the secondaries, then the primary; whoever is it when its turn comes."""
+        """Restarts the named members: the secondaries, then whoever is the primary by then."""
         left = {node.name: node for node in replica_set.members if node.name in names}
         while left:
             now = self._whole(replica_set)
@@ -145,7 +145,7 @@ class _Rolling:
             self.report(f"{node.name}: restarted, and in sync")
 
     def restart_router(self, router: Node) -> None:
-        """One router, until it serves again."""
+        """Restarts one router and waits until it serves."""
         self.restart(router)
         password = self.access.passwords["admin"]
         problem = ""

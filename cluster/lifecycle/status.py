@@ -95,7 +95,7 @@ class RouterStatus:
 
 @dataclass
 class ClusterStatus:
-    """The whole; `balancer` is on, off or unknown, `balancing` whether it moves something,
+    """The whole cluster; `balancer` is on, off or unknown, `balancing` whether it moves something,
     `balancer_holder` the command that has it switched off.
 
     `notes` are what one should know of a cluster that is well.

@@ -336,7 +336,7 @@ class LocalCluster:
 
 
 def _what_to_do(folder: Path, stopped: list[str]) -> Iterator[str]:
-    """A mongod ends when it cannot write, and nobody but `up` starts it again here."""
+    """About processes that do not run: a mongod ends when it cannot write; `up` starts it again."""
     free = shutil.disk_usage(folder).free // 2**20
     if free < MIB_TO_WORK:
         yield (

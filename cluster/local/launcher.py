@@ -202,7 +202,7 @@ class Launcher:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it still runs; a dead child of ours is buried on the way."""
+    """Whether a process still runs. Reaps it if it is a dead child of this one."""
     try:
         alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
         # A process of many threads is called dead when its first has ended; the others may still

@@ -68,7 +68,7 @@ def balancer_off(client: Client, report: Report, purpose: str = "maintenance") -
 
 @dataclass(frozen=True)
 class Holder:
-    """Who has the balancer switched off; `died` when it is so no more."""
+    """Who has switched the balancer off; `died`: it has ended without putting the balancer back."""
 
     purpose: str
     pid: int
@@ -157,7 +157,7 @@ class _Hold:
         self.report(f"balancer: {found['purpose']} died (process {found['pid']}); going on from it")
 
     def is_dead(self, found: dict[str, Any]) -> bool:
-        """Whether the process is no more that wrote this document."""
+        """Whether the process that wrote this document has ended."""
         if found["place"] == self.me["place"] and found["started"] is not None:
             return bool(_started(found["pid"]) != found["started"])
         beat = found.get("beat")
@@ -174,7 +174,7 @@ class _Hold:
         return False
 
     def stop_balancer(self) -> None:
-        """Off, and no migration of its in flight."""
+        """Switches the balancer off and waits until none of its migrations is in flight."""
         if self.was != "off":
             self.report("balancer: off for the time being")
         _insist(lambda: self.client.admin.command("balancerStop"))
@@ -184,7 +184,7 @@ class _Hold:
         )
 
     def release(self) -> None:
-        """On again if it was, and the document is gone."""
+        """Switches the balancer on again, if it was on, and deletes the document."""
         self._end.set()
         try:
             if _insist(lambda: self.holds.find_one(self.mine), RELEASE_PATIENCE) is None:

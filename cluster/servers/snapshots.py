@@ -27,8 +27,10 @@ EVERY = 5.0  # seconds between two raises of a dump that lives
 
 
 class KeptSnapshots:
-    """Raises the window of every shard's members as a dump grows older; `look` is to be called
-    all the while."""
+    """Raises the window of every shard's members as a dump grows older.
+
+    `look` is to be called all the while.
+    """
 
     def __init__(self, connections: Connections, layout: Layout) -> None:
         self._members = [(connections, node) for shard in layout.shards for node in shard.members]

@@ -20,8 +20,9 @@ BLOCKED = 2  # serverStatus: repl.userWriteBlockMode
 
 
 def hindrance(client: Client) -> str | None:
-    """What it is and how to end it; None when nothing does. `client` speaks to the member itself.
+    """What keeps a member from taking writes, and how to end that; None when nothing does.
 
+    `client` speaks to the member itself.
     Sources: the manual pages of fsync (currentOp: fsyncLock) and setUserWriteBlockMode.
     """
     found = client.admin.command(LOCKS)
