@@ -54,7 +54,7 @@ class Profile:
 
     @property
     def orphan_cleanup_seconds(self) -> int:
-        """How long a shard keeps the documents of a chunk that left it, which cannot return before."""
+        """How long a shard keeps the documents of a chunk that left it; until then none returns."""
         delay = self.settings["setParameter"].get("orphanCleanupDelaySecs", ORPHAN_CLEANUP_SECONDS)
         return int(delay)
 
