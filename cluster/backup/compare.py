@@ -11,8 +11,8 @@ from typing import Any, cast
 import bson
 from bson.raw_bson import RawBSONDocument
 
+from cluster.backup.copying import Stop
 from cluster.backup.manifest import Digest, Entry, documents_file, read, split
-from cluster.backup.parallel import Stop
 from cluster.servers.connections import Client
 
 NAMED = 10  # differences of one collection that are spelt out

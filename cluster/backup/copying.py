@@ -4,6 +4,9 @@ They are read by the driver, through a router: it passes over what a moved chunk
 (orphans), and knows where everything is, and was. To read from the members would be quicker, but
 ours to get right. mongodump is of no use: it cannot read at a cluster time.
 
+`each` works on several collections side by side, and gives them up together: at the first failure,
+or when interrupted.
+
 They are written by mongorestore when it is on PATH, and by the driver otherwise. The connection
 string goes in a file that only this user can read, never in an argument: `ps` shows arguments to
 everybody.
@@ -17,9 +20,11 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
@@ -28,9 +33,51 @@ from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from cluster.backup.manifest import Digest, Entry, create, documents_file, read, split
-from cluster.backup.parallel import Stop
 from cluster.errors import ClusterError
 from cluster.servers.connections import Client, short
+from cluster.servers.waiting import Cancelled
+
+T = TypeVar("T")
+
+TOGETHER = 4  # enough to keep a router and two shards busy
+LOOK_SECONDS = 0.5
+
+Look = Callable[[], None]
+
+
+class Stop:
+    """Asked for between two steps of the work; once it is `set`, asking raises Cancelled."""
+
+    def __init__(self) -> None:
+        self._set = threading.Event()
+
+    def set(self) -> None:
+        """No further step."""
+        self._set.set()
+
+    def __call__(self) -> None:
+        if self._set.is_set():
+            raise Cancelled
+
+
+def each(things: Iterable[T], act: Callable[[T, Stop], None], look: Look = lambda: None) -> None:
+    """Does `act` to every thing, a few at a time; `look` is called meanwhile and may raise.
+
+    The work in hand has ended when this returns or raises, if it asks for Stop often enough.
+    """
+    stop = Stop()
+    pool = ThreadPoolExecutor(TOGETHER)
+    try:
+        left = {pool.submit(act, thing, stop) for thing in things}
+        while left:
+            done, left = wait(left, LOOK_SECONDS, FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            look()
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
 
 RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 BATCH_DOCUMENTS, BATCH_BYTES = 1000, 8_000_000

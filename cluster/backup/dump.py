@@ -22,9 +22,8 @@ from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from cluster.backup import catalogue
-from cluster.backup.copying import copy_out
+from cluster.backup.copying import Stop, copy_out, each
 from cluster.backup.manifest import Entry, Manifest, new_backup, write_manifest, write_metadata
-from cluster.backup.parallel import Stop, each
 from cluster.errors import ClusterError
 from cluster.model.layout import ReplicaSet
 from cluster.servers.connections import Access, Client, Connections, short

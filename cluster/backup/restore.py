@@ -16,10 +16,9 @@ from pymongo.write_concern import WriteConcern
 
 from cluster.backup import catalogue, copying
 from cluster.backup.compare import differing_descriptions, differing_documents
-from cluster.backup.copying import copy_in
+from cluster.backup.copying import Stop, copy_in, each
 from cluster.backup.dump import Tell, client_of
 from cluster.backup.manifest import Entry, Manifest, open_backup
-from cluster.backup.parallel import Stop, each
 from cluster.errors import ClusterError
 from cluster.servers.balancer import balancer_off
 from cluster.servers.connections import Access, Client, short
