@@ -44,7 +44,7 @@ def serve(state: str, reload: bool, inherit: tuple[int, int, int] | None) -> Non
     """Serve in the foreground under gunicorn, until SIGTERM or Ctrl-C."""
     settings = settings_of(state, tokens=True)
     if reload:
-        from api.serving.reloading import Reloading  # noqa: PLC0415
+        from api.local.reloading import Reloading  # noqa: PLC0415
 
         Reloading(settings, state).run()
         return
@@ -202,10 +202,10 @@ def sample_data(state: str, count: int) -> None:
 
     They have no password and cannot log in.
     """
-    from api import samples  # noqa: PLC0415
+    from api import setup  # noqa: PLC0415
 
     with store_of(state) as store, progress_bar("sample users") as progress:
-        report = samples.load(store, count, progress(count))
+        report = setup.load_samples(store, count, progress(count))
     click.echo(f"sample users: {report.created} created, {len(report.existing)} existed")
     if report.refused:
         first = report.refused[0]

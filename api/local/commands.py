@@ -121,7 +121,7 @@ def status(state: str, as_json: bool) -> None:
     Exit 0 when it is ready, 1 when it is not, 3 when it does not run.
     """
     from api.local.server import BackgroundServer, probe  # noqa: PLC0415
-    from api.serving.code import fingerprint  # noqa: PLC0415
+    from api.local.state import fingerprint  # noqa: PLC0415
 
     folder = _named(state)
     pid, port = BackgroundServer(folder).pid(), folder.record().port
@@ -168,13 +168,13 @@ def status(state: str, as_json: bool) -> None:
 @click.option("--raw", is_flag=True, help="The JSON as it is.")
 def logs(state: str, count: int, follow: bool, request: str | None, raw: bool) -> None:
     """Print the end of the background server's log."""
-    from api.local import logs as reader  # noqa: PLC0415
+    from api.local.server import log_lines, of_request, readable  # noqa: PLC0415
     from api.local.state import StateFolder  # noqa: PLC0415
 
     log = StateFolder(Path(state)).log
     if not log.exists():
         raise click.ClickException(f"there is no {log}: no server was started here.")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    wanted = reader.of_request(request) if request else lambda _line: True
-    for line in reader.read(log, count, wanted=wanted, follow=follow):
-        click.echo(line if raw else reader.readable(line))
+    wanted = of_request(request) if request else lambda _line: True
+    for line in log_lines(log, count, wanted=wanted, follow=follow):
+        click.echo(line if raw else readable(line))

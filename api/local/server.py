@@ -1,12 +1,15 @@
-"""The background server: is it running, start it, stop it.
+"""The background server: is it running, start it, stop it, read its log.
 
 The server's processes hold a lock on server.lock for as long as one of them lives (they inherit
 the open file). So "running" cannot be mistaken: not after a crash, not after a reboot, not for a
 stranger that was given the same process id.
+
+The log is a file, and the one before it, which rotation put aside.
 """
 
 import errno
 import http.client
+import json
 import os
 import select
 import signal
@@ -14,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from api.errors import LocalError
 from api.local.state import Record, StateFolder
 from api.serving.listening import listen, offer, take_over
 from console import files
+from console.files import read_log
 from console.ports import HOST
 from console.terminal import python
 
@@ -254,3 +258,41 @@ def open_port(asked: int | None, remembered: int | None) -> socket.socket:
             "port with --port"
         )
     raise LocalError(f"no free port from {FIRST_PORT} to {FIRST_PORT + PORTS - 1}. Give --port")
+
+
+def log_lines(
+    log: Path, count: int, *, wanted: Callable[[str], bool], follow: bool = False
+) -> Iterator[str]:
+    """The last wanted lines of the log and of the one before it; then what is added."""
+    before = log.with_name(f"{log.name}.1")
+    return read_log(log, count, before=before, wanted=wanted, follow=follow)
+
+
+def of_request(name: str) -> Callable[[str], bool]:
+    """Whether a line belongs to the request of this id."""
+
+    def wanted(line: str) -> bool:
+        return name in line and _parse(line).get("request_id") == name
+
+    return wanted
+
+
+def readable(line: str) -> str:
+    """A line as time, level, event, request and the rest; a stack trace on lines of its own."""
+    entry = _parse(line)
+    if not entry:
+        return line
+    trace = entry.pop("exception", None)
+    head = [str(entry.pop("timestamp", ""))[:23], f"{entry.pop('level', ''):<7}"]
+    head += [str(entry.pop("event", ""))]
+    rest = [f"{name}={value}" for name, value in entry.items() if value is not None]
+    text = " ".join(head + rest)
+    return f"{text}\n{trace}" if trace else text
+
+
+def _parse(line: str) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}

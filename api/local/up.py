@@ -12,10 +12,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from api import samples, settings, setup
+from api import settings, setup
 from api.local.server import FIRST_PORT, BackgroundServer
-from api.local.state import Record, StateFolder, opened
-from api.serving import code
+from api.local.state import Record, StateFolder, fingerprint, opened
 from api.setup import Admin
 from api.store import BulkReport, Store
 from console.ports import HOST
@@ -106,12 +105,12 @@ class Up:
             return "the server had lost its master; replaced it"
         if self._settings(environment, record.port).fingerprint() != record.fingerprint:
             return "the server ran with other settings; replaced it"
-        if record.code != code.fingerprint():
+        if record.code != fingerprint():
             return "the server ran older code; replaced it"
         return ""
 
     def _begin(self, environment: dict[str, str], record: Record, asked: int | None) -> int:
-        self._code = code.fingerprint()
+        self._code = fingerprint()
         return self._server.begin(environment, asked, record)
 
     def _remember(self, environment: dict[str, str], record: Record, port: int) -> None:
@@ -137,7 +136,7 @@ class Up:
         if record.uri_print == uri_print and record.samples >= count:
             return None
         with self._watch.timed("sample users loaded"):
-            report = samples.load(store, count, progress(count))
+            report = setup.load_samples(store, count, progress(count))
         record.uri_print, record.samples = uri_print, count
         self._state.remember(record)
         return report

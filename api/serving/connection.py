@@ -12,13 +12,15 @@ from typing import Any, Protocol
 
 from flask import Flask
 
-from api.serving.bodies import IN_MEMORY, Streamed, Whole
 from api.serving.exchange import Exchange, Lane
 from api.serving.messages import (
+    IN_MEMORY,
     LONGEST_LINE,
     Message,
     Parser,
     Refusals,
+    Streamed,
+    Whole,
     expects_continue,
     malformed,
     message,

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gunicorn.http import wsgi
 
-from api.serving.bodies import Streamed
-from api.serving.messages import Message
+from api.serving.messages import Message, Streamed
 from api.web import problems
 from api.web.body import STREAM
 from api.web.operations import Admission

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import requests
 
-from api import samples
+from api import setup
 from api.local.server import Instance
 from api.store import Documents
 from cluster.local.cluster import LocalCluster
@@ -106,7 +106,7 @@ def test_up_at_any_moment(state: Path, users: Documents) -> None:
     assert ready(state)["url"] == before["url"]
 
     # A sample user that was deleted does not come back.
-    gone = samples.sample_id(7)
+    gone = setup.sample_id(7)
     users.delete(gone)
     up(state)
     assert users.get(gone) is None
@@ -216,10 +216,10 @@ def test_sample_data_can_be_repeated(state: Path, users: Documents) -> None:
     assert api(state, "sample-data", "--count", SAMPLES).returncode == 0
     again = api(state, "sample-data", "--count", SAMPLES)
     assert again.stdout == f"sample users: 0 created, {SAMPLES} existed\n"
-    found = users.get(samples.sample_id(3))
+    found = users.get(setup.sample_id(3))
     assert found is not None
     assert "password_hash" not in found
-    assert found["email"] == samples.sample_user(3)["email"]
+    assert found["email"] == setup.sample_user(3)["email"]
 
 
 def test_create_admin(state: Path, another: Any, client: Any) -> None:

@@ -157,7 +157,7 @@ STATEMENTS: dict[str, tuple[str, ...]] = {
         "local/api/test_gate.py::test_every_public_endpoint_exists",
     ),
     "the route table equals the paths of the OpenAPI description": (
-        "unit/api/openapi/test_openapi.py::test_the_route_table_is_the_paths",
+        "unit/api/test_openapi.py::test_the_route_table_is_the_paths",
     ),
     "one problem+json shape; the request id in header, body and log; no stack trace": (
         "local/api/test_security_statements.py::test_the_request_id_is_everywhere",

@@ -17,7 +17,7 @@ ORDER = (
     {"settings", "passwords"},
     {"crud"},
     {"resources"},
-    {"auth", "schema", "samples"},
+    {"auth", "schema"},
     {"docs", "scaffold", "setup"},
     {"openapi"},
     {"app"},

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from api.serving.bodies import AHEAD, IN_MEMORY, Body, Streamed, Whole
 from api.serving.connection import Pace
 from api.serving.exchange import Lane
+from api.serving.messages import AHEAD, IN_MEMORY, Body, Streamed, Whole
 from api.web.body import incomplete
 from api.web.problems import ProblemError
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import click
 
-from api.serving import code
+from api.local import state
 from api.serving.listening import listen
 from api.settings import Settings, SettingsError, variable
 from console.signals import Interrupted
@@ -48,7 +48,7 @@ class Reloading:
                 if self._present is not None and self._present.poll() is not None:
                     click.echo("the server has ended. Starting another", err=True)
                     self._present, self._loaded = None, ""
-                if (now := code.fingerprint()) != self._loaded:
+                if (now := state.fingerprint()) != self._loaded:
                     self._loaded = now
                     self._replace(listener)
                 time.sleep(LOOK_SECONDS)
@@ -61,7 +61,7 @@ class Reloading:
     def _replace(self, listener: socket.socket) -> None:
         following = self._start(listener)
         if following is None:
-            if code.fingerprint() != self._loaded:
+            if state.fingerprint() != self._loaded:
                 return  # more has been saved meanwhile; the next look starts that
             going_on = "; the code before it serves on" if self._present else ""
             click.echo(f"the code does not start{going_on}. Waiting for a change", err=True)
@@ -100,7 +100,7 @@ class Reloading:
     def _accepts(self, reading: int) -> bool:
         """Wait until the server accepts connections. False: it ended, or the code changed again."""
         while not select.select([reading], [], [], LOOK_SECONDS)[0]:
-            if code.fingerprint() != self._loaded:
+            if state.fingerprint() != self._loaded:
                 return False
         # A worker's byte; or nothing, since all that could write one have ended.
         return bool(os.read(reading, 1))

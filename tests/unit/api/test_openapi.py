@@ -17,8 +17,7 @@ from flask import Flask, Response
 from api.__main__ import main
 from api.app import create_app
 from api.auth.gate import METRICS, PUBLIC
-from api.openapi import describe
-from api.openapi.document import UndescribedError
+from api.openapi import UndescribedError, describe
 from api.settings import Settings
 from api.web import operations
 from api.web.operations import Operation

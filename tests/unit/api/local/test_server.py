@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from api.local import logs
+from api.local import server
 
 
 def line(event: str, **more: object) -> str:
@@ -20,11 +20,11 @@ def every(_line: str) -> bool:
 
 def test_the_last_lines_of_both_files(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert list(logs.read(log, 5, wanted=every)) == []
+    assert list(server.log_lines(log, 5, wanted=every)) == []
     (tmp_path / "log.1").write_text("a\nb\n")
     log.write_text("c\nd\n")
-    assert list(logs.read(log, 3, wanted=every)) == ["b", "c", "d"]
-    assert list(logs.read(log, 0, wanted=every)) == []
+    assert list(server.log_lines(log, 3, wanted=every)) == ["b", "c", "d"]
+    assert list(server.log_lines(log, 0, wanted=every)) == []
 
 
 def test_those_of_one_request(tmp_path: Path) -> None:
@@ -35,13 +35,13 @@ def test_those_of_one_request(tmp_path: Path) -> None:
     ]
     others = [line("request", request_id="r-2", user="r-1"), line("started"), "no JSON r-1", "[1]"]
     log.write_text("\n".join([*others, *mine]) + "\n")
-    assert list(logs.read(log, 50, wanted=logs.of_request("r-1"))) == mine
+    assert list(server.log_lines(log, 50, wanted=server.of_request("r-1"))) == mine
 
 
 def test_following_goes_on_after_a_rotation(tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("a\n")
-    lines = logs.read(log, 10, wanted=every, follow=True)
+    lines = server.log_lines(log, 10, wanted=every, follow=True)
     assert next(lines) == "a"
     with log.open("a") as file:
         file.write("b\n")
@@ -52,8 +52,8 @@ def test_following_goes_on_after_a_rotation(tmp_path: Path) -> None:
 
 
 def test_readable() -> None:
-    assert logs.readable(line("request", request_id="r", status=500, user=None)) == (
+    assert server.readable(line("request", request_id="r", status=500, user=None)) == (
         "2026-01-02T03:04:05Z info    request request_id=r status=500"
     )
-    assert logs.readable(line("bug", exception="Trace\n  x")).endswith(" bug\nTrace\n  x")
-    assert logs.readable("no JSON") == "no JSON"
+    assert server.readable(line("bug", exception="Trace\n  x")).endswith(" bug\nTrace\n  x")
+    assert server.readable("no JSON") == "no JSON"

@@ -1,14 +1,17 @@
-"""From the route table to the description: paths, parameters, bodies, answers.
+"""The description of the API (OpenAPI 3.1), made from what the routes declare of themselves.
 
-Every route is in it, and nothing else: the table is Flask's own, the rest comes from the views'
-operations, and who needs no token from the gate's list.
+From the route table come paths, parameters, bodies and answers. Every route is in it, and nothing
+else: the table is Flask's own, the rest comes from the views' operations, and who needs no token
+from the gate's list. Schemas of bodies and parameters are msgspec's, with what the fields' rules
+add.
 
 It is served as `GET /api/v1/openapi.json`.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import lru_cache
 from http import HTTPStatus
 from importlib.metadata import PackageNotFoundError, version
@@ -16,16 +19,152 @@ from typing import Any
 
 import msgspec
 from flask import Blueprint, Flask, Response, current_app, request
-from werkzeug.routing import Rule
+from werkzeug.routing import Rule as Route
 
 from api.auth import cookies
 from api.docs import ASSETS
 from api.errors import ApiError
-from api.openapi import schemas
-from api.web import operations
+from api.web import operations, queries
+from api.web.body import Rules
+from api.web.expected import INTEGERS
 from api.web.operations import Answer, Operation, operation
+from api.web.problems import Problem
+from api.web.text import Rule, schema_of
 
 Json = dict[str, Any]
+
+NO_NUL = "^[^\\u0000]*$"
+TEMPLATE = "#/components/schemas/{name}"
+
+
+class Schemas:
+    """All schemas that operations use; `components` by name."""
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        types: list[Any] = [Problem]
+        for one in operations:
+            answers = [answer.shape for answer in one.answers.values()]
+            types += [*one.body, *(shape for shape in answers if shape is not None)]
+            if one.query is not None:
+                types.append(one.query)
+        unique = list({id(kind): kind for kind in types}.values())
+        made, components = msgspec.json.schema_components(unique, ref_template=TEMPLATE)
+        self._schemas = {id(kind): schema for kind, schema in zip(unique, made, strict=True)}
+        self._kept = unique  # so that no id is given out twice
+        self.components: dict[str, Json] = components
+        self._formats: dict[str, str] = {}
+        self._inlined: set[str] = set()
+        for one in operations:
+            for shape in one.body:
+                self._add_rules(shape, one.rules)
+        while unused := self._unused():
+            del components[unused]
+        queries = {one.query for one in operations if one.query is not None}
+        self._queries = {query: self._resolve(self.ref(query)) for query in queries}
+        for query in queries:  # shown as parameters, not as objects
+            del components[query.__name__]
+
+    def ref(self, kind: Any) -> Json:
+        """The schema of a type, as a reference where it has a name."""
+        return self._schemas[id(kind)]
+
+    def parts(self, kind: Any) -> Json:
+        """The media types that the files of a form may be of."""
+        fields = self._resolve(self.ref(kind))["properties"].items()
+        return {
+            name: {"contentType": field["contentMediaType"]}
+            for name, field in fields
+            if "contentMediaType" in field
+        }
+
+    def formats(self) -> str:
+        """The named formats, in words."""
+        return "\n".join(f"- `{name}`: {text}" for name, text in sorted(self._formats.items()))
+
+    def parameters(self, query: type[msgspec.Struct], rules: Rules) -> Iterator[Json]:
+        """The query parameters that a struct stands for."""
+        schema = self._queries[query]
+        for name, given in schema.get("properties", {}).items():
+            kept = _without_null(given)
+            field, _, operator = name.partition("[")
+            if field in rules and operator in ("", "in]"):  # a prefix need not be a whole value
+                self._add_rule(rules[field], kept.get("items", kept))
+            parameter: Json = {"name": name, "in": "query", "schema": kept}
+            if name in schema.get("required", ()):
+                parameter["required"] = True
+            meaning = kept.pop("description", None)
+            if meaning:
+                parameter["description"] = meaning
+            if kept.get("type") == "integer":  # of so many digits they are read
+                kept.setdefault("maximum", 10**queries.DIGITS - 1)
+                kept.setdefault("minimum", 1 - 10**queries.DIGITS)
+            _bound(kept.get("items", kept))
+            if kept.get("type") == "array":
+                parameter |= {"style": "form", "explode": False}
+            yield parameter
+
+    def _resolve(self, schema: Json) -> Json:
+        ref = schema.get("$ref")
+        return self.components[ref.rpartition("/")[2]] if ref else schema
+
+    def _add_rules(self, shape: type[msgspec.Struct], rules: Rules) -> None:
+        schema = self._resolve(self.ref(shape))
+        extra: Json = getattr(shape, "json_schema", {})
+        schema.update(extra)
+        for name, given in schema["properties"].items():
+            self._complete(given, rules, name)
+
+    def _complete(self, given: Json, rules: Rules, name: str) -> None:
+        """Add what the rules say of the texts in a field, and the bounds of all that is stored."""
+        for branch in given.get("anyOf", [given]):
+            whole = self._resolve(branch)
+            if "properties" in whole:
+                # The object as it is here: another resource may have other rules for its like.
+                self._inlined.add(branch.pop("$ref").rpartition("/")[2])
+                branch.update({**deepcopy(whole), **branch})
+                for inner, one in branch["properties"].items():
+                    self._complete(one, rules, f"{name}.{inner}")
+            elif "items" in branch:
+                self._complete(branch["items"], rules, name)
+            else:
+                if name in rules:
+                    self._add_rule(rules[name], branch)
+                _bound(branch)
+
+    def _unused(self) -> str | None:
+        """An object that stands within bodies only, if there is one."""
+        text = msgspec.json.encode([*self._schemas.values(), self.components]).decode()
+        left = self._inlined & self.components.keys()
+        return next((n for n in left if f'"{TEMPLATE.format(name=n)}"' not in text), None)
+
+    def _add_rule(self, rule: Rule, schema: Json) -> None:
+        keywords = schema_of(rule)
+        if schema.get("type") == "string" and "enum" not in schema and keywords:
+            words = {"description"}  # told once for all, where the formats are explained
+            schema.update({key: of for key, of in keywords.items() if key not in words})
+            self._formats[keywords["format"]] = keywords["description"]
+
+
+def _bound(schema: Json) -> None:
+    """Say what no value can be, of whatever type: what the database does not hold."""
+    if schema.get("type") == "string" and not schema.keys() & {"enum", "format", "pattern"}:
+        schema["pattern"] = NO_NUL
+    if schema.get("type") == "integer":
+        schema.setdefault("minimum", INTEGERS[0])
+        schema.setdefault("maximum", INTEGERS[-1])
+
+
+def _without_null(schema: Json) -> Json:
+    """A parameter is there or not, never null."""
+    branches = [branch for branch in schema.get("anyOf", ()) if branch != {"type": "null"}]
+    rest = {key: value for key, value in schema.items() if key not in ("anyOf", "default")}
+    if len(branches) == 1:
+        rest |= branches[0]
+    elif branches:
+        rest["anyOf"] = branches
+    default = schema.get("default")
+    return rest if default is None else {**rest, "default": default}
+
 
 SAFE = cookies.SAFE
 SECURITY_HEADERS = frozenset({cookies.HEADER, "Authorization"})
@@ -127,7 +266,7 @@ class UndescribedError(ApiError):
 def describe(app: Flask, public: frozenset[str], version: str) -> Json:
     """The whole description. `public`: the endpoints that need no token."""
     found = list(_operations(app))
-    known = schemas.Schemas([one for *_, one in found])
+    known = Schemas([one for *_, one in found])
     paths: dict[str, Json] = {}
     problems: set[int] = set()
     for rule, method, one in found:
@@ -148,7 +287,7 @@ def describe(app: Flask, public: frozenset[str], version: str) -> Json:
     }
 
 
-def _operations(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
+def _operations(app: Flask) -> Iterator[tuple[Route, str, Operation]]:
     for rule in app.url_map.iter_rules():
         operation = operations.of(app.view_functions[rule.endpoint])
         if operation is None:
@@ -159,11 +298,11 @@ def _operations(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
             yield rule, method, operation
 
 
-def _path(rule: Rule) -> str:
+def _path(rule: Route) -> str:
     return re.sub(r"<(?:[^:<>]*:)?([^<>]+)>", r"{\1}", rule.rule)
 
 
-def _tag(rule: Rule) -> str:
+def _tag(rule: Route) -> str:
     return str(rule.endpoint).partition(".")[0]
 
 
@@ -171,7 +310,7 @@ class _Described:
     """One operation of one path."""
 
     def __init__(
-        self, rule: Rule, method: str, operation: Operation, known: schemas.Schemas, public: bool
+        self, rule: Route, method: str, operation: Operation, known: Schemas, public: bool
     ) -> None:
         self._rule = rule
         self._method = method

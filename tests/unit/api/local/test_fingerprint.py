@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from api.serving import code
+from api.local import state
 
 BESIDE = [
     "__pycache__/app.cpython-311.pyc",
@@ -22,7 +22,7 @@ BESIDE = [
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(code, "FOLDERS", (tmp_path,))
+    monkeypatch.setattr(state, "FOLDERS", (tmp_path,))
     write(tmp_path / "app.py", "1")
     write(tmp_path / "resources" / "leads.py", "2")
     return tmp_path
@@ -34,26 +34,26 @@ def write(path: Path, text: str) -> None:
 
 
 def test_it_changes_with_each_file(package: Path) -> None:
-    seen = {code.fingerprint()}
+    seen = {state.fingerprint()}
     for path in (package / "app.py", package / "resources/notes.py", package / "docs/index.html"):
         write(path, "3")
-        seen.add(code.fingerprint())
+        seen.add(state.fingerprint())
     (package / "resources" / "notes.py").rename(package / "resources" / "memos.py")
-    seen.add(code.fingerprint())
+    seen.add(state.fingerprint())
     (package / "resources" / "memos.py").unlink()
-    seen.add(code.fingerprint())
+    seen.add(state.fingerprint())
     assert len(seen) == 6
 
 
 @pytest.mark.parametrize("name", BESIDE)
 def test_it_does_not_change_with_what_is_written_beside(package: Path, name: str) -> None:
-    before = code.fingerprint()
+    before = state.fingerprint()
     write(package / name, "4")
-    assert code.fingerprint() == before
+    assert state.fingerprint() == before
 
 
 def test_a_file_that_vanishes_meanwhile(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = code.fingerprint()
+    before = state.fingerprint()
     vanishing = package / "saved.py"
     vanishing.write_text("5")
     read = Path.read_bytes
@@ -64,10 +64,10 @@ def test_a_file_that_vanishes_meanwhile(package: Path, monkeypatch: pytest.Monke
         return read(path)
 
     monkeypatch.setattr(Path, "read_bytes", vanish)
-    assert code.fingerprint() == before
+    assert state.fingerprint() == before
 
 
 def test_a_link_that_leads_nowhere(package: Path) -> None:
-    before = code.fingerprint()
+    before = state.fingerprint()
     (package / "lock.py").symlink_to("user@host.1234")
-    assert code.fingerprint() == before
+    assert state.fingerprint() == before
