@@ -68,7 +68,8 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     app.register_blueprint(openapi.blueprint(gate.PUBLIC), url_prefix=PREFIX)
     for resource in resources.ALL:
         app.register_blueprint(
-            blueprint(resource, store, settings, trail), url_prefix=f"{PREFIX}/{resource.name}"
+            blueprint(resource, store, settings, trail, resources.ALL),
+            url_prefix=f"{PREFIX}/{resource.name}",
         )
     return app
 

@@ -14,7 +14,8 @@ from api.crud import audit
 from api.crud.access import principal
 from api.crud.audit import REFUSED, Trail
 from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS, Creation
-from api.resources import USERS
+from api.crud.references import References
+from api.resources import ALL, USERS
 from api.resources.users import SIGN_UP, Email, NationalId, Password
 from api.settings import Settings
 from api.store import Store
@@ -160,7 +161,7 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
     """The routes, to be registered under the API's prefix."""
     auth = Blueprint("auth", __name__)
     entrance = Entrance(store, settings, trail)
-    users = Creation(USERS, store, settings, trail)
+    users = Creation(USERS, store, settings, trail, References(USERS, store, ALL))
     signups = Throttle(store, "register-address", settings.register_rate_address)
     keys = KeySet(keys=[dict(key) for key in SigningKeys.of(settings).published()["keys"]])
 

@@ -34,8 +34,10 @@ from api.crud import fields, values
 from api.crud.access import Role, Who, admit, principal
 from api.crud.audit import Trail
 from api.crud.lists import Lists
+from api.crud.references import References
 from api.crud.resource import Resource
 from api.crud.rules import check
+from api.crud.views import Views
 from api.crud.visibility import Visibility
 from api.settings import Settings
 from api.store import BulkReport, Document, Store, UnavailableError
@@ -130,8 +132,16 @@ def _changed(resource: Resource) -> dict[str, Any]:
 class Import:
     """Imports into one resource."""
 
-    def __init__(self, resource: Resource, store: Store, settings: Settings, trail: Trail) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        store: Store,
+        settings: Settings,
+        trail: Trail,
+        references: References,
+    ) -> None:
         assert resource.create is not None  # noqa: S101 - else there is no such route
+        self._references = references
         self._resource = resource
         self.shape = line_shape(resource)
         self._taken = {*resource.create.__struct_fields__, *_changed(resource)}
@@ -210,6 +220,7 @@ class Import:
             raise invalid(in_body(str(resource.owner), "Name the user it belongs to."))
         given = resource.converted(taken)
         check(resource.constraints, given)
+        self._references.check(given)
         stored = resource.beginning(given)
         return stored, None if given_id is None else ObjectId(given_id)
 
@@ -331,13 +342,17 @@ REPORT = 'A line for each line refused, and a last one: {"created": …, "refuse
 
 
 def views(
-    resource: Resource, store: Store, settings: Settings, trail: Trail, lists: Lists
+    resource: Resource,
+    store: Store,
+    settings: Settings,
+    trail: Trail,
+    single: Views,
 ) -> Iterator[tuple[str, str, View]]:
-    """Name, method and view of each route; none where nobody may."""
+    """Name, method and view of each route; none where nobody may. `single`: the other views."""
     rule = resource.access.bulk
     if rule is Who.NOBODY:
         return
-    export = Export(resource, store, settings, lists)
+    export = Export(resource, store, settings, single.lists)
     exported = operation(
         query=export.query,
         guard=partial(admit, rule),
@@ -348,7 +363,7 @@ def views(
     yield "export", "GET", exported(export.run)
     if resource.create is None or resource.attachment is not None:
         return
-    importing = Import(resource, store, settings, trail)
+    importing = Import(resource, store, settings, trail, single.references)
     imported = operation(
         body=(importing.shape,),
         query=ImportQuery,

@@ -24,6 +24,7 @@ from flask import Response, has_request_context, request, url_for
 
 from api.crud.access import Principal, Who, acting
 from api.crud.audit import Trail
+from api.crud.references import References
 from api.crud.replay import HEADER, REPLAYED, Once
 from api.crud.resource import Resource
 from api.crud.rules import check
@@ -103,9 +104,17 @@ LateFields = Callable[[ObjectId], Document]
 class Creation:
     """Creates documents of one resource."""
 
-    def __init__(self, resource: Resource, store: Store, settings: Settings, trail: Trail) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        store: Store,
+        settings: Settings,
+        trail: Trail,
+        references: References,
+    ) -> None:
         self._resource = resource
         self._documents = resource.documents(store)
+        self._references = references
         self._trail = trail
         self._once = Once(store, settings)
 
@@ -117,6 +126,8 @@ class Creation:
         given = resource.converted(self._owned(body, who) if resource.is_owned else body)
         if resource.constraints:
             check(resource.constraints, given)
+        if resource.references:
+            self._references.check(given)
         ticket = self._ticket(given) if HEADER in request.headers else None
         headers = {}
         if ticket is not None and ticket.done:

@@ -69,6 +69,26 @@ class UniqueBy(NamedTuple):
 UNIQUE = UniqueBy(as_is)
 
 
+class OnDelete(Enum):
+    """What becomes of a reference when the document that it leads to is deleted."""
+
+    KEEP = auto()  # nothing: it leads nowhere then
+    REFUSE = auto()  # that one is not deleted while there is a reference to it
+    CLEAR = auto()  # the id is taken out
+
+
+class Reference(NamedTuple):
+    """A mark: the field has an id, or ids, of documents of another resource; see references.py."""
+
+    resource: str
+    on_delete: OnDelete
+
+
+def refers(resource: str, on_delete: OnDelete = OnDelete.KEEP) -> Reference:
+    """The mark of a reference."""
+    return Reference(resource, on_delete)
+
+
 class StoredAs(NamedTuple):
     """A mark: the value is not stored, but what `make` makes of it, in another field."""
 

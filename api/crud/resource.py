@@ -23,6 +23,8 @@ from api.crud.fields import (
     Attachment,
     Field,
     Mark,
+    OnDelete,
+    Reference,
     Shape,
     StoredAs,
     UniqueBy,
@@ -178,6 +180,12 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return {name: states for name, states in found.items() if states is not None}
 
     @cached_property
+    def references(self) -> Mapping[str, Reference]:
+        """The fields that lead to documents of other resources."""
+        found = {one.name: one.of(Reference) for one in self.declared}
+        return {name: mark for name, mark in found.items() if mark is not None}
+
+    @cached_property
     def attachment(self) -> Attachment | None:
         """The file that each document has."""
         for one in self.declared:
@@ -246,6 +254,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             listed += tuple(
                 name for name in (self.owner, self.members) if name not in (None, "_id")
             )
+        listed += tuple(
+            name for name, mark in self.references.items() if mark.on_delete is not OnDelete.KEEP
+        )
         fields = (name for name in dict.fromkeys(listed) if name not in self.key_fields)
         made = (Index(((name, 1), ("_id", 1)), only=self._only(name)) for name in fields)
         gone = () if self.access.delete is Who.NOBODY else (TOMBSTONES,)
@@ -363,6 +374,12 @@ def _mismarked(resource: "Resource", one: Field) -> Any:
         yield f"{one.name} is an object or a list, and cannot be unique: only texts can"
     if OWNER in one.flags and not values.is_id(one.kind):
         yield f"{one.name} is marked OWNER, and is no Id"
+    mark = one.of(Reference)
+    if mark is not None and not values.is_id(values.item(one.kind) or one.kind):
+        yield f"{one.name} refers to {mark.resource}, and is no Id, nor a list of them"
+    clears = mark is not None and mark.on_delete is OnDelete.CLEAR
+    if clears and values.item(one.kind) is None and not values.is_optional(one.kind):
+        yield f"{one.name} cannot be cleared: declare it `| None = None`"
     made = resource.create is not None and one.name in resource.create.__struct_fields__
     by_itself = OWNER in one.flags or one.of(Attachment) is not None
     by_bodies = resource.access.create is not Who.NOBODY
@@ -425,7 +442,9 @@ def _unfit(shape: type[msgspec.Struct], place: str) -> Any:
     if config.array_like or config.tag is not None:
         yield f"{place}: {name} is array_like or tagged, and stored as neither: leave that out"
     for field in msgspec.structs.fields(shape):
-        found = [one for one in fields.marks(field.type) if isinstance(one, Mark | UniqueBy)]
+        found = [
+            one for one in fields.marks(field.type) if isinstance(one, Mark | Reference | UniqueBy)
+        ]
         if found:
             yield f"{place}: {field.name} in {name} is marked: only a document's own fields can be"
         if field.name != field.encode_name:

@@ -12,6 +12,7 @@ from api.crud.access import Access, Who, admit
 from api.crud.audit import Trail
 from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS
 from api.crud.files import AttachmentViews, form_shape
+from api.crud.references import References
 from api.crud.replay import HEADER
 from api.crud.resource import Resource
 from api.crud.values import DocumentId
@@ -56,11 +57,18 @@ class Route(NamedTuple):
     view: View
 
 
-def blueprint(resource: Resource, store: Store, settings: Settings, trail: Trail) -> Blueprint:
-    """The routes, to be registered under the API's prefix."""
+def blueprint(
+    resource: Resource,
+    store: Store,
+    settings: Settings,
+    trail: Trail,
+    everything: Iterable[Resource] = (),
+) -> Blueprint:
+    """The routes, to be registered under the API's prefix. `everything`: all other resources."""
     made = Blueprint(resource.name, __name__)
     made.record(lambda state: state.app.url_map.converters.update(id=DocumentId))
-    views = Views(resource, store, settings, trail)
+    references = References(resource, store, everything)
+    views = Views(resource, store, settings, trail, references)
     routes = declared(resource, views)
     if resource.attachment is not None:
         routes = attached(
@@ -68,7 +76,7 @@ def blueprint(resource: Resource, store: Store, settings: Settings, trail: Trail
         )
     for route in routes:
         made.add_url_rule(route.path, route.name, route.view, methods=[route.method])
-    for name, method, view in bulk.views(resource, store, settings, trail, views.lists):
+    for name, method, view in bulk.views(resource, store, settings, trail, views):
         made.add_url_rule(f"/{name}", name, _named(view, resource.name), methods=[method])
     return made
 

@@ -13,6 +13,7 @@ from api.crud.access import principal, want_fresh_log_in
 from api.crud.audit import Trail
 from api.crud.creation import Creation
 from api.crud.lists import Asked, Lists
+from api.crud.references import References
 from api.crud.replay import REPLAYED, Once
 from api.crud.resource import Resource
 from api.crud.rules import check_change
@@ -48,14 +49,22 @@ def _moved(fields: Iterable[str], present: Document, given: Document) -> list[st
 class Views:
     """Views of one resource. Which of them have a route, its access says."""
 
-    def __init__(self, resource: Resource, store: Store, settings: Settings, trail: Trail) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        store: Store,
+        settings: Settings,
+        trail: Trail,
+        references: References,
+    ) -> None:
         self._resource = resource
         self._documents = resource.documents(store)
         self._trail = trail
+        self.references = references
         self._fresh_login = settings.fresh_login
         self.lists = Lists(resource, settings)
         self._visibility = Visibility(resource, self._documents)
-        self.creation = Creation(resource, store, settings, trail)
+        self.creation = Creation(resource, store, settings, trail, references)
         self._once = Once(store, settings)
         self.replacements = shapes.replacements(
             resource.create, resource.change, resource.read, frozenset(resource.states)
@@ -128,11 +137,13 @@ class Views:
         target = self._visibility.target(document_id, rule)
         self._spare_oneself(target)
         self._guard(target)
+        self.references.before_deletion(target.id)
         with self._recorded("delete", target.id):
             if not self._documents.delete(
                 target.id, expected(), where=target.where, receipt=receipt
             ):
                 raise self._visibility.refused(document_id, rule)
+        self.references.after_deletion(target.id)
 
     def _was_deleted(self, document_id: str, key: str, effect: ObjectId) -> bool:
         """Whether this try deleted it. What the principal cannot reach is gone, or never was."""
@@ -183,6 +194,7 @@ class Views:
             kept = rules.states_kept(stated, changes, self._unchanged(target, versions) or {})
             changes = {name: value for name, value in changes.items() if name not in kept}
         check = check_change(self._resource.constraints, changes, patches)
+        self.references.check(changes)
         states = {**kept, **rules.state_condition(stated, changes)}
         changes.update(rules.state_stamps(stated, changes))
         where = {**target.where, **states}

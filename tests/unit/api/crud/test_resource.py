@@ -24,8 +24,10 @@ from api.crud.fields import (
     Attachment,
     FileInfo,
     Id,
+    OnDelete,
     Time,
     UniqueBy,
+    refers,
 )
 from api.crud.resource import (
     EXACT,
@@ -217,6 +219,8 @@ def test_a_body_that_requires_more() -> None:
         (holding(Annotated[Place, LINE]), {}, "x in Body has a rule, and is no text"),
         (holding(Annotated[Place, UNIQUE]), {}, "x is an object or a list, and cannot be unique"),
         (holding(Annotated[list[str], UNIQUE]), {}, "x is an object or a list, and cannot be"),
+        (holding(Annotated[str, refers("users")]), {}, "x refers to users, and is no Id"),
+        (holding(Annotated[Id, refers("users", OnDelete.CLEAR)]), {}, "x cannot be cleared"),
         (Thing, {"constraints": (Constraint(("place.city",), dict),)}, "what a constraint names"),
         (Thing, {"constraints": (Constraint(("nmae",), dict),)}, "nmae is no field of Thing"),
         (holding(Place), {"shard_key": {"x.city": 1, "_id": 1}}, "cannot be in the shard key"),
