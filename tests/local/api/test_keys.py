@@ -58,8 +58,8 @@ def bearer(token: str) -> dict[str, str]:
 
 def log_in(client: FlaskClient, user: dict[str, Any]) -> dict[str, Any]:
     body = {"email": user["user"]["email"], "password": user["person"]["password"]}
-    tokens: dict[str, Any] = client.post(LOGIN, json=body).json
-    return tokens
+    found: dict[str, Any] = client.post(LOGIN, json=body).json
+    return found
 
 
 @pytest.mark.parametrize("former", ["hs256", "eddsa"])
@@ -72,12 +72,12 @@ def test_rotation(conf: Settings, ada: dict[str, Any], former: str, latter: str)
     with serving(conf, new, old) as client:
         assert client.get(ME, headers=bearer(before[0]["access_token"])).status_code == 200
         after = client.post(REFRESH, headers=bearer(before[0]["refresh_token"])).json
-        for tokens in (after, log_in(client, ada)):
-            for token in (tokens["access_token"], tokens["refresh_token"]):
+        for pair in (after, log_in(client, ada)):
+            for token in (pair["access_token"], pair["refresh_token"]):
                 header = jwt.get_unverified_header(token)
                 key = tokens.make(new)
                 assert (header["kid"], header["alg"]) == (key.id, key.algorithm)
-            assert client.get(ME, headers=bearer(tokens["access_token"])).status_code == 200
+            assert client.get(ME, headers=bearer(pair["access_token"])).status_code == 200
     with serving(conf, new) as client:
         assert client.get(ME, headers=bearer(after["access_token"])).status_code == 200
         assert client.get(ME, headers=bearer(before[1]["access_token"])).status_code == 401

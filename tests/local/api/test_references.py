@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from api.crud.access import Access, Who
 from api.crud.fields import Id, OnDelete, refers
-from api.crud.resource import DeclarationError, Index, Resource
+from api.crud.resource import Index, Resource
 from api.settings import Settings
 from api.store import Store
 from api.web import text as texts
@@ -119,11 +119,3 @@ def test_a_deletion_finds_its_references_by_an_index() -> None:
     assert {"shelf", "before", "seen_on", "sequel"} <= keys
     assert "first" not in keys
     assert Index((("shelf", 1), ("_id", 1))) in DECLARED[1].all_indexes
-
-
-def test_a_reference_to_nothing_is_refused(conf: Settings, store: Store) -> None:
-    with (
-        pytest.raises(DeclarationError, match="shelf refers to shelves, which is no resource"),
-        serving(conf, store, DECLARED[1]),
-    ):
-        pass

@@ -4,12 +4,12 @@ from typing import Annotated
 
 import pytest
 from flask import Flask
-from msgspec import Struct
+from msgspec import Struct, defstruct
 
 from api.crud.access import Access, Who
 from api.crud.audit import Trail
-from api.crud.fields import CREATE_ONLY, READ_ONLY
-from api.crud.resource import Resource
+from api.crud.fields import CREATE_ONLY, READ_ONLY, Id, refers
+from api.crud.resource import DeclarationError, Resource
 from api.crud.routes import blueprint
 from api.settings import Settings
 from api.store import Store
@@ -73,3 +73,9 @@ def test_what_nobody_may_do_has_no_route(rule: str, gone: set[str]) -> None:
 def test_what_nothing_is_declared_for_has_none() -> None:
     assert routes(fields=Fixed) == ALL - {"PUT /<id>", "PATCH /<id>"}
     assert routes(fields=Made) == ALL - {"POST ", "PUT /<id>", "PATCH /<id>"}
+
+
+def test_a_reference_to_nothing_is_refused() -> None:
+    leads = defstruct("Book", [("shelf", Annotated[Id, refers("shelves")])])
+    with pytest.raises(DeclarationError, match="shelf refers to shelves, which is no resource"):
+        routes(fields=leads)
