@@ -354,6 +354,12 @@ def _problems(resource: "Resource") -> Any:
             "it has unique fields, so its shard key must be the hashed _id: claims name an owner "
             "by _id alone (store/claims.py)"
         )
+    if (
+        resource.change
+        and resource.access.change is not Who.ADMIN
+        and Role.USER not in resource.change
+    ):
+        yield "only administrators may change its fields: declare access=Access(change=Who.ADMIN)"
     yield from _endless(resource.fields)
     yield from _unstorable(resource.fields)
     yield from _misnamed(resource)

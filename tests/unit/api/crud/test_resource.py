@@ -149,7 +149,8 @@ def test_who_changes() -> None:
     same = declare(holding(str, y=int)).change
     assert same[Role.USER] is same[Role.ADMIN]
     assert declare(holding(Annotated[str, CREATE_ONLY])).change == {}
-    only = declare(holding(Annotated[str, ADMIN_CHANGES])).change
+    by_admins = Access(change=Who.ADMIN)
+    only = declare(holding(Annotated[str, ADMIN_CHANGES]), access=by_admins).change
     assert list(only) == [Role.ADMIN]
     # A body of one field that may be left out would change nothing.
     assert [one.required for one in parts(only[Role.ADMIN])] == [True]
@@ -196,6 +197,7 @@ def test_a_body_that_requires_more() -> None:
 @pytest.mark.parametrize(
     ("shape", "more", "message"),
     [
+        (holding(Annotated[str, ADMIN_CHANGES]), {}, "only administrators may change its fields"),
         (Thing, {"shard_key": {"owner": 1, "_id": 1}}, "hashed _id"),
         (holding(Annotated[str, OWNER]), {}, "x is marked OWNER, and is no Id"),
         (holding(Annotated[Id, OWNER], y=Annotated[Id, OWNER]), {}, "x and y are both marked"),
