@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from bson import ObjectId
 
 from api.crud import values
+from api.crud.consistency import DeclarationError
 from api.crud.fields import OnDelete, Reference
-from api.crud.resource import DeclarationError, Resource
+from api.crud.resource import Resource
 from api.store import Document, Documents, Store, UnavailableError
 from api.store.deadline import attempt
 from api.store.document import LIVE, now

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 from flask import Blueprint, Response
 
-from api.crud import bulk, shapes
+from api.crud import bulk, consistency, shapes
 from api.crud.access import Access, Who, admit
 from api.crud.audit import Trail
 from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS
@@ -67,6 +67,7 @@ def blueprint(
     """The routes, to be registered under the API's prefix. `everything`: all other resources."""
     made = Blueprint(resource.name, __name__)
     made.record(lambda state: state.app.url_map.converters.update(id=DocumentId))
+    consistency.check(resource)
     references = References(resource, store, everything)
     views = Views(resource, store, settings, trail, references)
     routes = declared(resource, views)

@@ -92,6 +92,18 @@ def struct(kind: Any) -> type[msgspec.Struct] | None:
     return bare if isinstance(bare, type) and issubclass(bare, msgspec.Struct) else None
 
 
+def innermost_struct(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct of an object, or of those in a list."""
+    return struct(innermost(kind))
+
+
+def innermost(kind: Any) -> Any:
+    """The type itself, or that of the items of a list."""
+    while (inner := item(kind)) is not None:
+        kind = inner
+    return kind
+
+
 class Leaf(NamedTuple):
     """A field that a dotted name leads to: `address.city`, `lines.price`."""
 

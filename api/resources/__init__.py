@@ -7,6 +7,7 @@ it may declare), and no other change.
 import importlib
 import pkgutil
 
+from api.crud import consistency
 from api.crud.resource import Resource
 from api.resources.users import USERS
 
@@ -17,12 +18,15 @@ def _discover() -> tuple[Resource, ...]:
         importlib.import_module(f"{__name__}.{found.name}")
         for found in sorted(pkgutil.iter_modules(__path__), key=lambda found: found.name)
     ]
-    return tuple(
+    found = tuple(
         value
         for module in modules
         for value in vars(module).values()
         if isinstance(value, Resource)
     )
+    for one in found:
+        consistency.check(one)
+    return found
 
 
 ALL: tuple[Resource, ...] = _discover()

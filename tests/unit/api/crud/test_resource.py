@@ -10,6 +10,7 @@ from msgspec.structs import fields as parts
 
 from api.crud import values
 from api.crud.access import Access, Role, Who
+from api.crud.consistency import DeclarationError, check
 from api.crud.fields import (
     ADMIN_CHANGES,
     ADMIN_ONLY,
@@ -33,7 +34,6 @@ from api.crud.resource import (
     EXACT,
     ORDERED,
     TEXT,
-    DeclarationError,
     Resource,
 )
 from api.crud.rules import Constraint, states
@@ -101,7 +101,9 @@ class Thing(Struct, kw_only=True):
 
 
 def declare(shape: type[Struct] = Thing, **more: Any) -> Resource:
-    return Resource(name="things", fields=shape, **more)
+    made = Resource(name="things", fields=shape, **more)
+    check(made)
+    return made
 
 
 def holding(kind: Any, default: Any = NODEFAULT, **more: Any) -> type[Struct]:

@@ -8,8 +8,9 @@ from msgspec import Struct, defstruct
 
 from api.crud.access import Access, Who
 from api.crud.audit import Trail
+from api.crud.consistency import DeclarationError
 from api.crud.fields import CREATE_ONLY, READ_ONLY, Id, refers
-from api.crud.resource import DeclarationError, Resource
+from api.crud.resource import Resource
 from api.crud.routes import blueprint
 from api.settings import Settings
 from api.store import Store
