@@ -232,14 +232,18 @@ def reserve() -> None:
     files = {f"{folder}/{name}_{os.getpid()}.db": size for name, size in FILES.items()}
     try:
         for name, size in files.items() if folder else ():
-            file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # Under its name when it has its size: whoever adds up cannot read an empty one.
+            made = Path(f"{name}.new")
+            file = os.open(made, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.posix_fallocate(file, 0, size)
             finally:
                 os.close(file)
+            made.rename(name)
     except OSError as error:
         for name in files:
             Path(name).unlink(missing_ok=True)
+            Path(f"{name}.new").unlink(missing_ok=True)
         no_files(error)
 
 
