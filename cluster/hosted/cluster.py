@@ -40,8 +40,8 @@ from cluster.model.layout import (
 from cluster.model.profiles import machine_memory, mongod_conf
 from cluster.model.users import kept_database
 from cluster.servers.census import read_catalogue
-from cluster.servers.connections import Access, Connections
-from cluster.servers.replica_set import CATCH_UP_SECONDS, is_transient, refusal, relieve
+from cluster.servers.connections import Access, Connections, is_transient, refusal
+from cluster.servers.replica_set import CATCH_UP_SECONDS, relieve
 from cluster.servers.waiting import Waiter
 from console import Report
 

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure
 from pymongo.write_concern import WriteConcern
 
 from cluster.errors import ClusterError, MismatchError
 from cluster.model.layout import Node, ReplicaSet
 from cluster.model.users import SHARDER, USERS, kept_database, roles, sharder_privileges
 from cluster.servers import balancer, snapshots
-from cluster.servers.connections import Access, Connections, listens, refused, short
-from cluster.servers.replica_set import SetMaker, is_transient, refusal
+from cluster.servers.connections import Access, Connections, insist, listens, refusal, refused
+from cluster.servers.replica_set import SetMaker
 from cluster.servers.routers import why_not_serving
 from cluster.servers.waiting import Cancelled, Waiter
 from cluster.servers.writable import assert_writable
@@ -143,36 +143,29 @@ class _Work:
     def _through(self, router: Node, act: Callable[[Any], Any], what: str) -> Any:
         """Does something idempotent through a router until it is done; `act` gets the client."""
         client = self.connections.user(router, "admin", self.access.passwords["admin"])
-        last = "it does not listen"
 
-        def attempt() -> tuple[Any] | None:
-            nonlocal last
+        def attempt() -> Any:
             if not listens(router):
-                return None
-            try:
-                return (act(client),)
-            except PyMongoError as error:
-                if not is_transient(error):
-                    raise refusal(router, error) from None
-                last = short(error)
-                return None
+                raise AutoReconnect("it does not listen")
+            return act(client)
 
-        return self.waiter.until(attempt, lambda: self._late(router, what, last))[0]
+        return insist(
+            self.waiter,
+            attempt,
+            lambda error: refusal(router, error),
+            lambda last: self._late(router, what, last),
+        )
 
     def _late(self, router: Node, what: str, why: str) -> str:
         passed = f"after {self.waiter.seconds:.0f} s"
         return f"{router.name} ({router.address}): {what} {passed}: {why}. Look at its log."
 
     def _reach(self, router: Node) -> Node:
-        problem = ""
-
-        def serves() -> bool | None:
-            nonlocal problem
-            password = self.access.passwords["admin"]
-            problem = why_not_serving(self.connections, router, "admin", password)
-            return None if problem else True
-
-        self.waiter.until(serves, lambda: self._late(router, "not ready", problem))
+        password = self.access.passwords["admin"]
+        self.waiter.until_well(
+            lambda: why_not_serving(self.connections, router, "admin", password),
+            lambda why: self._late(router, "not ready", why),
+        )
         return router
 
     def _default_concerns(self, router: Node) -> None:

@@ -11,8 +11,7 @@ from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from cluster.errors import ClusterError, DeadlineError
-from cluster.servers.connections import short
-from cluster.servers.replica_set import is_transient
+from cluster.servers.connections import is_transient, short
 from console import Report
 
 SHARD_NOT_FOUND = 70

@@ -88,17 +88,11 @@ def asked_restart(say: Callable[[str], None], answers: TextIO) -> Callable[[str]
 
 def assert_well(access: Access, patience: float = PATIENCE) -> None:
     """ClusterError, naming who, unless every member is settled and every router answers."""
-    unwell: list[str] = []
-
-    def well() -> bool | None:
-        unwell[:] = _unwell(access)
-        return None if unwell else True
-
-    Waiter(patience).until(
-        well,
-        lambda: (
-            f"not begun, since not every server is well: {'; '.join(unwell)}. Make the cluster "
-            "whole first (`up`; see `status`)."
+    Waiter(patience).until_well(
+        lambda: "; ".join(_unwell(access)),
+        lambda unwell: (
+            f"not begun, since not every server is well: {unwell}. Make the cluster whole first "
+            "(`up`; see `status`)."
         ),
         every=0.5,
     )
@@ -148,15 +142,9 @@ class _Rolling:
         """Restarts one router and waits until it serves."""
         self.restart(router)
         password = self.access.passwords["admin"]
-        problem = ""
-
-        def serves() -> bool | None:
-            nonlocal problem
-            problem = why_not_serving(self.connections, router, "admin", password)
-            return None if problem else True
-
-        Waiter(SECONDS).until(
-            serves, lambda: f"{router.name} does not serve after {SECONDS:.0f} s: {problem}."
+        Waiter(SECONDS).until_well(
+            lambda: why_not_serving(self.connections, router, "admin", password),
+            lambda why: f"{router.name} does not serve after {SECONDS:.0f} s: {why}.",
         )
         self.report(f"{router.name}: restarted, and serves")
 

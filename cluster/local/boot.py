@@ -195,7 +195,6 @@ def wait_until_serving(
     """Waits until a member is in sync, or a router serves; NodeError when it dies instead."""
     access = state.access(record)
     server = next(node for node in access.layout.nodes if node.name == program.name)
-    last = ""
 
     def watch() -> None:
         for _, status, log_start in launcher.died():
@@ -203,15 +202,12 @@ def wait_until_serving(
 
     with access.connections(timeout=5) as connections:
 
-        def serves() -> bool | None:
-            nonlocal last
+        def problem() -> str:
             if access.layout.set_of(server):
                 member = look(connections, server)
-                last = member.state
-                return member.is_settled or None
-            last = why_not_serving(connections, server, "admin", access.passwords["admin"])
-            return None if last else True
+                return "" if member.is_settled else member.state
+            return why_not_serving(connections, server, "admin", access.passwords["admin"])
 
-        Waiter(seconds, watch).until(
-            serves, lambda: f"{server.name} does not serve: {last}. See {program.log}."
+        Waiter(seconds, watch).until_well(
+            problem, lambda why: f"{server.name} does not serve: {why}. See {program.log}."
         )

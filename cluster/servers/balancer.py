@@ -27,13 +27,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
 from cluster.errors import ClusterError, DeadlineError
-from cluster.servers.connections import Client, short
-from cluster.servers.replica_set import is_transient
+from cluster.servers.connections import Client, insist, short
 from cluster.servers.waiting import Waiter
 from console import Report
 from console.signals import shielded
@@ -210,23 +209,18 @@ class _Hold:
 
 def _insist(act: Callable[[], T], seconds: float = PATIENCE) -> T:
     """Does something idempotent until it is done; ClusterError when it is refused or too late."""
-    last = ""
 
-    def attempt() -> tuple[T] | None:
-        nonlocal last
-        try:
-            return (act(),)
-        except DuplicateKeyError:
-            raise
-        except PyMongoError as error:
-            if isinstance(error, OperationFailure) and not is_transient(error):
-                raise ClusterError(f"a router refuses: {short(error)}. See `status`.") from None
-            last = short(error)
-            return None
+    def refuse(error: PyMongoError) -> Exception:
+        if isinstance(error, DuplicateKeyError):
+            return error
+        return ClusterError(f"a router refuses: {short(error)}. See `status`.")
 
-    return Waiter(seconds).until(
-        attempt, lambda: f"no router does it: {last}. See `status`, and run `up` first."
-    )[0]
+    return insist(
+        Waiter(seconds),
+        act,
+        refuse,
+        lambda last: f"no router does it: {last}. See `status`, and run `up` first.",
+    )
 
 
 def _machine() -> str:

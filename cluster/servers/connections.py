@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
-from cluster.errors import KeyFileError
+from cluster.errors import ClusterError, KeyFileError
 from cluster.model.layout import Layout, Node
-from cluster.servers.waiting import Cancelled
+from cluster.servers.waiting import Cancelled, Waiter
 
+T = TypeVar("T")
 Client = MongoClient[dict[str, Any]]
 
 AUTHENTICATION_FAILED = 18
+# Codes that a moment later may be gone: elections, members that start or stop, moving data.
+TRANSIENT = {6, 7, 11, 50, 64, 70, 74, 89, 91, 112, 117, 125, 133, 189, 202, 262, 308, 314, 9001}
+TRANSIENT |= {10058, 10107, 11600, 11602, 13388, 13435, 13436}
 
 
 class Connections:
@@ -120,6 +124,45 @@ def short(error: PyMongoError) -> str:
         details = error.details or {}
         return str(details.get("errmsg") or error)
     return str(error).split(" (configured timeouts", maxsplit=1)[0].split(", Timeout:")[0]
+
+
+def is_transient(error: PyMongoError) -> bool:
+    """Whether the same may succeed a moment later."""
+    if isinstance(error, OperationFailure):
+        labels = error.has_error_label("RetryableWriteError")
+        return labels or error.code in TRANSIENT
+    return isinstance(error, AutoReconnect) or error.timeout
+
+
+def refusal(node: Node, error: PyMongoError) -> ClusterError:
+    """The error for a server that will not do something, however often it is asked."""
+    return ClusterError(f"{node.name} ({node.address}) refuses: {short(error)}. Look at its log.")
+
+
+def insist(
+    waiter: Waiter,
+    act: Callable[[], T],
+    refuse: Callable[[PyMongoError], Exception],
+    explain: Callable[[str], str],
+) -> T:
+    """Does something idempotent until it is done: again as long as what fails is transient.
+
+    Raises refuse(error) for any other failure, DeadlineError(explain(the last one)) when it is
+    too late.
+    """
+    last = ""
+
+    def attempt() -> tuple[T] | None:
+        nonlocal last
+        try:
+            return (act(),)
+        except PyMongoError as error:
+            if not is_transient(error):
+                raise refuse(error) from None
+            last = short(error)
+            return None
+
+    return waiter.until(attempt, lambda: explain(last))[0]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,18 @@ from typing import Any, TypeVar
 
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
-from cluster.errors import ClusterError, DeadlineError, MismatchError
+from cluster.errors import DeadlineError, MismatchError
 from cluster.model.layout import Node, ReplicaSet
-from cluster.servers.connections import Connections, listens, refused, short, wrong_key
+from cluster.servers.connections import (
+    TRANSIENT,
+    Connections,
+    is_transient,
+    listens,
+    refusal,
+    refused,
+    short,
+    wrong_key,
+)
 from cluster.servers.exposure import exposure, open_to_localhost
 from cluster.servers.waiting import Waiter
 
@@ -25,9 +34,6 @@ LEAST_RESIZED_MB = 990
 CATCH_UP_SECONDS = 10  # for a secondary to have all that the primary has, or else it stays
 AWAY_SECONDS = 20  # in which the one that stepped down does not want to be elected
 HANDOVER_SECONDS = 30.0
-# Codes that a moment later may be gone: elections, members that start or stop, moving data.
-TRANSIENT = {6, 7, 11, 50, 64, 70, 74, 89, 91, 112, 117, 125, 133, 189, 202, 262, 308, 314, 9001}
-TRANSIENT |= {10058, 10107, 11600, 11602, 13388, 13435, 13436}
 
 
 @dataclass(frozen=True)
@@ -277,19 +283,6 @@ class SetMaker:
         except PyMongoError as error:
             raise refusal(node, error) from None
         self.report(f"{node.name}: oplog is now {wanted} MiB")
-
-
-def is_transient(error: PyMongoError) -> bool:
-    """Whether the same may succeed a moment later."""
-    if isinstance(error, OperationFailure):
-        labels = error.has_error_label("RetryableWriteError")
-        return labels or error.code in TRANSIENT
-    return isinstance(error, AutoReconnect) or error.timeout
-
-
-def refusal(node: Node, error: PyMongoError) -> ClusterError:
-    """The error for a server that will not do something, however often it is asked."""
-    return ClusterError(f"{node.name} ({node.address}) refuses: {short(error)}. Look at its log.")
 
 
 # ---- handing over ------------------------------------------------------------------------------

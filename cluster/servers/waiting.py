@@ -50,3 +50,16 @@ class Waiter:
             if time.monotonic() > end:
                 raise DeadlineError(explain())
             self._off.wait(every)
+
+    def until_well(
+        self, problem: Callable[[], str], explain: Callable[[str], str], every: float = 0.05
+    ) -> None:
+        """Waits until `problem` names none (""); DeadlineError(explain(the last one)) otherwise."""
+        last = ""
+
+        def ask() -> bool | None:
+            nonlocal last
+            last = problem()
+            return None if last else True
+
+        self.until(ask, lambda: explain(last), every)
