@@ -2,8 +2,9 @@
 
 import secrets
 from functools import partial
+from typing import get_args
 
-from flask import Flask, Response
+from flask import Flask
 
 from api import docs, openapi, resources
 from api.auth import gate, routes, tokens
@@ -24,6 +25,7 @@ from api.store.deadline import begin_tally, deadline
 from api.web import body, conditions, cors, health, logs, metrics, problems, proxies, text
 from api.web.health import Draining
 from api.web.metrics import Meter
+from api.web.problems import ProblemError
 from api.web.requests import Requests
 
 PREFIX = "/api/v1"
@@ -80,30 +82,28 @@ def description() -> bytes:
     return openapi.text(create_app(nowhere), gate.PUBLIC)
 
 
+# The store's errors that are answers, and no faults of ours. crud/replay.py has those to
+# KeyReusedError (422) and KeyBusyError (409).
+Explained = DuplicateError | VersionMovedError | ThrottledError | UnavailableError
+
+
 def explain_store_errors(app: Flask) -> None:
-    """The store's errors as problem details."""
+    """Answer the store's errors with problem details."""
+    for kind in get_args(Explained):
+        app.register_error_handler(kind, lambda error: problems.render(problem_of(error)))
 
-    @app.errorhandler(DuplicateError)
-    def duplicate(error: DuplicateError) -> Response:
-        detail = "Another one has this value already."
-        return problems.render(
-            problems.ProblemError(
-                409,
-                f"The {error.field} is taken.",
-                kind="duplicate",
-                errors=(problems.in_body(error.field, detail),),
-            )
-        )
 
-    @app.errorhandler(VersionMovedError)
-    def moved(_error: VersionMovedError) -> Response:
-        return problems.render(conditions.failed())
-
-    @app.errorhandler(ThrottledError)
-    def throttled(error: ThrottledError) -> Response:
-        return problems.render(problems.too_many(error.retry_after))
-
-    @app.errorhandler(UnavailableError)
-    def unavailable(error: UnavailableError) -> Response:
-        problems.log.warning("unavailable", reason=str(error))
-        return problems.render(problems.unavailable(error.retry_after))
+def problem_of(error: Explained) -> ProblemError:
+    """Which status an error of the store becomes, and what the answer says."""
+    match error:
+        case DuplicateError():
+            taken = problems.in_body(error.field, "Another one has this value already.")
+            detail = f"The {error.field} is taken."
+            return ProblemError(409, detail, kind="duplicate", errors=(taken,))
+        case VersionMovedError():
+            return conditions.failed()  # 412
+        case ThrottledError():
+            return problems.too_many(error.retry_after)  # 429
+        case UnavailableError():
+            problems.log.warning("unavailable", reason=str(error))
+            return problems.unavailable(error.retry_after)  # 503

@@ -82,7 +82,9 @@ def orphan_names(store: Store) -> list[str]:
 
 
 def orphans(store: Store) -> list[Orphan]:
-    """The same with what they hold. Counts it: that takes long where there is much."""
+    """The collections that nothing declares any more, with what they hold. Counts it: that takes
+    long where there is much.
+    """
     return [
         Orphan(
             name,

@@ -21,8 +21,8 @@ from api.settings import Settings
 from api.store import Store
 from api.web.problems import unauthorized
 
-# The one list of endpoints that need no access token. What proves otherwise who is asking is on it,
-# too: auth.refresh takes a refresh token, auth.logout any.
+# The one list of endpoints that need no access token. On it are also those that take another proof
+# of who is asking: auth.refresh takes a refresh token, auth.logout any.
 PUBLIC = frozenset(
     {
         "health.alive",

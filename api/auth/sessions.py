@@ -137,8 +137,8 @@ class Sessions:
     ) -> Opened | None:
         """Use up the refresh token `jti` of the session begun at `began`; what the next one says.
 
-        The same again for the same client within the grace time; see the module's text. None: the
-        session is over. Raises ReplayedError, when it is over from now on.
+        Within the grace time the same client gets the same answer again; see the module's text.
+        None: the session is over. Raises ReplayedError, when it is over from now on.
         """
         moment = now()
         opened = Opened(session_id, _following(jti), began, moment, self._end(began, moment))

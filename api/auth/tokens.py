@@ -285,7 +285,10 @@ def _digest(source: str) -> bytes:
 
 
 def verify_refresh() -> tuple[Verified, bool]:
-    """What the request's refresh token says, and whether it came as a cookie. Raises as above."""
+    """What the request's refresh token says, and whether it came as a cookie.
+
+    Raises ProblemError: 401, or 403 without a CSRF token.
+    """
     header = request.headers.get("Authorization")
     if header is not None:
         return verify(bearer(header), REFRESH), False

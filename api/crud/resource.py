@@ -291,7 +291,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self._shown(shown)
 
     def show_projected(self, document: Document) -> dict[str, Any]:
-        """The same of a document read with the fields `shown`: cheaper, for pages."""
+        """A document that was read with the fields `shown`, as the outside sees it: for pages."""
         document["id"] = str(document.pop("_id"))
         return self._shown({**self._empty, **document})
 

@@ -149,7 +149,7 @@ def conversion(kind: Any) -> Stored | None:
 
 
 def single(kind: Any) -> Stored | None:
-    """The same for what is neither an object nor a list."""
+    """What turns a value that is neither an object nor a list into its stored form, or None."""
     if is_id(kind):
         return ObjectId
     bare = plain(kind)
@@ -199,7 +199,7 @@ def shown_by(kinds: Mapping[str, Any]) -> dict[str, Stored]:
 
 
 def _each(convert: Stored | None) -> Stored | None:
-    """The same for all items of a list."""
+    """A conversion of one value, for all items of a list."""
     if convert is None:
         return None
     return lambda values: [None if value is None else convert(value) for value in values]

@@ -134,7 +134,9 @@ def store_of(state: str) -> "Iterator[Store]":
 
 @contextmanager
 def opened(settings: "Settings", say: Report) -> "Iterator[Store]":
-    """The database of these settings, likewise. `say` hears that it is waited for.
+    """The database of these settings, within the time that a command has.
+
+    `say` hears that it is waited for. Raises LocalError when it is not there.
 
     What the driver raises becomes an ApiError: it is the database's fault and not the program's.
     """

@@ -55,7 +55,7 @@ there is no circle, and the creator that is furthest gets through.
 Crashes, step by step. Between a claim and the commit: PENDING, so after the grace time anybody can
 take the value; the same owner can immediately. Between commit and the removal of old claims: these
 are DEAD, and free for anybody. After a delete, before its claims are gone: PENDING, then fenced
-like an unborn owner. At no point is a value held by nobody and yet taken for good.
+like an owner that was never inserted. At no point is a value held by nobody and yet taken for good.
 
 What is read to judge is read with read concern majority: a verdict must not rest on a write that a
 failover rolls back. A claim is never moved to an *earlier* version: it would take the claim from

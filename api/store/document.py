@@ -33,7 +33,7 @@ class Versions(NamedTuple):
         return (self.only is None or version in self.only) and version not in self.never
 
     def condition(self) -> Any:
-        """The same as a filter on `version`; what is no document never matches."""
+        """A filter on `version` that admits these; what is no document never matches."""
         found = dict(LIVE) if self.only is None else {"$in": sorted(self.only)}
         return {**found, "$nin": sorted(self.never)} if self.never else found
 

@@ -1,8 +1,8 @@
 """Files in GridFS, each owned by one document: written and read as streams, never lost track of.
 
 The documents are those of the GridFS specification, so its tools can read them; they are written
-here, not by PyMongo's GridFSBucket. That one gathers a whole file in memory before it sends it,
-gives the upload up at the first error that `attempt` would have waited out, and writes the
+here, not by PyMongo's GridFSBucket. That one holds up to 32 MB of a file in memory before it sends
+it, gives the upload up at the first error that `attempt` would have waited out, and writes the
 description of the file last, so that nobody can tell what a crash left behind.
 
     fs.files   {_id, length, chunkSize, uploadDate, filename, contentType, metadata: {sha256},

@@ -139,12 +139,14 @@ def read(shape: type[S], rules: Rules, media: tuple[str, ...] = (JSON,)) -> dict
 
 
 def check(texts: Mapping[str, str], shape: type[S], rules: Rules) -> dict[str, Any]:
-    """The same for the fields of a form, which are texts all."""
+    """The fields of a form, which are all texts, as `read` returns those of a body."""
     return decode(msgspec.json.encode(texts), shape, rules)
 
 
 def decode(body: bytes, shape: type[S], rules: Rules) -> dict[str, Any]:
-    """The same for JSON that came in another way. Raises ProblemError: 400 and 422."""
+    """JSON that came in another way than a body, as `read` returns it. Raises ProblemError: 400,
+    422.
+    """
     try:
         return _decode(body, shape, rules)
     except RecursionError:

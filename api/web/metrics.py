@@ -172,7 +172,7 @@ class Lost:
 
 
 def blueprint(meter: Meter) -> Blueprint:
-    """The route. Whom the numbers are none of the business of, the gate refuses."""
+    """The route `/metrics`. The gate lets in administrators, and who has the setting's token."""
     metrics = Blueprint("metrics", __name__)
 
     @metrics.get("/metrics")

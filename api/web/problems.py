@@ -4,6 +4,9 @@
 fault, `errors`: a list of {pointer | parameter, detail}; a pointer is a JSON pointer into the body
 as a URI fragment (`#/email`), a parameter is a name in the query string. It names the first twenty;
 where there are more, `error_count` says how many: an answer is never many times its request.
+
+Views raise ProblemError with the status. Which status the store's errors become, `problem_of` in
+api/app.py says.
 """
 
 from collections.abc import Iterable, Mapping
