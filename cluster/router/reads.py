@@ -1,8 +1,8 @@
 """find, aggregate, count and distinct, and the cursors that they hand out: getMore, killCursors.
 
 A find that concerns one shard goes there, also while no config server runs. Everything that may
-concern several goes to the router that is built into every shard member (clusterFind,
-clusterAggregate), which targets, merges and sorts by itself.
+concern several, or is read at an earlier cluster time, goes to the router that is built into every
+shard member (clusterFind, clusterAggregate), which targets, merges and sorts by itself.
 """
 
 import asyncio
@@ -97,15 +97,16 @@ async def find(context: Context) -> Answer:
         )
     query = command.get("filter", {})
     more = "getMore"
+    alone = context.wants_primary and not _of_the_past(command)
 
     async def attempt() -> Reply:
         nonlocal more
         catalogue = context.services.catalogue
         collection = await catalogue.collection(context.namespace)
         shard: str | None = None
-        if context.wants_primary and collection is not None:
+        if alone and collection is not None:
             shard = await _only_shard(context, collection, query, command.get("collation"))
-        elif context.wants_primary:
+        elif alone:
             database = await catalogue.database(context.db)
             shard = database.primary if database else None
         if shard is not None and more == "getMore":
@@ -120,6 +121,15 @@ async def find(context: Context) -> Answer:
 
     reply = await context.until_fresh(attempt, context.namespace)
     return hand_out(context, reply, more)
+
+
+def _of_the_past(command: Mapping[str, Any]) -> bool:
+    """Whether it reads at a cluster time: then those who owned the chunks at that time are asked.
+
+    The router inside a shard member knows who did; this router knows the present owners only.
+    """
+    concern = command.get("readConcern")
+    return isinstance(concern, Mapping) and "atClusterTime" in concern
 
 
 async def _only_shard(

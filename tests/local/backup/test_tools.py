@@ -114,4 +114,5 @@ def test_its_failure_is_told(
     assert run(source, "dump", str(place)).returncode == 0
     done = run(target, "restore", str(place), **environment, TOOL_FAILS="1")
     assert done.returncode == 1
-    assert done.stderr == "error: mongorestore failed with status 1: Failed: something or other\n"
+    told = "mongorestore failed with status 1: Failed: something or other."
+    assert done.stderr == f"error: {told}\n"

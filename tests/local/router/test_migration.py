@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import pytest
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
@@ -59,6 +60,29 @@ def test_a_write_to_many_reaches_a_shard_that_owned_nothing_before(
     move(told, namespace, 1)
     assert view.delete_many({}).deleted_count == 100
     view.drop()
+
+
+@pytest.mark.parametrize("query", [{}, {"_id": 7}, {"_id": {"$gte": 7}}], ids=str)
+def test_a_read_of_an_earlier_time_finds_what_has_moved_since(
+    client: Client, db: Database[dict[str, Any]], query: dict[str, Any]
+) -> None:
+    """Who owned a chunk then is what counts, and not who owns it now: a dump reads so."""
+    namespace = f"{db.name}.past"
+    client.admin.command("shardCollection", namespace, key={"_id": 1})
+    for _ in range(2):
+        move(client, namespace, 0)  # there and back: both shards have the collection then
+    documents = [{"_id": n} for n in range(20)]
+    then = db.command("insert", "past", documents=documents)["operationTime"]
+    move(client, namespace, 0)
+    db["past"].delete_many({})
+    at = {"level": "snapshot", "atClusterTime": then}
+    found = db.command("find", "past", filter=query, readConcern=at)["cursor"]["firstBatch"]
+    pipeline = [{"$match": query}]
+    read = db.command("aggregate", "past", pipeline=pipeline, cursor={}, readConcern=at)
+    db["past"].drop()
+    wanted = [one for one in documents if one["_id"] >= (7 if query else 0)]
+    assert found == (wanted[:1] if query.get("_id") == 7 else wanted)
+    assert read["cursor"]["firstBatch"] == found
 
 
 def test_a_router_that_was_not_told_notices_what_became_sharded_or_dropped(
