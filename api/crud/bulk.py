@@ -23,20 +23,20 @@ What is created or deleted meanwhile may be in it or not.
 from collections.abc import Iterator
 from functools import partial
 from tempfile import SpooledTemporaryFile
-from typing import IO, Annotated, Any, Literal, NamedTuple
+from typing import IO, Annotated, Literal, NamedTuple
 
 import msgspec
 from bson import ObjectId
 from flask import Response, request
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
-from api.crud import fields, values
-from api.crud.access import Role, Who, admit, principal
+from api.crud import shapes
+from api.crud.access import Who, admit, principal
 from api.crud.audit import Trail
 from api.crud.lists import Lists
 from api.crud.references import References
 from api.crud.resource import Resource
-from api.crud.rules import check
+from api.crud.rules import States, check
 from api.crud.views import Views
 from api.crud.visibility import Visibility
 from api.settings import Settings
@@ -92,43 +92,6 @@ class Read(NamedTuple):
     ids: list[ObjectId]
 
 
-def line_shape(resource: Resource) -> type[msgspec.Struct]:
-    """A line: what creates a document, what an administrator can change, and what is shown."""
-    assert resource.create is not None  # noqa: S101 - else there is no import
-    made = {field.name: field for field in msgspec.structs.fields(resource.create)}
-    kinds = values.hints(resource.create)
-    known: list[Any] = [
-        (name, kinds[name])
-        if field.required
-        else (name, kinds[name], field.default)
-        if field.default is not msgspec.NODEFAULT
-        else (name, kinds[name], msgspec.field(default_factory=field.default_factory))
-        for name, field in made.items()
-    ]
-    known += [
-        (name, kind | UnsetType, UNSET)
-        for name, kind in {
-            **values.hints(resource.read),
-            **_changed(resource),
-            "id": fields.Id,
-        }.items()
-        if name not in made
-    ]
-    name = f"{resource.read.__name__}Line"
-    return msgspec.defstruct(name, known, kw_only=True, forbid_unknown_fields=True)
-
-
-def _changed(resource: Resource) -> dict[str, Any]:
-    """The fields of a document that an administrator can change and everybody sees."""
-    change, shown = resource.change.get(Role.ADMIN), values.hints(resource.read)
-    kinds = {} if change is None else values.hints(change)
-    return {
-        name: values.without_unset(kind)
-        for name, kind in kinds.items()
-        if name in shown and name not in resource.states
-    }
-
-
 class Import:
     """Imports into one resource."""
 
@@ -143,8 +106,8 @@ class Import:
         assert resource.create is not None  # noqa: S101 - else there is no such route
         self._references = references
         self._resource = resource
-        self.shape = line_shape(resource)
-        self._taken = {*resource.create.__struct_fields__, *_changed(resource)}
+        self.shape = shapes.line(resource.declared, resource.read)
+        self._taken = {one.name for one in resource.declared if one.imported and not one.of(States)}
         self._documents = resource.documents(store)
         self._settings = settings
         self._trail = trail

@@ -22,6 +22,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_
 import msgspec
 from msgspec import Meta
 
+from api.crud.access import Role
 from api.store.claims import as_is
 from api.web.files import FileType
 from api.web.text import Rule
@@ -142,6 +143,30 @@ class Field(NamedTuple):
         """Those of its marks that are members of `Mark`."""
         return frozenset(mark for mark in self.marks if isinstance(mark, Mark))
 
+    @property
+    def created(self) -> bool:
+        """Whether the body that creates sets it. A file comes beside the fields of its form."""
+        return self.flags.isdisjoint({READ_ONLY, ADMIN_ONLY}) and self.of(Attachment) is None
+
+    @property
+    def changed_by(self) -> frozenset[Role]:
+        """By whose bodies it is changed, if these may change the document."""
+        fixed = {READ_ONLY, CREATE_ONLY, OWNER}
+        if self.of(Attachment) is not None or not self.flags.isdisjoint(fixed):
+            return frozenset()
+        by_admins = not self.flags.isdisjoint({ADMIN_ONLY, ADMIN_CHANGES})
+        return frozenset({Role.ADMIN} if by_admins else Role)
+
+    @property
+    def imported(self) -> bool:
+        """Whether an import sets it, also where a body that creates does not."""
+        return self.created or (self.shown and Role.ADMIN in self.changed_by)
+
+    @property
+    def shown(self) -> bool:
+        """Whether answers have it."""
+        return NEVER_SHOWN not in self.flags
+
     def of(self, kind: type[Any]) -> Any:
         """Its mark of this class, or None."""
         return next((mark for mark in self.marks if isinstance(mark, kind)), None)
@@ -201,7 +226,7 @@ def taken(kind: Any) -> Any:
     return _keeping(kind, lambda one: isinstance(one, Meta))
 
 
-def shown(kind: Any) -> Any:
+def as_shown(kind: Any) -> Any:
     """The type as it is shown: what is annotated is about bodies, only `Id` and `Time` stay."""
     return _keeping(kind, lambda one: one in (ID, TIME))
 

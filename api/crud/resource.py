@@ -101,20 +101,15 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return tuple(one.name for one in self.declared if mark in one.flags)
 
     @cached_property
-    def _set_by_bodies(self) -> list[Field]:
-        """The fields that bodies may set. A file comes beside the fields of its form."""
-        return [one for one in self.declared if one.of(Attachment) is None]
-
-    @cached_property
     def create(self) -> Shape | None:
         """The body that creates a document; what is required here is required by PUT."""
-        return shapes.creation(self.fields, self._set_by_bodies, self.notes.get("create", ""))
+        return shapes.creation(self.fields, self.declared, self.notes.get("create", ""))
 
     @cached_property
     def change(self) -> Mapping[Role, Shape]:
         """The body of a PATCH, by the role of who sends it."""
         note = self.notes.get("change", "")
-        return shapes.changes(self.fields, self._set_by_bodies, self.access.change, note)
+        return shapes.changes(self.fields, self.declared, self.access.change, note)
 
     @cached_property
     def read(self) -> Shape:

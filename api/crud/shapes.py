@@ -1,6 +1,6 @@
 """Structs that follow from a declaration: the bodies of requests, items and pages of lists."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from inspect import getdoc
 from types import NoneType, UnionType
@@ -9,21 +9,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 import msgspec
 from msgspec import NODEFAULT, UNSET, Meta, UnsetType, defstruct
 
-from api.crud import fields, values
+from api.crud import values
 from api.crud.access import Role, Who
-from api.crud.fields import (
-    ADMIN_CHANGES,
-    ADMIN_ONLY,
-    CREATE_ONLY,
-    NEVER_SHOWN,
-    OWNER,
-    READ_ONLY,
-    Field,
-    Id,
-    Shape,
-    Time,
-    taken,
-)
+from api.crud.fields import OWNER, Field, Id, Shape, Time, as_shown, taken
+from api.crud.rules import States
 
 OWNS = Meta(description="Administrators may name another user; for good")
 REMOVES = "Null removes what may be absent."
@@ -33,18 +22,9 @@ Parts = list[tuple[str, Any, Any]]  # of a struct: names, types, defaults
 
 def creation(declared: Shape, own: Iterable[Field], note: str) -> Shape | None:
     """The body that creates a document; None where no body sets anything."""
-    parts: Parts = []
-    for one in own:
-        if not {READ_ONLY, ADMIN_ONLY}.isdisjoint(one.flags):
-            continue
-        if OWNER in one.flags:
-            parts.append((one.name, Annotated[taken(one.kind), OWNS] | None, None))
-        else:
-            parts.append((one.name, taken(one.kind), _default(one)))
-    if not parts:
-        return None
+    parts = [_created(one) for one in own if one.created]
     text = _sentences(f"Body that creates {_noun(declared)}.", note)
-    return _struct(f"New{declared.__name__}", parts, closed=True, namespace={"__doc__": text})
+    return _struct(f"New{declared.__name__}", parts, closed=True, text=text) if parts else None
 
 
 def changes(declared: Shape, own: Iterable[Field], who: Who, note: str) -> dict[Role, Shape]:
@@ -52,55 +32,93 @@ def changes(declared: Shape, own: Iterable[Field], who: Who, note: str) -> dict[
 
     Administrators have one of their own where they may change more than others.
     """
-    fixed = {READ_ONLY, CREATE_ONLY, OWNER}
-    open_to_admins = [one for one in own if fixed.isdisjoint(one.flags)]
-    more = {ADMIN_ONLY, ADMIN_CHANGES}
-    open_to_all = [one for one in open_to_admins if more.isdisjoint(one.flags)]
-    name, noun = declared.__name__, _noun(declared)
-    if who is Who.NOBODY or not open_to_admins:
-        return {}
-    if who is Who.ADMIN:
-        return {Role.ADMIN: _change(f"{name}Change", f"that changes {noun}", note, open_to_admins)}
-    usual = _change(f"{name}Change", f"that changes {noun}", note, open_to_all)
-    if len(open_to_admins) == len(open_to_all):
-        return {Role.USER: usual, Role.ADMIN: usual}
-    by = f"by which administrators change {noun}"
-    return {
-        **({Role.USER: usual} if open_to_all else {}),
-        Role.ADMIN: _change(f"{name}ChangeByAdmin", by, "", open_to_admins),
-    }
+    name, what = f"{declared.__name__}Change", f"changes {_noun(declared)}"
+    found = {role: [one for one in own if role in one.changed_by] for role in changing(who)}
+    made = {role: _change(name, f"that {what}", note, of) for role, of in found.items() if of}
+    if Role.USER in found and found[Role.USER] != found[Role.ADMIN]:
+        by = f"by which administrators {what.replace('changes', 'change', 1)}"
+        made[Role.ADMIN] = _change(f"{name}ByAdmin", by, "", found[Role.ADMIN])
+    elif Role.USER in made:
+        made[Role.ADMIN] = made[Role.USER]
+    return made
+
+
+def changing(who: Who) -> tuple[Role, ...]:
+    """The roles of those whom a rule for changes admits."""
+    if who is Who.NOBODY:
+        return ()
+    return (Role.ADMIN,) if who is Who.ADMIN else (Role.USER, Role.ADMIN)
 
 
 def _change(name: str, what: str, note: str, own: list[Field]) -> Shape:
-    parts: Parts = []
-    for one in own:
-        # What nobody sees, nobody removes.
-        kind = taken(one.kind)
-        kind = _without_null(kind) if NEVER_SHOWN in one.flags else kind
-        # A body of one field that may be left out would change nothing.
-        parts.append((one.name, kind, NODEFAULT) if len(own) == 1 else _unset(one.name, kind))
+    # A body of one field that may be left out would change nothing.
+    parts = [
+        (one.name, _changed(one), NODEFAULT) if len(own) == 1 else _unset(one.name, _changed(one))
+        for one in own
+    ]
     nullable = any(values.is_optional(kind) for _, kind, _ in parts)
     text = _sentences(f"Body {what}.{' ' + REMOVES if nullable else ''}", note, "\n\n")
-    return _struct(name, parts, closed=True, namespace={"__doc__": text})
+    return _struct(name, parts, closed=True, text=text)
+
+
+def replacements(own: Sequence[Field], bodies: Mapping[Role, Shape]) -> dict[Role, Shape]:
+    """The body of a PUT, by role, beside those of a PATCH.
+
+    What is required at creation is required; what may be absent, and is, is removed or gets its
+    default. What only a change can set (`disabled`) is required: PUT must not reset it in silence.
+    What is never shown (a password) is no part of what PUT replaces, nor are states, which only
+    transitions change: they change only where they are given.
+    """
+    made: dict[Shape, Shape] = {}
+    for role, change in bodies.items():
+        parts = [_replaced(one) for one in own if role in one.changed_by]
+        if change not in made and any(one.created for one in own):
+            name = change.__name__.replace("Change", "Replacement")
+            made[change] = _struct(name, parts, closed=True)
+    return {role: made[change] for role, change in bodies.items() if change in made}
 
 
 def shown(declared: Shape, own: Iterable[Field], changing: bool) -> Shape:
     """What is shown of a document. `changing`: somebody may change it, so its version counts."""
     parts: Parts = [("id", Id, NODEFAULT)]
-    parts += [
-        (one.name, fields.shown(one.kind), NODEFAULT) for one in own if NEVER_SHOWN not in one.flags
-    ]
+    parts += [(one.name, as_shown(one.kind), NODEFAULT) for one in own if one.shown]
     parts += [("version", int, NODEFAULT)] if changing else []
     parts.append(("created_at", Time, NODEFAULT))
     parts += [("updated_at", Time, NODEFAULT)] if changing else []
-    return _struct(declared.__name__, parts, closed=False, namespace={"__doc__": getdoc(declared)})
+    return _struct(declared.__name__, parts, closed=False, text=getdoc(declared))
+
+
+def line(own: Iterable[Field], read: Shape) -> Shape:
+    """A line of an import: what creates a document; all else that is shown may be left out."""
+    kinds = {**values.hints(read), **{one.name: _changed(one) for one in own if one.imported}}
+    made = {one.name: _created(one) for one in own if one.created}
+    parts = [*made.values(), *(_unset(n, kind) for n, kind in kinds.items() if n not in made)]
+    return _struct(f"{read.__name__}Line", parts, closed=True)
+
+
+def _created(one: Field) -> tuple[str, Any, Any]:
+    if OWNER in one.flags:
+        return (one.name, Annotated[taken(one.kind), OWNS] | None, None)
+    return (one.name, taken(one.kind), _default(one))
+
+
+def _changed(one: Field) -> Any:
+    """Its type in a change: what nobody sees, nobody removes."""
+    return taken(one.kind) if one.shown else _without_null(taken(one.kind))
+
+
+def _replaced(one: Field) -> tuple[str, Any, Any]:
+    if not one.shown or one.of(States) is not None:
+        return _unset(one.name, _changed(one))
+    if one.created:
+        return _created(one)
+    return (one.name, taken(one.kind), None if values.is_optional(one.kind) else NODEFAULT)
 
 
 def requiring(shape: Shape, field: str, name: str, text: str) -> Shape:
     """A body like this one, under another name, that cannot go without a field."""
     kind = _without_null(values.hints(shape)[field])
-    parts = [(field, kind, NODEFAULT)]
-    return _struct(name, parts, closed=True, bases=(shape,), namespace={"__doc__": text})
+    return _struct(name, [(field, kind, NODEFAULT)], closed=True, bases=(shape,), text=text)
 
 
 def _noun(declared: Shape) -> str:
@@ -122,46 +140,9 @@ def _without_null(kind: Any) -> Any:
     return Union[kept] if get_origin(kind) in (Union, UnionType) else kind  # noqa: UP007 - made here
 
 
-def replacements(
-    create: Shape | None, changes: Mapping[Role, Shape], read: Shape, states: frozenset[str]
-) -> dict[Role, Shape]:
-    """The struct of a PUT body, for each role; empty where nothing can be created."""
-    made: dict[Shape, Shape] = {}
-    if create is not None:
-        for change in changes.values():
-            if change not in made:
-                made[change] = replacement(create, change, read, states)
-    return {role: made[change] for role, change in changes.items() if change in made}
-
-
-def replacement(
-    create: Shape, change: Shape, read: Shape, states: frozenset[str] = frozenset()
-) -> Shape:
-    """The body of a PUT by somebody who may change the fields of `change`.
-
-    What `create` requires is required; what may be absent, and is, is removed or gets its default.
-    What only a change can set (`disabled`) is required: PUT must not reset it in silence. What is
-    never shown (a password) is no part of what PUT replaces, nor are states, which only transitions
-    change: they change only where they are given.
-    """
-    made = {field.name: field for field in msgspec.structs.fields(create)}
-    kinds, shown = values.hints(create), values.hints(read)
-    fields: list[tuple[str, Any, Any]] = []
-    for name, kind in values.hints(change).items():
-        present = values.without_unset(kind)
-        if name not in shown or name in states:
-            fields.append((name, present | UnsetType, UNSET))
-        elif name not in made or made[name].required:
-            default = None if name not in made and values.is_optional(present) else NODEFAULT
-            fields.append((name, kinds.get(name, present), default))
-        else:
-            fields.append((name, kinds[name], _default(made[name])))
-    return _struct(change.__name__.replace("Change", "Replacement"), fields, closed=True)
-
-
-def patches(changes: Mapping[Role, Shape]) -> dict[Role, Shape]:
+def patches(bodies: Mapping[Role, Shape]) -> dict[Role, Shape]:
     """The struct of a PATCH body, for each role that may send one."""
-    return {role: patch(change) for role, change in changes.items()}
+    return {role: patch(change) for role, change in bodies.items()}
 
 
 @cache
@@ -178,16 +159,14 @@ def patch(change: Shape) -> Shape:
     ]
     if not fields:
         return change
-    closed, text = change.__struct_config__.forbid_unknown_fields, {"__doc__": change.__doc__}
-    return _struct(change.__name__, fields, closed=closed, bases=(change,), namespace=text)
+    return _struct(change.__name__, fields, closed=True, bases=(change,), text=change.__doc__)
 
 
 @cache
 def _object_patch(shape: Shape) -> Shape:
     """A part of an object."""
     fields = [(n, _patch_type(kind) | UnsetType, UNSET) for n, kind in values.hints(shape).items()]
-    text = {"__doc__": shape.__doc__}
-    return _struct(f"{shape.__name__}Patch", fields, closed=True, namespace=text)
+    return _struct(f"{shape.__name__}Patch", fields, closed=True, text=shape.__doc__)
 
 
 def _patch_type(kind: Any) -> Any:
@@ -226,9 +205,20 @@ def _default(made: msgspec.structs.FieldInfo | Field) -> Any:
     return msgspec.field(default_factory=made.default_factory)
 
 
-def _struct(name: str, fields: list[tuple[str, Any, Any]], *, closed: bool, **more: Any) -> Shape:
-    kept = [
-        (field, kind) if default is NODEFAULT else (field, kind, default)
-        for field, kind, default in fields
-    ]
-    return defstruct(name, kept, kw_only=True, forbid_unknown_fields=closed, **more)
+def _struct(
+    name: str,
+    parts: Parts,
+    *,
+    closed: bool,
+    text: str | None = None,
+    bases: tuple[Shape, ...] = (),
+) -> Shape:
+    kept = [part[:2] if part[2] is NODEFAULT else part for part in parts]
+    return defstruct(
+        name,
+        kept,
+        bases=bases,
+        namespace={"__doc__": text} if text else {},
+        kw_only=True,
+        forbid_unknown_fields=closed,
+    )

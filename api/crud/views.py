@@ -66,9 +66,7 @@ class Views:
         self._visibility = Visibility(resource, self._documents)
         self.creation = Creation(resource, store, settings, trail, references)
         self._once = Once(store, settings)
-        self.replacements = shapes.replacements(
-            resource.create, resource.change, resource.read, frozenset(resource.states)
-        )
+        self.replacements = shapes.replacements(resource.declared, resource.change)
         self.patches = shapes.patches(resource.change)
 
     def list(self, query: msgspec.Struct) -> Response:
