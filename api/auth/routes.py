@@ -15,8 +15,9 @@ from api.crud.access import principal
 from api.crud.audit import REFUSED, Trail
 from api.crud.creation import ANSWER_HEADERS, REQUEST_HEADERS, Creation
 from api.crud.references import References
+from api.crud.shapes import requiring
 from api.resources import ALL, USERS
-from api.resources.users import SIGN_UP, Email, NationalId, Password
+from api.resources.users import Email, NationalId, Password
 from api.settings import Settings
 from api.store import Store
 from api.store.throttle import Throttle
@@ -27,6 +28,12 @@ from api.web.problems import in_body, invalid, unauthorized
 from api.web.proxies import block, client_address
 from api.web.text import escaped
 
+SIGN_UP = requiring(
+    USERS.create,
+    "password",
+    "SignUp",
+    "Body by which people create their own account: with a password.",
+)
 LOGIN_RULES = {name: USERS.rules[name] for name in ("email", "national_id")}
 LONGEST_AGENT = 200  # characters of User-Agent that are kept
 COOKIE_HEADER = {cookies.HEADER: "The CSRF token of the cookies, in cookie mode"}

@@ -115,8 +115,9 @@ def _replaced(one: Field) -> tuple[str, Any, Any]:
     return (one.name, taken(one.kind), None if values.is_optional(one.kind) else NODEFAULT)
 
 
-def requiring(shape: Shape, field: str, name: str, text: str) -> Shape:
+def requiring(shape: Shape | None, field: str, name: str, text: str) -> Shape:
     """A body like this one, under another name, that cannot go without a field."""
+    assert shape is not None  # noqa: S101 - what has no bodies has none to change
     kind = _without_null(values.hints(shape)[field])
     return _struct(name, [(field, kind, NODEFAULT)], closed=True, bases=(shape,), text=text)
 
@@ -217,7 +218,7 @@ def _struct(
     return defstruct(
         name,
         kept,
-        bases=bases,
+        bases=bases or None,
         namespace={"__doc__": text} if text else {},
         kw_only=True,
         forbid_unknown_fields=closed,

@@ -18,13 +18,15 @@ from api.crud.fields import (
     UniqueBy,
 )
 from api.crud.resource import EXACT, ORDERED, TEXT, Resource
-from api.crud.shapes import requiring
 from api.web import text as texts
 
 # What log-in takes as well (auth/routes.py).
 NationalId = Annotated[str, texts.national_id, Meta(examples=["AL-1815-12"])]
 Email = Annotated[str, texts.email, Meta(examples=["ada@example.org"])]
 Password = Annotated[str, Meta(examples=["a long password of mine"])]
+NewPassword = Annotated[
+    Password, passwords.check, StoredAs("password_hash", passwords.hash_password)
+]
 
 
 class User(Struct, kw_only=True):
@@ -40,17 +42,7 @@ class User(Struct, kw_only=True):
     occupation: Annotated[str, texts.line(200), Meta(examples=["Mathematician"])] | None = None
     role: Annotated[Role, ADMIN_ONLY, NOT_ONESELF] = Role.USER
     disabled: Annotated[bool, ADMIN_ONLY, NOT_ONESELF] = False
-    password: (
-        Annotated[
-            Password,
-            passwords.check,
-            StoredAs("password_hash", passwords.hash_password),
-            NEVER_SHOWN,
-            FRESH_LOGIN,
-            ADMIN_CHANGES,
-        ]
-        | None
-    ) = None
+    password: Annotated[NewPassword, NEVER_SHOWN, FRESH_LOGIN, ADMIN_CHANGES] | None = None
 
 
 def ends_sessions(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,12 +79,4 @@ USERS = Resource(
     sorts=("name", "email"),
     rare={"role": Role.ADMIN.value, "disabled": True},
     along=ends_sessions,
-)
-
-assert USERS.create is not None  # noqa: S101 - for the type checker
-SIGN_UP = requiring(
-    USERS.create,
-    "password",
-    "SignUp",
-    "Body by which people create their own account: with a password.",
 )

@@ -37,7 +37,7 @@ from api.crud.resource import (
     Resource,
 )
 from api.crud.rules import Constraint, states
-from api.crud.shapes import requiring
+from api.crud.shapes import line, replacements, requiring
 from api.store import Unique
 from api.web import text
 
@@ -194,6 +194,17 @@ def test_a_body_that_requires_more() -> None:
     made = requiring(create, "secret", "Signed", "With a secret.")
     assert {one.name for one in parts(made) if one.required} >= {"name", "secret"}
     assert names(made) == [*(n for n in names(create) if n != "secret"), "secret"]
+
+
+def test_bodies_are_structs_and_closed() -> None:
+    thing = declare()
+    bodies = [thing.create, *thing.change.values(), line(thing.declared, thing.read)]
+    bodies += replacements(thing.declared, thing.change).values()
+    for shape in bodies:
+        assert shape is not None
+        assert issubclass(shape, Struct)
+        assert shape.__struct_config__.forbid_unknown_fields
+    assert issubclass(thing.read, Struct)
 
 
 @pytest.mark.parametrize(
