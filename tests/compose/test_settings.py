@@ -32,7 +32,10 @@ def stack() -> Iterator[Stack]:
         ),
         ({"SHARDSTACK_MEMBER_MEMORY": "300m"}, "too little for a mongod whose cache is 0.25 GiB"),
         ({"SHARDSTACK_ELECTION_TIMEOUT_MS": "5"}, "SHARDSTACK_ELECTION_TIMEOUT_MS is 5. Give"),
-        ({"SHARDSTACK_DATABASE": "config"}, "SHARDSTACK_DATABASE is 'config'. That database is"),
+        (
+            {"SHARDSTACK_DATABASE": "config"},
+            "SHARDSTACK_DATABASE is 'config'. Give a name of letters",
+        ),
         ({"SHARDSTACK_ACME_EMAIL": "a@example.org"}, "SHARDSTACK_DOMAIN does not say for which"),
     ],
 )
