@@ -3,7 +3,6 @@
 import base64
 import json
 import secrets
-import statistics
 import time
 from typing import Any
 
@@ -68,9 +67,9 @@ def test_unknown_user_and_wrong_password_look_alike(
     client: FlaskClient, ada: dict[str, Any]
 ) -> None:
     def answer(email: str) -> tuple[int, dict[str, Any], float]:
-        began = time.perf_counter()
+        began = time.process_time()  # what the machine does besides does not count
         got = client.post(LOGIN, json={"email": email, "password": "not-her-password"})
-        took = time.perf_counter() - began
+        took = time.process_time() - began
         return got.status_code, {k: v for k, v in got.json.items() if k != "request_id"}, took
 
     known = [answer(ada["user"]["email"]) for _ in range(7)]
@@ -78,8 +77,8 @@ def test_unknown_user_and_wrong_password_look_alike(
     assert {(status, json.dumps(body)) for status, body, _ in known + unknown} == {
         (401, json.dumps(known[0][1]))
     }
-    ratio = statistics.median(t for *_, t in known) / statistics.median(t for *_, t in unknown)
-    assert 0.5 < ratio < 2
+    # An Argon2 hash each, which is nearly all of the work: without it the ratio would be above 10.
+    assert 0.5 < min(t for *_, t in known) / min(t for *_, t in unknown) < 2
 
 
 def test_no_password_no_login(
