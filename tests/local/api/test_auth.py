@@ -77,7 +77,7 @@ def test_unknown_user_and_wrong_password_look_alike(
     assert {(status, json.dumps(body)) for status, body, _ in known + unknown} == {
         (401, json.dumps(known[0][1]))
     }
-    # An Argon2 hash each, which is nearly all of the work: without it the ratio would be above 10.
+    # An Argon2 hash each, which is nearly all of the work: without it the ratio is 4.
     assert 0.5 < min(t for *_, t in known) / min(t for *_, t in unknown) < 2
 
 
