@@ -1,4 +1,4 @@
-"""The gate: every route needs a token, unless it is on the one public list below.
+"""The gate: every route needs an access token, unless it is on the one public list below.
 
 The principal's document is read for each request, so that a disabled, deleted or logged-out user's
 token stops working immediately; sessions.py tells how it is read. It doubles as the answer where
@@ -6,6 +6,7 @@ people read themselves. One exception keeps reads cheap: administrators' reads o
 and of lists may go on for `principal_cache` seconds after they were disabled; never their writes.
 """
 
+import hashlib
 import time
 from collections.abc import Iterable
 from hmac import compare_digest
@@ -42,7 +43,48 @@ PUBLIC = frozenset(
 METRICS = "metrics.show"  # for administrators, and for whoever has the setting `metrics_token`
 
 FIELDS = (*USERS.shown, "sessions.id")
+MOST_KNOWN = 10_000  # verified tokens, some 300 bytes each
 MOST_CACHED = 1000  # administrators' sessions; there are few
+
+
+class Verifier:
+    """Verifies the access tokens of requests, each token once per process.
+
+    Whether a signature is right never changes, and checking it costs more than reading a document.
+    So what was found is kept, under a digest of the header, until the token expires.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, tokens.Verified] = {}
+
+    def verify(self) -> tokens.Verified:
+        """What the current request's token says. Raises ProblemError 401; 403 without CSRF."""
+        header = request.headers.get("Authorization")
+        if header is not None:
+            return self._remembered(header) or self._checked(header, tokens.bearer(header))
+        cookie = request.cookies.get(cookies.ACCESS)
+        source = f"\0{cookie}"
+        found = self._remembered(source)
+        if found is None:
+            with tokens.taking_back():
+                found = self._checked(source, cookie)
+        cookies.check_csrf(found.csrf)
+        return found
+
+    def _remembered(self, source: str) -> tokens.Verified | None:
+        known = self._known.get(_digest(source))
+        return known if known is not None and time.time() < known.until else None
+
+    def _checked(self, source: str, text: str | None) -> tokens.Verified:
+        found = tokens.verify(text, tokens.ACCESS)
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[_digest(source)] = found
+        return found
+
+
+def _digest(source: str) -> bytes:
+    return hashlib.sha256(source.encode()).digest()
 
 
 class Gate:
@@ -52,7 +94,7 @@ class Gate:
         self._sessions = sessions
         self._cache_seconds = settings.principal_cache
         self._metrics_token = settings.metrics_token
-        self._verifier = tokens.Verifier()
+        self._verifier = Verifier()
         self._admins: dict[tuple[ObjectId, str], tuple[float, Principal]] = {}
 
     def check(self) -> None:

@@ -19,7 +19,6 @@ import base64
 import hashlib
 import json
 import re
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -136,7 +135,6 @@ MALFORMED = (
     ArithmeticError,
     RecursionError,
 )
-MOST_KNOWN = 10_000  # verified tokens, some 300 bytes each
 
 
 def install(app: Flask, settings: Settings) -> None:
@@ -244,46 +242,6 @@ class Verified(NamedTuple):
     began: int  # when the log-in was that the session began with
 
 
-class Verifier:
-    """Verifies the access tokens of requests, each token once per process.
-
-    Whether a signature is right never changes, and checking it costs more than reading a document.
-    So what was found is kept, under a digest of the header, until the token expires.
-    """
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, Verified] = {}
-
-    def verify(self) -> Verified:
-        """What the current request's token says. Raises ProblemError 401; 403 without CSRF."""
-        header = request.headers.get("Authorization")
-        if header is not None:
-            return self._remembered(header) or self._checked(header, bearer(header))
-        cookie = request.cookies.get(cookies.ACCESS)
-        source = f"\0{cookie}"
-        found = self._remembered(source)
-        if found is None:
-            with _taking_back():
-                found = self._checked(source, cookie)
-        cookies.check_csrf(found.csrf)
-        return found
-
-    def _remembered(self, source: str) -> Verified | None:
-        known = self._known.get(_digest(source))
-        return known if known is not None and time.time() < known.until else None
-
-    def _checked(self, source: str, text: str | None) -> Verified:
-        found = verify(text, ACCESS)
-        if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
-        self._known[_digest(source)] = found
-        return found
-
-
-def _digest(source: str) -> bytes:
-    return hashlib.sha256(source.encode()).digest()
-
-
 def verify_refresh() -> tuple[Verified, bool]:
     """What the request's refresh token says, and whether it came as a cookie.
 
@@ -292,7 +250,7 @@ def verify_refresh() -> tuple[Verified, bool]:
     header = request.headers.get("Authorization")
     if header is not None:
         return verify(bearer(header), REFRESH), False
-    with _taking_back():
+    with taking_back():
         found = verify(request.cookies.get(cookies.REFRESH), REFRESH)
     cookies.check_csrf(found.csrf)
     return found, True
@@ -344,7 +302,7 @@ def verify(text: str | None, *types: str) -> Verified:
 
 
 @contextmanager
-def _taking_back() -> Iterator[None]:
+def taking_back() -> Iterator[None]:
     """Around the check of a cookie's token: if it is refused, the browser forgets each cookie whose
     token is good for nothing. The other one may be good still.
     """
