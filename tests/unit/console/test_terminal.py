@@ -65,12 +65,13 @@ def test_whether_it_is_shown_is_a_matter_of_class() -> None:
 
 
 PROGRAM = """
-import sys, time, click
+import signal, sys, time, click
 from console.terminal import run
 @click.command()
 def main():
     print("ready", flush=True)
     time.sleep(60)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
 run(main, "program")
 """
 
