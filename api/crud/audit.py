@@ -30,7 +30,7 @@ from api.store.document import fresh, now
 
 COLLECTION = "audit"
 
-# Events of accounts; those of administrators' changes are made of the resource and the verb.
+# Events of accounts. An administrator's change is named after its resource and verb: users.delete.
 SIGNUP = "auth.signup"
 LOGIN = "auth.login"
 LOGOUT = "auth.logout"

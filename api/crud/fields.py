@@ -130,7 +130,7 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Field(NamedTuple):
-    """One field as it is declared. Its default is msgspec's."""
+    """One field as a resource declares it. No default is msgspec's `NODEFAULT`."""
 
     name: str
     kind: Any
@@ -140,7 +140,7 @@ class Field(NamedTuple):
 
     @property
     def flags(self) -> frozenset[Mark]:
-        """Those of its marks that are members of `Mark`."""
+        """The marks of this field that have no value of their own, such as READ_ONLY."""
         return frozenset(mark for mark in self.marks if isinstance(mark, Mark))
 
     @property

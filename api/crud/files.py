@@ -44,7 +44,7 @@ CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]").su
 
 
 def form_of(attachment: Attachment, create: type[msgspec.Struct], limit: int) -> Form:
-    """The form that creates a document."""
+    """The form in which a document and its file are sent to be created."""
     return Form(
         fields=create.__struct_fields__,
         file=attachment.field,

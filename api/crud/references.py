@@ -36,7 +36,7 @@ class Referrer(NamedTuple):
 
 
 class References:
-    """Those in one resource's documents, and those to them."""
+    """The references that one resource's documents hold, and those that others hold to them."""
 
     def __init__(self, resource: Resource, store: Store, everything: Iterable[Resource]) -> None:
         known = {one.name: one for one in (*everything, resource)}

@@ -36,7 +36,7 @@ EXACT = ("eq", "in")
 
 
 def nothing(_changes: Mapping[str, Any]) -> dict[str, Any]:
-    """No other fields."""
+    """Changes nothing along with these changes."""
     return {}
 
 
@@ -160,7 +160,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def states(self) -> Mapping[str, States]:
-        """The fields that are states, and which may follow which."""
+        """By field, for the fields that are states: which state may follow which."""
         found = {one.name: one.of(States) for one in self.declared}
         return {name: states for name, states in found.items() if states is not None}
 

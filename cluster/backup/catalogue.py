@@ -149,7 +149,7 @@ EXPIRY = "expireAfterSeconds"
 
 
 def make_databases(client: Client, contents: Manifest, report: Report) -> None:
-    """Each on the shard that was its primary, where there is one of that name."""
+    """Makes each database, on the shard that was its primary if one of that name is here."""
     shards = {shard["_id"] for shard in client.admin.command("listShards")["shards"]}
     for database, primary in contents.primaries.items():
         command = {"enableSharding": database}
@@ -175,7 +175,7 @@ def make_zones(client: Client, contents: Manifest, report: Report) -> set[str]:
 
 
 def make_collection(client: Client, entry: Entry, zones: set[str]) -> None:
-    """The collection or view, with its options, indexes, shard key and zones."""
+    """Makes one collection or view, with its options, indexes, shard key and zones."""
     db = client[entry.database]
     if entry.name != "system.js":  # which is there by itself
         options = {key: value for key, value in entry.options.items() if key != EXPIRY}

@@ -196,7 +196,7 @@ class Recorder:
             self._in_flight[id(call)] = call
 
     def end(self, begun: Call, ended: Call) -> None:
-        """The call has returned. If it was given up before, that stays on record."""
+        """Notes that a call has returned. If `give_up` has noted it before, that record stays."""
         with self._changed:
             if self._in_flight.pop(id(begun), None) is None:
                 return

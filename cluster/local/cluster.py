@@ -180,10 +180,10 @@ class LocalCluster:
     def add_shard(
         self, wanted: str | None = None, *, report: Report = silent, phase: Report = silent
     ) -> str:
-        """Starts one more shard and adds it; returns its name, which was never used before.
+        """Starts a shard, adds it to the cluster and returns its name.
 
-        It may be interrupted and run again: a shard that was begun is finished, and one that is
-        named and there already is made whole.
+        It may be interrupted and run again: a shard that was begun is finished first, and one that
+        is named and there already is made whole. Else it is one more, of a name never used before.
         """
         self.record()
         with self.state.locked():

@@ -127,7 +127,7 @@ def short(error: PyMongoError) -> str:
 
 
 def is_transient(error: PyMongoError) -> bool:
-    """Whether the same may succeed a moment later."""
+    """Whether what failed so may succeed when it is tried again a moment later."""
     if isinstance(error, OperationFailure):
         labels = error.has_error_label("RetryableWriteError")
         return labels or error.code in TRANSIENT
