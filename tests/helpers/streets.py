@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("console", "api", "cluster", "imgs")
+PACKAGES = ("console", "api", "cluster", "deploy", "imgs")
 
 
 @functools.cache

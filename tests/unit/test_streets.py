@@ -13,6 +13,7 @@ KNOWS = {
     "console": set(),
     "api": {"console"},
     "cluster": {"console"},
+    "deploy": {"console", "cluster"},
     "imgs": {"console"},
 }
 OURS = {"console", "api", "cluster", "deploy", "imgs", "tests"}
