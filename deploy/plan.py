@@ -204,7 +204,9 @@ def make_destruction(stack: Stack, account: Account, with_data: bool) -> Plan:
     doomed = [
         one
         for one in reversed(account.found.values())
-        if one.kind not in kept and (one.kind != "ssh_key" or one.name.startswith(f"{stack.tag}: "))
+        if one.kind not in kept
+        and not one.fields.get("default")
+        and (one.kind != "ssh_key" or one.name.startswith(f"{stack.tag}: "))
     ]
     changes = [
         Change(
@@ -219,14 +221,21 @@ def make_destruction(stack: Stack, account: Account, with_data: bool) -> Plan:
     ]
     left = [one for one in account.found.values() if one.kind in kept]
     volumes = [one.name for one in left if one.kind == "volume"]
-    notes = [
-        f"the volumes {', '.join(volumes)} stay with their data; --with-data destroys them, too"
-    ]
+    notes = []
+    if volumes:
+        notes.append(
+            f"the volumes {', '.join(volumes)} stay with their data; --with-data destroys them, too"
+        )
+    if any(one.fields.get("default") for one in account.of("vpc")):
+        notes.append(
+            f"the VPC {stack.tag} stays: it is the default one of {stack.region}, which "
+            "DigitalOcean never deletes"
+        )
     return Plan(
         stack=stack,
         zone=account.zone,
         changes=changes,
-        notes=notes if volumes else [],
+        notes=notes,
         cost=_cost(account, left),
     )
 

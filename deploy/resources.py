@@ -93,7 +93,7 @@ class Kind(msgspec.Struct, frozen=True):
 
 
 def _read_vpc(one: Json, _: Index) -> Resource:
-    fields = {"region": one["region"], "range": one["ip_range"]}
+    fields = {"region": one["region"], "range": one["ip_range"], "default": one.get("default")}
     return Resource(
         kind="vpc", name=one["name"], id=one["id"], fields=fields, state=one.get("description", "")
     )
@@ -222,7 +222,12 @@ def _balancer(one: Resource, index: Index) -> Json:
     }
 
 
-_PEERS = {"tags": "tag", "load_balancer_uids": "load_balancer", "droplet_ids": "droplet"}
+_PEERS = {
+    "tags": "tag",
+    "load_balancer_uids": "load_balancer",
+    "droplet_ids": "droplet",
+    "kubernetes_ids": "kubernetes",
+}
 
 
 def _read_rules(rules: list[Json] | None, side: str) -> list[Json]:

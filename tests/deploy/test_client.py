@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from deploy import client
 from deploy.errors import LostAnswerError, ReachError, RefusedError, TokenError
 from tests.helpers.digitalocean import READ_ONLY, DigitalOcean, Fault
 from tests.helpers.stacks import Operator, QuickClock
@@ -155,3 +158,19 @@ def test_the_hour_is_used_up(fake: DigitalOcean, operator: Operator) -> None:
     with pytest.raises(ReachError, match="enough requests for now"):
         operator.client.get("account")
     assert operator.clock.seconds == 0
+
+
+def test_somebody_says_what_we_wait_for(
+    fake: DigitalOcean, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SILENCE", 0.01)
+    told = threading.Event()
+
+    def report(line: str) -> None:
+        if line == "no answer yet to GET /v2/account":
+            told.set()
+
+    fake.on_request = lambda *_: told.wait(60) and None
+    operator.client.report = report
+    operator.client.get("account")
+    assert told.is_set()

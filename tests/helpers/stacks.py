@@ -93,6 +93,20 @@ class Operator:
         destroy(self.client, shown, with_data, self.lines.append)
 
 
+def apply_once(token: str, url: str, base: Path, wants: dict[str, Any]) -> None:
+    """An apply, for a process that may be killed."""
+    fake = DigitalOcean()
+    fake.token, fake.url = token, url
+    Operator(fake, base, stack(**wants)).apply()
+
+
+def destroy_once(token: str, url: str, base: Path, wants: dict[str, Any]) -> None:
+    """The same of a destroy with all data."""
+    fake = DigitalOcean()
+    fake.token, fake.url = token, url
+    Operator(fake, base, stack(**wants)).destroy(with_data=True)
+
+
 def changes(plan: Plan) -> list[str]:
     """`+ droplet shop-1` and so on."""
     return [f"{one.action} {one.kind} {one.name}" for one in plan.changes]
