@@ -108,6 +108,7 @@ def test_a_netrc_is_not_looked_at(
     netrc = operator.base / "netrc"
     netrc.write_text("machine 127.0.0.1 login a password b\n")
     monkeypatch.setenv("NETRC", str(netrc))
+    operator.client._session.trust_env = True  # as it is for any other host
     operator.client.get("account")
     assert fake.requests[-1].headers["authorization"] == f"Bearer {fake.token}"
 

@@ -31,7 +31,7 @@ STACKS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def account() -> Iterator[DigitalOcean]:
     """Nobody judges the requests here: other tests send the same."""
-    yield from fake_account()
+    yield from fake_account(polls=4)
 
 
 def run_and_kill(
