@@ -47,7 +47,12 @@ def stack_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _client(stack: Stack, base: Path, watch: Stopwatch) -> Client:
     given = access(os.environ, stack.token_file, base)
-    from deploy.client import Client  # noqa: PLC0415 - see above
+    try:
+        from deploy.client import Client  # noqa: PLC0415 - see above
+    except ModuleNotFoundError as error:
+        raise DeployError(
+            f"there is no {error.name} here. Install what droplets need: pip install '.[deploy]'"
+        ) from None
 
     return Client(given, watch.say)
 
@@ -143,7 +148,7 @@ def plan(file: Path, out: Path | None, as_json: bool) -> None:
     sys.exit(CHANGES if made.changes else 0)
 
 
-@main.command(epilog="Example: python -m deploy plan --out monday.json; apply monday.json")
+@main.command(epilog="Example: python -m deploy apply monday.json")
 @stack_option
 @click.argument("plan_file", required=False, metavar="[PLAN]", type=click.Path(path_type=Path))
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -170,7 +175,7 @@ def apply(file: Path, plan_file: Path | None, yes: bool) -> None:
         if shown.changes and not yes:
             counts = f"{len(shown.changes)} changes are about to be made."
             ask(counts, "nothing was changed.")
-    work.apply(client, shown, file.parent, watch.say)
+    work.apply(client, shown, file.parent)
     watch.phase(f"the stack {stack.name} is as {'the plan' if plan_file else file.name} says")
 
 
@@ -258,7 +263,7 @@ def destroy(file: Path, with_data: bool, confirm: str | None) -> None:
         confirm = click.prompt("The name of the stack that is to be destroyed")
     if confirm != stack.name:
         raise DeployError(f"the stack is called {stack.name}, not {confirm}. Nothing was destroyed")
-    work.destroy(client, shown, with_data, watch.say)
+    work.destroy(client, shown, with_data)
     watch.phase(f"the stack {stack.name} is destroyed")
 
 

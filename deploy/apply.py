@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 
-from console import Report
 from deploy import applied
 from deploy.account import Account, look_again, read
 from deploy.client import Client
@@ -40,28 +39,28 @@ LOOKS = (1.0, 3.0, 6.0)
 TRIES = 4
 
 
-def apply(client: Client, shown: Plan, base: Path, report: Report) -> None:
+def apply(client: Client, shown: Plan, base: Path) -> None:
     """Does what was shown, under the lock. Raises ChangedError if something else is to be done."""
     stack = shown.stack
-    with held(client, stack, report):
+    with held(client, stack):
         account = read(client, stack)
         plan = make_plan(stack, account, base)
         refuse_changed(shown, plan)
-        work = _Work(client, stack, account, base, report)
+        work = _Work(client, stack, account, base)
         for change in plan.changes:
             work.do(change)
         work.settle()
         work.remember()
 
 
-def destroy(client: Client, shown: Plan, with_data: bool, report: Report) -> None:
+def destroy(client: Client, shown: Plan, with_data: bool) -> None:
     """Destroys what was shown, under the lock."""
     stack = shown.stack
-    with held(client, stack, report):
+    with held(client, stack):
         account = read(client, stack, strict=False)
         plan = make_destruction(stack, account, with_data)
         refuse_changed(shown, plan)
-        work = _Work(client, stack, account, None, report)
+        work = _Work(client, stack, account, None)
         for change in plan.changes:
             work.do(change)
 
@@ -69,13 +68,10 @@ def destroy(client: Client, shown: Plan, with_data: bool, report: Report) -> Non
 class _Work:
     """The steps. The index of the account grows with what is made."""
 
-    def __init__(
-        self, client: Client, stack: Stack, account: Account, base: Path | None, report: Report
-    ) -> None:
+    def __init__(self, client: Client, stack: Stack, account: Account, base: Path | None) -> None:
         self._client = client
         self._stack = stack
         self._index = account.index
-        self._report = report
         people = keys(stack, account.of("ssh_key"), base) if base is not None else []
         self._shall = {one.key: one for one in wanted(stack, account.zone, people)}
 
@@ -101,7 +97,7 @@ class _Work:
             one = msgspec.structs.replace(one, state=applied.PREFIX.strip())
         there = self._post(one)
         self._index.add(there)
-        self._report(f"made the {one.kind} {one.name}")
+        self._client.report(f"made the {one.kind} {one.name}")
 
     def _post(self, one: Resource) -> Resource:
         kind = KINDS[one.kind]
@@ -112,7 +108,7 @@ class _Work:
                 if isinstance(made, dict):
                     return msgspec.structs.replace(one, id=str(made.get("id", one.name)))
             except LostAnswerError as error:
-                self._report(f"{error} Looking whether {one.kind} {one.name} is there")
+                self._client.report(f"{error} Looking whether {one.kind} {one.name} is there")
             except RefusedError:
                 # Then it may be the one that a request before this has made.
                 there = self._find(one, (0.0,)) if tries else None
@@ -120,7 +116,7 @@ class _Work:
                     raise
                 return there
             if there := self._find(one, LOOKS):
-                self._report(f"{one.kind} {one.name} is there")
+                self._client.report(f"{one.kind} {one.name} is there")
                 return there
         raise ReachError(
             f"the {one.kind} {one.name} could not be made: {TRIES} requests had no proper answer. "
@@ -144,7 +140,7 @@ class _Work:
             if not kind.changeable:
                 self._tag(tag, one.kind, there.id)
         # Volumes grow and are attached when all droplets are there: `settle`.
-        self._report(f"changed the {one.kind} {one.name}: {', '.join(after)}")
+        self._client.report(f"changed the {one.kind} {one.name}: {', '.join(after)}")
 
     def _tag(self, tag: str, kind: str, id_: str) -> None:
         body = {"resources": [{"resource_id": id_, "resource_type": kind}]}
@@ -173,7 +169,7 @@ class _Work:
             else:
                 break
         del self._index.of[change.key]
-        self._report(f"destroyed the {one.kind} {one.name}")
+        self._client.report(f"destroyed the {one.kind} {one.name}")
 
     # ---- waiting -------------------------------------------------------------------------------
 
@@ -190,7 +186,7 @@ class _Work:
                 )
             if left != last or now - said >= POLL * 2:
                 more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-                self._report(f"waiting: {'; '.join(left[:3])}{more}")
+                self._client.report(f"waiting: {'; '.join(left[:3])}{more}")
                 said, last = now, left
             self._client.clock.sleep(POLL)
 
@@ -287,7 +283,9 @@ class _Work:
         except LostAnswerError:
             pass
         except RefusedError as error:
-            self._report(f"{volume.name}: {error.why}")  # an action before it goes on, mostly
+            self._client.report(
+                f"{volume.name}: {error.why}"
+            )  # an action before it goes on, mostly
 
     def remember(self) -> None:
         """Notes in the VPC what was applied."""

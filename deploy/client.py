@@ -70,8 +70,9 @@ class Client(digitalocean.Manager):  # type: ignore[misc] # the library has no t
     def __init__(self, access: Access, report: Report, clock: Clock | None = None) -> None:
         super().__init__(token=access.token, end_point=access.end_point)
         self.clock = clock or Clock()
-        self.report = report
         self.sent = 0
+        self._report = report
+        self._told_at = self.clock.now()
         self._access = access
         self._sent_at: collections.deque[float] = collections.deque()
         self._session.auth = _Bearer(access.token)
@@ -79,6 +80,11 @@ class Client(digitalocean.Manager):  # type: ignore[misc] # the library has no t
             self._session.trust_env = False  # a proxy would be another host
 
     # ---- what others call ----------------------------------------------------------------------
+
+    def report(self, line: str) -> None:
+        """Tells who waits for us what is done, or waited for."""
+        self._told_at = self.clock.now()
+        self._report(line)
 
     def all(self, path: str, key: str, **params: Any) -> list[dict[str, Any]]:
         """All of a list, of however many pages; raises ReachError unless it is whole."""
@@ -147,6 +153,8 @@ class Client(digitalocean.Manager):  # type: ignore[misc] # the library has no t
         began, tries = self.clock.now(), 0
         while True:
             self._pace()
+            if self.clock.now() - self._told_at > SILENCE:
+                self.report(f"{self.sent} requests sent, now {what}")
             tries += 1
             try:
                 with self._heard(what):

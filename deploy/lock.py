@@ -24,7 +24,6 @@ from pathlib import Path
 
 import msgspec
 
-from console import Report
 from console.signals import shielded
 from deploy.client import Client
 from deploy.errors import LockedError, LostAnswerError, MissingError, ReachError, RefusedError
@@ -113,17 +112,17 @@ def holder(client: Client, stack: Stack) -> Holder | None:
 
 
 @contextlib.contextmanager
-def held(client: Client, stack: Stack, report: Report) -> Iterator[None]:
+def held(client: Client, stack: Stack) -> Iterator[None]:
     """Holds the lock while the block runs. Raises LockedError if somebody else has it."""
-    mine = _take(client, stack, report)
+    mine = _take(client, stack)
     try:
         yield
     finally:
         with shielded():
-            _let_go(client, mine, report)
+            _let_go(client, mine)
 
 
-def _take(client: Client, stack: Stack, report: Report) -> Holder:
+def _take(client: Client, stack: Stack) -> Holder:
     mine = _myself()
     one = lock_key(stack, mine)
     for _ in range(TRIES):
@@ -140,7 +139,7 @@ def _take(client: Client, stack: Stack, report: Report) -> Holder:
         if there and there.nonce == mine.nonce:
             return there
         if there and there.is_gone:
-            report(f"taking over the lock of {there}, which has ended")
+            client.report(f"taking over the lock of {there}, which has ended")
             release(client, there)
         elif there:
             raise LockedError(
@@ -158,8 +157,8 @@ def release(client: Client, there: Holder) -> None:
         client.send("DELETE", f"{KINDS['ssh_key'].path}/{there.id}")
 
 
-def _let_go(client: Client, mine: Holder, report: Report) -> None:
+def _let_go(client: Client, mine: Holder) -> None:
     try:
         release(client, mine)
     except (ReachError, RefusedError) as error:
-        report(f"the lock could not be released: {error} Run: python -m deploy lock release")
+        client.report(f"the lock could not be released: {error} Run: python -m deploy lock release")

@@ -59,9 +59,11 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """All changes in the order in which they are made; `--json` shows it.
+    """All changes in the order in which they are made.
 
-    `notes` are what needs somebody, and no `apply` will do.
+    As JSON it is what `plan --json` prints and `plan --out` writes: an object of these fields, with
+    those of Change and Cost. `stack` has every setting of stack.toml, `notes` are what needs
+    somebody, and no `apply` will do.
     """
 
     version: int = VERSION

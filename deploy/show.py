@@ -87,7 +87,9 @@ ESSENCE: dict[str, Callable[[Json], str]] = {
 def _differences(before: Json, after: Json) -> Iterator[str]:
     for name, value in after.items():
         was = before[name]
-        if isinstance(value, list) and isinstance(was, list):
+        if name == "droplet":  # of a volume; that its name is another each time says nothing
+            yield f"attached to {was or 'nobody'} → its droplet"
+        elif isinstance(value, list) and isinstance(was, list):
             yield from (f"{name}: without {_rule(one)}" for one in was if one not in value)
             yield from (f"{name}: with {_rule(one)}" for one in value if one not in was)
         else:

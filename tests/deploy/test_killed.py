@@ -74,6 +74,8 @@ def test_apply(account: DigitalOcean, tmp_path: Path, edge: str) -> None:
     assert at > 35
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_destroy(account: DigitalOcean, tmp_path: Path) -> None:
     wants = STACKS["load_balancer"]
     operator = Operator(account, tmp_path, stack(**wants))

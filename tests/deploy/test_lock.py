@@ -30,7 +30,7 @@ def test_the_second_is_told_who_holds_it(
 ) -> None:
     before = fake.dump()
     shown = other.plan()
-    with lock.held(operator.client, operator.stack, operator.lines.append):
+    with lock.held(operator.client, operator.stack):
         elsewhere(monkeypatch)
         with pytest.raises(LockedError) as caught:
             other.apply(shown)
@@ -47,7 +47,7 @@ def test_locked_and_unreachable_are_told_apart(
     fake: DigitalOcean, operator: Operator, other: Operator
 ) -> None:
     shown = other.plan()
-    with lock.held(operator.client, operator.stack, operator.lines.append):
+    with lock.held(operator.client, operator.stack):
         fake.faults = [Fault("POST", "account/keys", "hang up", times=99)]
         fake.faults += [Fault("GET", "account/keys", "hang up", times=99)]
         with pytest.raises(ReachError, match="cannot be reached"):
@@ -56,7 +56,7 @@ def test_locked_and_unreachable_are_told_apart(
 
 
 def test_the_lock_is_one_key_that_is_nobodys(fake: DigitalOcean, operator: Operator) -> None:
-    with lock.held(operator.client, operator.stack, operator.lines.append):
+    with lock.held(operator.client, operator.stack):
         (key,) = fake.of("ssh_keys")
         assert key["name"].startswith("shardstack-shop lock who=")
     assert fake.of("ssh_keys") == []
@@ -74,7 +74,7 @@ def test_droplets_do_not_get_it(fake: DigitalOcean, operator: Operator) -> None:
 
 def test_an_answer_that_is_lost_locks_nobody_out(fake: DigitalOcean, operator: Operator) -> None:
     fake.faults = [Fault("POST", "account/keys", "late 500")]
-    with lock.held(operator.client, operator.stack, operator.lines.append):
+    with lock.held(operator.client, operator.stack):
         assert len(fake.of("ssh_keys")) == 1
     assert fake.of("ssh_keys") == []
 
@@ -84,8 +84,8 @@ def test_the_lock_of_a_process_that_has_ended_is_taken_over(
 ) -> None:
     with monkeypatch.context() as gone:
         gone.setattr(os, "getpid", lambda: 2**22 + 1)  # greater than any
-        lock._take(operator.client, operator.stack, operator.lines.append)
-    with lock.held(operator.client, operator.stack, operator.lines.append):
+        lock._take(operator.client, operator.stack)
+    with lock.held(operator.client, operator.stack):
         assert "taking over the lock of " in operator.lines[-1]
     assert fake.of("ssh_keys") == []
 
@@ -96,21 +96,21 @@ def test_the_lock_of_another_machine_is_not_taken_over(
     with monkeypatch.context() as gone:
         gone.setattr(os, "getpid", lambda: 2**22 + 1)
         elsewhere(gone)
-        mine = lock._take(operator.client, operator.stack, operator.lines.append)
+        mine = lock._take(operator.client, operator.stack)
     with (
         pytest.raises(LockedError),
-        lock.held(operator.client, operator.stack, operator.lines.append),
+        lock.held(operator.client, operator.stack),
     ):
         pass
     lock.release(operator.client, mine)
-    with lock.held(operator.client, operator.stack, operator.lines.append):
+    with lock.held(operator.client, operator.stack):
         pass
 
 
 def test_a_late_release_spares_the_next_holder(fake: DigitalOcean, operator: Operator) -> None:
-    first = lock._take(operator.client, operator.stack, operator.lines.append)
+    first = lock._take(operator.client, operator.stack)
     lock.release(operator.client, first)
-    with lock.held(operator.client, operator.stack, operator.lines.append):
+    with lock.held(operator.client, operator.stack):
         lock.release(operator.client, first)
         assert len(fake.of("ssh_keys")) == 1
 
@@ -121,7 +121,7 @@ def test_only_one_of_two_takes_over(
     """Both have seen the lock that was left behind; one is quicker."""
     with monkeypatch.context() as gone:
         gone.setattr(os, "getpid", lambda: 2**22 + 1)
-        lock._take(operator.client, operator.stack, operator.lines.append)
+        lock._take(operator.client, operator.stack)
     taken: list[Any] = []
 
     def overtake(_: int, request: Request, phase: str) -> None:
@@ -136,7 +136,7 @@ def test_only_one_of_two_takes_over(
     fake.on_request = overtake
     with (
         pytest.raises(LockedError),
-        lock.held(other.client, other.stack, other.lines.append),
+        lock.held(other.client, other.stack),
     ):
         pass
     assert fake.of("ssh_keys")[0]["id"] == 424242

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from deploy.show import show_plan
 from tests.helpers.digitalocean import DigitalOcean
 from tests.helpers.stacks import Operator, changes
@@ -18,7 +20,11 @@ def requests_of(fake: DigitalOcean, operator: Operator) -> int:
     return len(fake.requests) - before
 
 
-def test_a_thousand_droplets(fake: DigitalOcean, operator: Operator, capsys: Any) -> None:
+@pytest.mark.long
+@pytest.mark.core
+def test_a_thousand_droplets(
+    fake: DigitalOcean, operator: Operator, capsys: pytest.CaptureFixture[str]
+) -> None:
     fake.droplet_limit = fake.volume_limit = 2000
     fake.polls = 0
     fake.judge = None  # what is sent of one, is judged elsewhere

@@ -81,7 +81,7 @@ class Operator:
 
     def apply(self, shown: Plan | None = None) -> None:
         """Does it."""
-        apply(self.client, shown or self.plan(), self.base, self.lines.append)
+        apply(self.client, shown or self.plan(), self.base)
 
     def destruction(self, *, with_data: bool = False) -> Plan:
         """What would be destroyed."""
@@ -90,7 +90,7 @@ class Operator:
     def destroy(self, *, with_data: bool = False) -> None:
         """Destroys the stack."""
         shown = self.destruction(with_data=with_data)
-        destroy(self.client, shown, with_data, self.lines.append)
+        destroy(self.client, shown, with_data)
 
 
 def apply_once(token: str, url: str, base: Path, wants: dict[str, Any]) -> None:
