@@ -194,13 +194,12 @@ class Client(digitalocean.Manager):  # type: ignore[misc] # the library has no t
         try:
             data = answer.json() if code != 204 else {}
         except ValueError:
-            if code < 300:
-                return f"{host} answers with something that is not JSON", True
-            data = {}
+            data = None
         if code >= 400:
-            raise _refusal(code, what, str(data.get("message") or answer.reason))
+            why = data.get("message") if isinstance(data, dict) else None
+            raise _refusal(code, what, str(why or answer.reason))
         if not isinstance(data, dict):
-            return f"{host} answers with something that is not an object", True
+            return f"{host} answers with something that is no JSON object", True
         return "", False
 
     def _unreachable(self, error: requests.RequestException) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.client import Clock
 from deploy.errors import AccountError, DeadlineError, DeployError, ReachError, RefusedError
-from tests.helpers.digitalocean import DigitalOcean, Fault, account_of_today
+from tests.helpers.digitalocean import DigitalOcean, Fault
 from tests.helpers.stacks import Operator, census, changes
 
 BALANCED: dict[str, Any] = {"edge": "load_balancer"}
@@ -227,7 +227,6 @@ def test_what_backs_a_droplet_is_told(judge: Any, tmp_path: Path) -> None:
         gone.append(droplet["name"])
 
     with DigitalOcean(judge=judge, on_create_droplet=create, on_destroy_droplet=destroy) as fake:
-        fake.lists |= account_of_today()
         operator = Operator(fake, tmp_path)
         operator.client.clock = Clock()
         operator.apply()
