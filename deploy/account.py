@@ -1,7 +1,7 @@
 """What is in the account: what belongs to a stack, and what the stack needs to know beside it.
 
-A droplet or volume is ours by its name and its tag, everything else by its name, DNS records by the
-marker beside them. What is of neither is never touched.
+A droplet is ours by its name and its tag or network, a volume by its name and its tag or droplet,
+everything else by its name, DNS records by the marker beside them. What is not is never touched.
 """
 
 from __future__ import annotations
@@ -172,8 +172,9 @@ def _add_volumes(stack: Stack, found: list[Json], index: Index) -> None:
             continue
         if not host_is_of(stack, name.removesuffix("-data")):
             continue
-        if stack.tag in (one.get("tags") or []):
-            index.add(KINDS["volume"].read(one, index))
+        volume = KINDS["volume"].read(one, index)
+        if stack.tag in volume.fields["tags"] or ("droplet", volume.fields["droplet"]) in index.of:
+            index.add(volume)
         else:
             problems.append(
                 f"the volume {name} does not carry the tag {stack.tag}, so it is not the stack's, "

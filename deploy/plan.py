@@ -30,6 +30,10 @@ The API has prices of droplets only."""
 BALANCER_PRICE = 12.0
 
 
+UNKNOWN = ("ssh_key",)
+"""Of these nobody remembers what the last `apply` had been asked for: nothing is called drift."""
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One change of one resource.
 
@@ -107,7 +111,7 @@ def make_plan(stack: Stack, account: Account, base: Path = Path()) -> Plan:
         stack=stack,
         zone=account.zone,
         changes=changes,
-        notes=_notes(stack, shall, account),
+        notes=[*_losses(changes), *_notes(stack, shall, account)],
         cost=_cost(account, _remaining(shall, account)),
     )
 
@@ -142,7 +146,7 @@ def _made_and_changed(
     for key, one in shall.items():
         there = account.found.get(key)
         # Applied before, and the same was asked for: then it is somebody else who changed it.
-        drift = key in then and then[key].fields == one.fields
+        drift = key in then and then[key].fields == one.fields and one.kind not in UNKNOWN
         if there is None:
             reason = "it is gone" if drift else because or "it is not there yet"
             change = Change(
@@ -188,7 +192,7 @@ def _destroyed(
             kind=one.kind,
             name=one.name,
             before=one.fields,
-            drift=bool(then) and one.key not in then,
+            drift=bool(then) and one.key not in then and one.kind not in UNKNOWN,
             reason=(because if one.key in then else "") or "it is not in stack.toml",
         )
         for one in sorted(surplus, key=lambda one: -order.index(one.kind))
@@ -322,6 +326,18 @@ def _unknown_sizes(stack: Stack, droplets: list[Change], account: Account) -> li
         f"there is no size {slug!r} in {stack.region} now. The smallest are: {', '.join(some)}"
         for slug in sorted(used - set(here))
     ]
+
+
+def _losses(changes: list[Change]) -> list[str]:
+    lost = [one.name for one in changes if (one.action, one.kind) == ("-", "droplet")]
+    if not lost:
+        return []
+    names = f"{', '.join(lost[:3])}{f' and {len(lost) - 3} more' if len(lost) > 3 else ''}"
+    advice = (
+        f"{names} would be destroyed. Take a shard out of the cluster first (remove-shard.yml), or "
+        "a member out of its set: apply does not look whether it is in use. Volumes stay"
+    )
+    return [advice]
 
 
 def _notes(stack: Stack, shall: Resources, account: Account) -> list[str]:

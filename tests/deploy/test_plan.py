@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import msgspec
@@ -81,6 +82,7 @@ def test_fewer_shards_leave_the_volumes(fake: DigitalOcean, operator: Operator) 
     plan = operator.wants(**LARGE, shards=1).plan()
     assert changes(plan) == [f"- droplet shop-shard-2-{n}" for n in (1, 2, 3)]
     assert {one.reason for one in plan.changes} == {"shards 2 → 1"}
+    assert "Take a shard out of the cluster first (remove-shard.yml)" in plan.notes[0]
     operator.apply(plan)
     after = operator.plan()
     assert after.changes == []
@@ -173,6 +175,19 @@ def test_a_tag_taken_off(fake: DigitalOcean, applied: Operator) -> None:
     """It is still the stack's, since it is in its network; a second one would be a twin."""
     fake.named("droplets", "shop-3")["tags"].remove("shardstack-shop")
     assert drift(applied.plan()) == ["~ droplet shop-3"]
+    applied.apply()
+    assert applied.plan().changes == []
+
+
+def test_the_tag_deleted(fake: DigitalOcean, applied: Operator) -> None:
+    applied.client.send("DELETE", "tags/shardstack-shop")
+    assert len(fake.named("droplets", "shop-3")["tags"]) == 1
+    assert drift(applied.plan()) == [
+        "+ tag shardstack-shop",
+        "~ firewall shardstack-shop",
+        *(f"~ volume shop-{n}-data" for n in (1, 2, 3)),
+        *(f"~ droplet shop-{n}" for n in (1, 2, 3)),
+    ]
     applied.apply()
     assert applied.plan().changes == []
 
@@ -279,7 +294,7 @@ def test_twins(fake: DigitalOcean, applied: Operator) -> None:
 
 
 def test_somebody_elses_volume(fake: DigitalOcean, applied: Operator) -> None:
-    fake.named("volumes", "shop-1-data")["tags"] = []
+    fake.named("volumes", "shop-1-data").update(tags=[], droplet_ids=[])
     with pytest.raises(AccountError, match="does not carry the tag shardstack-shop"):
         applied.plan()
 
@@ -318,6 +333,20 @@ def test_a_key_of_the_account_is_used(fake: DigitalOcean, operator: Operator) ->
     operator.wants(ssh_keys=["anne"]).apply()
     operator.destroy(with_data=True)
     assert [one["name"] for one in fake.of("ssh_keys")] == ["anne"]
+
+
+def test_another_key_of_a_person(fake: DigitalOcean, applied: Operator) -> None:
+    """It is for droplets that are yet to be made, and no drift."""
+    blob = base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode()
+    (applied.base / "new.pub").write_text(f"ssh-ed25519 {blob} anne@desk\n")
+    plan = applied.wants(ssh_keys=["new.pub"]).plan()
+    assert [(one.action, one.kind, one.drift) for one in plan.changes] == [
+        ("+", "ssh_key", False),
+        ("-", "ssh_key", False),
+    ]
+    applied.apply(plan)
+    assert applied.plan().changes == []
+    assert len(fake.of("ssh_keys")) == 1
 
 
 def test_a_failing_page_is_never_nothing(fake: DigitalOcean, applied: Operator) -> None:
