@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from deploy.client import Client
 from deploy.errors import AccountError, MissingError
-from deploy.resources import KINDS, Index, Json, Resource, read_record
+from deploy.resources import KINDS, PRIVATE, Index, Json, Resource, host_of, read_record
 from deploy.stack import Stack
-from deploy.wanted import marker_host, marker_text
+from deploy.wanted import marker_host, marker_text, private_name
 
 POINTING = ("A", "AAAA", "CNAME")
 """Records that decide where consumers go."""
@@ -194,20 +195,20 @@ def _zone(client: Client, stack: Stack) -> tuple[str, bool]:
 def add_records(
     client: Client, stack: Stack, zone: str, index: Index, *, strict: bool = True
 ) -> None:
-    """The records of the stack's name. `strict`: AccountError where they are somebody else's."""
-
-    def of(host: str) -> list[Resource]:
-        path = f"domains/{zone}/records"
-        try:
-            found = client.all(path, KINDS["record"].plural, name=host)
-        except MissingError:  # the zone has gone meanwhile
-            found = []
-        return [read_record(zone, one, index) for one in found]
-
-    marks = [one for one in of(marker_host(stack)) if one.fields["type"] == "TXT"]
+    """The records of the stack's names. `strict`: AccountError where they are somebody else's."""
+    try:
+        # All of them: one request for each host would be a thousand.
+        everything = client.all(f"domains/{zone}/records", KINDS["record"].plural)
+    except MissingError:  # the zone has gone meanwhile
+        everything = []
+    marks = [
+        read_record(zone, one, index)
+        for one in everything
+        if one["type"] == "TXT" and host_of(zone, one) == marker_host(stack)
+    ]
     mine = [one for one in marks if one.fields["to"] == marker_text(stack)]
     others = [one for one in marks if one not in mine]
-    pointing = [one for one in of(stack.domain) if one.fields["type"] in POINTING]
+    pointing = list(_pointing(stack, zone, everything, index))
     if not mine and not strict:
         return
     if others:
@@ -217,11 +218,32 @@ def add_records(
         )
     if pointing and not mine:
         raise AccountError(
-            f"{stack.domain} already points to {pointing[0].fields['to']}, and the stack did not "
-            "do that. Delete that record, or choose another domain."
+            f"{pointing[0].fields['host']} already points to {pointing[0].fields['to']}, and the "
+            "stack did not do that. Delete that record, or choose another domain."
         )
     for one in (*mine, *pointing):
-        index.add(one)
+        if one.key in index.of and index.of[one.key].id != one.id:
+            # A second one for a host, which has one.
+            name = f"{one.name} {one.fields['to']} {one.id}"
+            index.add(msgspec.structs.replace(one, name=name))
+        else:
+            index.add(one)
+
+
+def _pointing(stack: Stack, zone: str, everything: list[Json], index: Index) -> Iterator[Resource]:
+    """The records that lead to the stack, and, to its hosts, inside its private network."""
+    below = private_name(stack, "")
+    for one in everything:
+        host = host_of(zone, one)
+        if one["type"] not in POINTING:
+            continue
+        if host == stack.domain:
+            yield read_record(zone, one, index)
+        elif host.endswith(below) and host_is_of(stack, host.removesuffix(below)):
+            found = read_record(zone, one, index, PRIVATE)
+            if found.fields["type"] == "A":
+                found = msgspec.structs.replace(found, name=f"A {host}")
+            yield found
 
 
 def look_again(client: Client, stack: Stack, one: Resource, index: Index) -> Resource | None:

@@ -12,7 +12,7 @@ from deploy.errors import AccountError
 from deploy.layouts import Host, group_names, hosts
 from deploy.resources import Index, Json
 from deploy.stack import Stack
-from deploy.wanted import volume_name
+from deploy.wanted import private_name, volume_name
 
 DEVICE = "/dev/disk/by-id/scsi-0DO_Volume_"
 """What a volume is called in its droplet, before its own name."""
@@ -33,7 +33,7 @@ def inventory(client: Client, stack: Stack) -> Json:
         for name in group_names(stack)
     }
     return {
-        "_meta": {"hostvars": {host.name: _variables(host, index) for host in all_hosts}},
+        "_meta": {"hostvars": {host.name: _variables(stack, host, index) for host in all_hosts}},
         "all": {"children": list(groups), "vars": _stack_variables(stack)},
         **groups,
     }
@@ -46,13 +46,14 @@ def _missing(host: Host, index: Index) -> str:
     return "" if all(one.addresses) else "has no address yet"
 
 
-def _variables(host: Host, index: Index) -> Json:
+def _variables(stack: Stack, host: Host, index: Index) -> Json:
     public, private = index.of["droplet", host.name].addresses
     volume = volume_name(host)
     return {
         "ansible_host": public,
         "ansible_user": "root",
         "private_address": private,
+        "private_name": private_name(stack, host.name),
         **({"data_device": f"{DEVICE}{volume}"} if volume else {}),
     }
 

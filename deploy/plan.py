@@ -18,7 +18,7 @@ from deploy import applied
 from deploy.account import Account
 from deploy.client import MORE
 from deploy.errors import AccountError, ChangedError, DeployError
-from deploy.resources import KINDS, Json, Resource
+from deploy.resources import KINDS, PRIVATE, Json, Resource
 from deploy.stack import Stack
 from deploy.wanted import keys, wanted
 
@@ -126,7 +126,7 @@ def differences(shall: Resource, there: Resource) -> tuple[Json, Json]:
     names = {
         "droplet": ("tags",),
         "volume": ("gib", "tags", "droplet"),
-        "record": ("ttl",),
+        "record": ("ttl", "to"),
         "ssh_key": (),
     }.get(shall.kind, tuple(shall.fields))
     differ = []
@@ -162,6 +162,8 @@ def _made_and_changed(
         before, after = differences(one, there)
         if after:
             reason = "it was changed" if drift else because or "it is not as in stack.toml"
+            if "to" in after:
+                reason = f"{after['to'].removeprefix(PRIVATE)} has another address"
             change = Change(
                 action="~",
                 kind=one.kind,

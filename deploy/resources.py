@@ -14,6 +14,9 @@ import msgspec
 
 Json = dict[str, Any]
 
+PRIVATE = "private:"
+"""Before the name of a droplet: its private address, and not its public one."""
+
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """One thing; `id` is "" for what is not there yet, and `addresses` are the public, the private.
@@ -40,14 +43,17 @@ class Index:
     def __init__(self) -> None:
         self.of: dict[tuple[str, str], Resource] = {}
         self._names: dict[tuple[str, str], str] = {}
-        self._hosts: dict[str, str] = {}
+        self._hosts: dict[tuple[str, str], str] = {}
 
     def add(self, one: Resource) -> None:
         """Takes it in, in place of one of the same kind and name."""
         self.of[one.key] = one
         self.call(one.kind, one.id, one.name)
-        if one.addresses[0]:
-            self._hosts[one.addresses[0]] = one.name
+        public, private = one.addresses
+        if public:
+            self._hosts["", public] = one.name
+        if private:
+            self._hosts[PRIVATE, private] = f"{PRIVATE}{one.name}"
 
     def call(self, kind: str, id_: str, name: str) -> None:
         """From now on, the id stands for this name."""
@@ -57,18 +63,23 @@ class Index:
         """The name behind an id, which is itself the name of what is not ours."""
         return self._names.get((kind, str(id_)), str(id_)) if id_ else ""
 
-    def host(self, address: str) -> str:
-        """The droplet or load balancer that has an address, or the address itself."""
-        return self._hosts.get(address, address)
+    def host(self, address: str, network: str = "") -> str:
+        """The droplet or load balancer that has an address, or the address itself.
+
+        With PRIVATE, the address is one of the private network.
+        """
+        return self._hosts.get((network, address), address)
 
     def id(self, kind: str, name: str) -> str:
         """The id of something that is there."""
         return self.of[kind, name].id
 
     def address(self, name: str) -> str:
-        """The public address of a droplet or load balancer that is there."""
+        """The address of a droplet or load balancer that is there: public, unless PRIVATE."""
+        private = name.startswith(PRIVATE)
+        name = name.removeprefix(PRIVATE)
         return next(
-            one.addresses[0]
+            one.addresses[private]
             for kind in ("droplet", "load_balancer")
             if (one := self.of.get((kind, name)))
         )
@@ -130,18 +141,27 @@ def _read_domain(one: Json, _: Index) -> Resource:
 
 
 def record(kind: str, zone: str, host: str, to: str, ttl: int) -> Resource:
-    """A DNS record; `host` is a whole name, `to` a droplet, a load balancer or plain data."""
+    """A DNS record; `host` is a whole name, `to` a droplet, a load balancer or plain data.
+
+    A name may have several. But only one leads to a private address (PRIVATE), and it is changed
+    in place when that is another: members that look it up always find one.
+    """
     return Resource(
         kind="record",
-        name=f"{kind} {host} {to}",
+        name=f"{kind} {host}" if to.startswith(PRIVATE) else f"{kind} {host} {to}",
         fields={"zone": zone, "type": kind, "host": host, "to": to, "ttl": ttl},
     )
 
 
-def read_record(zone: str, one: Json, index: Index) -> Resource:
-    """A record as its zone lists it, where names are those below the zone."""
-    host = zone if one["name"] == "@" else f"{one['name']}.{zone}"
-    found = record(one["type"], zone, host, index.host(one["data"]), one["ttl"])
+def host_of(zone: str, one: Json) -> str:
+    """The whole name of a record as its zone lists it, where names are those below the zone."""
+    return zone if one["name"] == "@" else f"{one['name']}.{zone}"
+
+
+def read_record(zone: str, one: Json, index: Index, network: str = "") -> Resource:
+    """A record as its zone lists it; with PRIVATE, it leads into the private network."""
+    host = host_of(zone, one)
+    found = record(one["type"], zone, host, index.host(one["data"], network), one["ttl"])
     return msgspec.structs.replace(found, id=str(one["id"]))
 
 
@@ -374,7 +394,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "volume": Kind("volumes", "volumes", "volume", _read_volume, _volume),
     "droplet": Kind("droplets", "droplets", "droplet", _read_droplet, _droplet),
-    "record": Kind("domains", "domain_records", "domain_record", _no_read, _record),
+    "record": Kind(
+        "domains", "domain_records", "domain_record", _no_read, _record, changeable=True
+    ),
 }
 """All kinds, in the order in which they are made; they are destroyed in the opposite one.
 

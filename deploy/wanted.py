@@ -12,7 +12,7 @@ import msgspec
 
 from deploy.errors import StackError
 from deploy.layouts import EDGE, Host, hosts
-from deploy.resources import Json, Resource, record
+from deploy.resources import PRIVATE, Json, Resource, record
 from deploy.stack import Stack
 
 EVERYWHERE = ["0.0.0.0/0", "::/0"]
@@ -28,6 +28,11 @@ def marker_host(stack: Stack) -> str:
 def marker_text(stack: Stack) -> str:
     """What it says."""
     return f"shardstack={stack.name}"
+
+
+def private_name(stack: Stack, host: str) -> str:
+    """By which the members know a host; the servers' certificate is for `*.internal.DOMAIN`."""
+    return f"{host}.internal.{stack.domain}"
 
 
 def wanted(stack: Stack, zone: str, keys: list[Resource]) -> list[Resource]:
@@ -146,6 +151,8 @@ def _records(stack: Stack, zone: str, balanced: bool) -> Iterator[Resource]:
     edge = [host.name for host in hosts(stack) if EDGE in host.groups]
     for target in [stack.tag] if balanced else edge:
         yield record("A", zone, stack.domain, target, TTL)
+    for host in hosts(stack):
+        yield record("A", zone, private_name(stack, host.name), f"{PRIVATE}{host.name}", TTL)
 
 
 # ---- keys of people ----------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from deploy.client import Clock
 from deploy.errors import AccountError, DeadlineError, DeployError, ReachError, RefusedError
 from tests.helpers.digitalocean import DigitalOcean, Fault
-from tests.helpers.stacks import Operator, census, changes
+from tests.helpers.stacks import Operator, addresses, census, changes, leading
 
 BALANCED: dict[str, Any] = {"edge": "load_balancer"}
 SMALL = {
@@ -43,14 +43,9 @@ def test_what_is_made(fake: DigitalOcean, operator: Operator) -> None:
         assert droplet["vpc_uuid"] == vpc["id"]
         assert volume["droplet_ids"] == [droplet["id"]]
         assert (volume["filesystem_type"], volume["filesystem_label"]) == ("xfs", "data")
-    public = {
-        net["ip_address"]
-        for one in fake.of("droplets")
-        for net in one["networks"]["v4"]
-        if net["type"] == "public"
-    }
-    records = fake.records["api.example.com"]
-    assert {one["data"] for one in records if one["type"] == "A"} == public
+    assert sorted(leading(fake, "api.example.com")) == sorted(addresses(fake, "public").values())
+    for name, private in addresses(fake, "private").items():
+        assert leading(fake, f"{name}.internal.api.example.com") == [private]
 
 
 def test_what_the_firewalls_let_in(fake: DigitalOcean, operator: Operator) -> None:
@@ -91,8 +86,7 @@ def test_behind_a_load_balancer(fake: DigitalOcean, operator: Operator) -> None:
     assert balancer["tag"] == "shardstack-shop-edge"
     (rule,) = fake.named("firewalls", "shardstack-shop-edge")["inbound_rules"]
     assert rule["sources"] == {"load_balancer_uids": [balancer["id"]]}
-    data = [one["data"] for one in fake.records["api.example.com"] if one["type"] == "A"]
-    assert data == [balancer["ip"]]
+    assert leading(fake, "api.example.com") == [balancer["ip"]]
     assert operator.plan().changes == []
 
 

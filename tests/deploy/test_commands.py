@@ -59,7 +59,7 @@ def test_from_init_to_destroy(fake: DigitalOcean, shell: Shell) -> None:
     assert "is there already" in shell("init", status=1)
 
     assert "nothing of the stack shop is there" in shell("destroy")
-    assert "17 to make" in shell("plan", "--out", "plan.json", status=2)
+    assert "20 to make" in shell("plan", "--out", "plan.json", status=2)
     shell("status", status=3)
     assert "nobody to ask; say --yes" in shell("apply", status=1)
     shell("apply", "plan.json")

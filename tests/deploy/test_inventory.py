@@ -36,6 +36,7 @@ def test_three_droplets(fake: DigitalOcean, operator: Operator) -> None:
         "ansible_host": public,
         "ansible_user": "root",
         "private_address": private,
+        "private_name": "shop-2.internal.api.example.com",
         "data_device": "/dev/disk/by-id/scsi-0DO_Volume_shop-2-data",
     }
 

@@ -12,7 +12,7 @@ from deploy.errors import AccountError, ChangedError, StackError
 from deploy.plan import Plan, load_plan
 from deploy.show import show_plan
 from tests.helpers.digitalocean import DigitalOcean, Fault
-from tests.helpers.stacks import Operator, changes
+from tests.helpers.stacks import Operator, addresses, changes, leading
 
 LARGE: dict[str, Any] = {"layout": "large"}
 
@@ -44,6 +44,7 @@ def test_all_of_it(operator: Operator) -> None:
         *(f"+ droplet shop-{n}" for n in (1, 2, 3)),
         "+ record TXT _shardstack.api.example.com shardstack=shop",
         *(f"+ record A api.example.com shop-{n}" for n in (1, 2, 3)),
+        *(f"+ record A shop-{n}.internal.api.example.com" for n in (1, 2, 3)),
     ]
     assert {one.reason for one in plan.changes} == {"it is not there yet"}
     assert (plan.cost.now, plan.cost.then) == (0, 3 * 48 + 3 * 50 * 0.10)
@@ -61,7 +62,8 @@ def test_the_zone_above_is_used(fake: DigitalOcean, operator: Operator) -> None:
     assert "+ domain api.example.com" not in changes(operator.plan())
     operator.apply()
     names = {one["name"] for one in fake.records["example.com"]}
-    assert names == {"@", "api", "_shardstack.api"}
+    hosts = {f"shop-{n}.internal.api" for n in (1, 2, 3)}
+    assert names == {"@", "api", "_shardstack.api", *hosts}
 
 
 def test_more_shards(fake: DigitalOcean, operator: Operator) -> None:
@@ -70,6 +72,7 @@ def test_more_shards(fake: DigitalOcean, operator: Operator) -> None:
     assert changes(plan) == [
         *(f"+ volume shop-shard-3-{n}-data" for n in (1, 2, 3)),
         *(f"+ droplet shop-shard-3-{n}" for n in (1, 2, 3)),
+        *(f"+ record A shop-shard-3-{n}.internal.api.example.com" for n in (1, 2, 3)),
     ]
     assert {(one.reason, one.drift) for one in plan.changes} == {("shards 2 → 3", False)}
     operator.apply(plan)
@@ -80,7 +83,10 @@ def test_more_shards(fake: DigitalOcean, operator: Operator) -> None:
 def test_fewer_shards_leave_the_volumes(fake: DigitalOcean, operator: Operator) -> None:
     operator.wants(**LARGE).apply()
     plan = operator.wants(**LARGE, shards=1).plan()
-    assert changes(plan) == [f"- droplet shop-shard-2-{n}" for n in (1, 2, 3)]
+    assert changes(plan) == [
+        *(f"- record A shop-shard-2-{n}.internal.api.example.com" for n in (1, 2, 3)),
+        *(f"- droplet shop-shard-2-{n}" for n in (1, 2, 3)),
+    ]
     assert {one.reason for one in plan.changes} == {"shards 2 → 1"}
     assert "Take a shard out of the cluster first (remove-shard.yml)" in plan.notes[0]
     operator.apply(plan)
@@ -126,9 +132,7 @@ def test_from_acme_to_a_load_balancer_and_back(fake: DigitalOcean, applied: Oper
     applied.apply(plan)
     assert applied.plan().changes == []
     (balancer,) = fake.of("load_balancers")
-    assert [one["data"] for one in fake.records["api.example.com"] if one["type"] == "A"] == [
-        balancer["ip"]
-    ]
+    assert leading(fake, "api.example.com") == [balancer["ip"]]
     applied.wants().apply()
     assert (fake.of("load_balancers"), fake.of("certificates")) == ([], [])
 
@@ -147,7 +151,51 @@ def test_a_droplet_deleted_by_hand(fake: DigitalOcean, applied: Operator) -> Non
     assert applied.plan().changes == []
     (volume,) = [one for one in fake.of("volumes") if one["name"] == "shop-2-data"]
     assert volume["droplet_ids"] == [fake.named("droplets", "shop-2")["id"]]
-    assert len([one for one in fake.records["api.example.com"] if one["type"] == "A"]) == 3
+    assert len(leading(fake, "api.example.com")) == 3
+
+
+def test_the_name_of_a_replaced_droplet_is_changed_in_place(
+    fake: DigitalOcean, applied: Operator
+) -> None:
+    """Members look it up all the time: there must be no moment without it."""
+    name = "shop-2.internal.api.example.com"
+    (before,) = leading(fake, name)
+    ids = {one["id"] for one in fake.records["api.example.com"] if one["data"] == before}
+    fake.destroy_droplet("shop-2")
+    plan = applied.plan()
+    (one,) = [one for one in plan.changes if one.name == f"A {name}"]
+    assert (one.action, one.before, one.after) == ("~", {"to": before}, {"to": "private:shop-2"})
+    assert (one.reason, one.drift) == ("shop-2 has another address", True)
+    applied.apply(plan)
+    assert leading(fake, name) == [addresses(fake, "private")["shop-2"]] != [before]
+    assert ids == {
+        one["id"] for one in fake.records["api.example.com"] if one["name"] == "shop-2.internal"
+    }
+    assert applied.plan().changes == []
+
+
+def test_a_host_has_one_name_inside(fake: DigitalOcean, applied: Operator) -> None:
+    """A second address is destroyed, and what somebody else has below the name is left alone."""
+    records = fake.records["api.example.com"]
+    one = next(one for one in records if one["name"] == "shop-1.internal")
+    records.append({**one, "id": 990, "data": "10.20.0.99"})
+    records.append({**one, "id": 991, "name": "printer.internal"})
+    assert drift(applied.plan()) == [
+        "- record A shop-1.internal.api.example.com 10.20.0.99 990",
+    ]
+    applied.apply()
+    assert leading(fake, "shop-1.internal.api.example.com") == [one["data"]]
+    assert len(leading(fake, "printer.internal.api.example.com")) == 1
+
+
+def test_how_long_an_address_is_remembered(fake: DigitalOcean, applied: Operator) -> None:
+    for one in fake.records["api.example.com"]:
+        one["ttl"] = 1800
+    plan = applied.plan()
+    assert {(one.action, one.kind) for one in plan.changes} == {("~", "record")}
+    assert len(plan.changes) == 7
+    applied.apply(plan)
+    assert applied.plan().changes == []
 
 
 def test_a_firewall_opened_by_hand(
@@ -278,6 +326,14 @@ def test_a_domain_that_points_elsewhere(operator: Operator) -> None:
     with pytest.raises(
         AccountError, match=r"already points to 192\.0\.2\.1, and the stack did not"
     ):
+        operator.plan()
+
+
+def test_a_hosts_name_that_points_elsewhere(operator: Operator) -> None:
+    operator.client.send("POST", "domains", {"name": "example.com"})
+    record = {"type": "A", "name": "shop-3.internal.api", "data": "10.0.0.1", "ttl": 60}
+    operator.client.send("POST", "domains/example.com/records", record)
+    with pytest.raises(AccountError, match=r"shop-3\.internal\.api\.example\.com already points"):
         operator.plan()
 
 

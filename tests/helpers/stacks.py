@@ -112,6 +112,23 @@ def changes(plan: Plan) -> list[str]:
     return [f"{one.action} {one.kind} {one.name}" for one in plan.changes]
 
 
+def leading(fake: DigitalOcean, host: str, zone: str = "api.example.com") -> list[str]:
+    """The addresses that a name leads to."""
+    short = "@" if host == zone else host.removesuffix(f".{zone}")
+    records = fake.records[zone]
+    return [one["data"] for one in records if (one["type"], one["name"]) == ("A", short)]
+
+
+def addresses(fake: DigitalOcean, kind: str) -> dict[str, str]:
+    """The public or private address of each droplet."""
+    return {
+        one["name"]: net["ip_address"]
+        for one in fake.of("droplets")
+        for net in one["networks"]["v4"]
+        if net["type"] == kind
+    }
+
+
 def census(fake: DigitalOcean) -> dict[str, list[str]]:
     """The names of all there is, of each kind."""
     kinds = ("vpcs", "tags", "droplets", "volumes", "firewalls", "load_balancers", "certificates")
