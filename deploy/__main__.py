@@ -152,7 +152,13 @@ def plan(file: Path, out: Path | None, as_json: bool) -> None:
 @stack_option
 @click.argument("plan_file", required=False, metavar="[PLAN]", type=click.Path(path_type=Path))
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def apply(file: Path, plan_file: Path | None, yes: bool) -> None:
+@click.option(
+    "--drained",
+    multiple=True,
+    metavar="SHARD",
+    help="A shard that remove-shard.yml has taken out, such as shard-3; may be repeated.",
+)
+def apply(file: Path, plan_file: Path | None, yes: bool, drained: tuple[str, ...]) -> None:
     """Make the account as stack.toml says, or do exactly what the PLAN shows.
 
     Shows the plan and asks, unless it is given one. Run it at any moment, and again after an
@@ -172,10 +178,11 @@ def apply(file: Path, plan_file: Path | None, yes: bool) -> None:
     if not shown:
         shown = make_plan(stack, read(client, stack), file.parent)
         show_plan(shown)
+        shown.refuse_undrained(drained)
         if shown.changes and not yes:
             counts = f"{len(shown.changes)} changes are about to be made."
             ask(counts, "nothing was changed.")
-    work.apply(client, shown, file.parent)
+    work.apply(client, shown, file.parent, drained)
     watch.phase(f"the stack {stack.name} is as {'the plan' if plan_file else file.name} says")
 
 

@@ -6,7 +6,7 @@ what is still to be done. Whether a POST without an answer was carried out, the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
@@ -39,13 +39,18 @@ LOOKS = (1.0, 3.0, 6.0)
 TRIES = 4
 
 
-def apply(client: Client, shown: Plan, base: Path) -> None:
-    """Does what was shown, under the lock. Raises ChangedError if something else is to be done."""
+def apply(client: Client, shown: Plan, base: Path, drained: Collection[str] = ()) -> None:
+    """Does what was shown, under the lock. Raises ChangedError if something else is to be done.
+
+    `drained` are shards that have no data any more. Raises UndrainedError for others.
+    """
     stack = shown.stack
+    shown.refuse_undrained(drained)
     with held(client, stack):
         account = read(client, stack)
         plan = make_plan(stack, account, base)
         refuse_changed(shown, plan)
+        plan.refuse_undrained(drained)
         work = _Work(client, stack, account, base)
         for change in plan.changes:
             work.do(change)

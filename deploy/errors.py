@@ -9,6 +9,7 @@ DeployError             the root; its text is the whole line, without "error:"
 │   └── MissingError        what the request is about is not there
 ├── AccountError        what is in the account contradicts the stack (one line per mistake)
 ├── LockedError         somebody else is changing the stack
+├── UndrainedError      data may be lost (one line for each shard)
 ├── ChangedError        the account is no longer what the plan was made for
 └── DeadlineError       something was not ready in time
 """
@@ -57,6 +58,10 @@ class AccountError(DeployError):
 
 class LockedError(DeployError):
     """Somebody else is changing the stack."""
+
+
+class UndrainedError(DeployError):
+    """The droplets of a shard are to be destroyed, and nobody has said that its data is moved."""
 
 
 class ChangedError(DeployError):

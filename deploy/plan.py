@@ -9,12 +9,13 @@ since. Volumes are never destroyed by a plan, and droplets keep their size and i
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from deploy import applied
+from deploy import applied, losses
 from deploy.account import Account
 from deploy.client import MORE
 from deploy.errors import AccountError, ChangedError, DeployError
@@ -67,7 +68,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     As JSON it is what `plan --json` prints and `plan --out` writes: an object of these fields, with
     those of Change and Cost. `stack` has every setting of stack.toml, `notes` are what needs
-    somebody, and no `apply` will do.
+    somebody, and no `apply` will do. `removed_shards` must be drained before it is applied.
     """
 
     version: int = VERSION
@@ -76,10 +77,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[Change]
     notes: list[str]
     cost: Cost
+    removed_shards: list[str] = []
 
     def of(self, action: str) -> list[Change]:
         """The changes of one kind."""
         return [one for one in self.changes if one.action == action]
+
+    def refuse_undrained(self, drained: Collection[str]) -> None:
+        """Raises UndrainedError for data that may be lost; `drained` are shards without any."""
+        losses.refuse_undrained(self.stack, _lost(self.changes), self.removed_shards, drained)
 
 
 def make_plan(stack: Stack, account: Account, base: Path = Path()) -> Plan:
@@ -107,12 +113,18 @@ def make_plan(stack: Stack, account: Account, base: Path = Path()) -> Plan:
         *_destroyed(stack, shall, account, then, because),
     ]
     _refuse_impossible(stack, changes, account)
+    shards = int(changed["shards"][0]) if changed and "shards" in changed else stack.shards
+    removed = losses.removed_shards(stack, _lost(changes), shards)
     return Plan(
         stack=stack,
         zone=account.zone,
         changes=changes,
-        notes=[*_losses(changes), *_notes(stack, shall, account)],
+        notes=[
+            *losses.notes(stack, _lost(changes), removed),
+            *_notes(stack, shall, account),
+        ],
         cost=_cost(account, _remaining(shall, account)),
+        removed_shards=removed,
     )
 
 
@@ -199,6 +211,11 @@ def _destroyed(
         )
         for one in sorted(surplus, key=lambda one: -order.index(one.kind))
     ]
+
+
+def _lost(changes: list[Change]) -> list[str]:
+    """The droplets that are destroyed."""
+    return [one.name for one in changes if (one.action, one.kind) == ("-", "droplet")]
 
 
 def make_destruction(stack: Stack, account: Account, with_data: bool) -> Plan:
@@ -328,18 +345,6 @@ def _unknown_sizes(stack: Stack, droplets: list[Change], account: Account) -> li
         f"there is no size {slug!r} in {stack.region} now. The smallest are: {', '.join(some)}"
         for slug in sorted(used - set(here))
     ]
-
-
-def _losses(changes: list[Change]) -> list[str]:
-    lost = [one.name for one in changes if (one.action, one.kind) == ("-", "droplet")]
-    if not lost:
-        return []
-    names = f"{', '.join(lost[:3])}{f' and {len(lost) - 3} more' if len(lost) > 3 else ''}"
-    advice = (
-        f"{names} would be destroyed. Take a shard out of the cluster first (remove-shard.yml), or "
-        "a member out of its set: apply does not look whether it is in use. Volumes stay"
-    )
-    return [advice]
 
 
 def _notes(stack: Stack, shall: Resources, account: Account) -> list[str]:

@@ -133,7 +133,7 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
         Count,
         about(
             "Shards. More are added by `apply` and the playbook scale.yml. To have fewer, run "
-            "remove-shard.yml first, which moves the data.",
+            "remove-shard.yml first, which moves the data, and then `apply --drained SHARD`.",
             "a whole number from 1 to 32",
         ),
     ] = 2

@@ -105,6 +105,18 @@ def test_the_lock(fake: DigitalOcean, shell: Shell) -> None:
     assert fake.of("ssh_keys") == []
 
 
+def test_a_shard_is_not_destroyed_by_mistake(shell: Shell) -> None:
+    write_stack(shell.folder)
+    shell("apply", "--yes")
+    write_stack(shell.folder, shards=1)
+    told = shell("apply", "--yes", status=1)
+    assert "error: the data of shard-2 may still be on it. While stack.toml still has it" in told
+    shell("plan", "--out", "plan.json")
+    assert "apply --drained shard-2" in shell("apply", "plan.json", status=1)
+    shell("apply", "plan.json", "--drained", "shard-2")
+    shell("apply", "--yes")
+
+
 def test_mistakes_are_one_line(fake: DigitalOcean, shell: Shell) -> None:
     assert "error: there is no file stack.toml. Write one" in shell("plan", status=1)
     write_stack(shell.folder, members=4)

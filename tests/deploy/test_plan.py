@@ -88,8 +88,10 @@ def test_fewer_shards_leave_the_volumes(fake: DigitalOcean, operator: Operator) 
         *(f"- droplet shop-shard-2-{n}" for n in (1, 2, 3)),
     ]
     assert {one.reason for one in plan.changes} == {"shards 2 → 1"}
-    assert "Take a shard out of the cluster first (remove-shard.yml)" in plan.notes[0]
-    operator.apply(plan)
+    assert plan.removed_shards == ["shard-2"]
+    assert "run: ansible-playbook remove-shard.yml -e shard=shard-2" in plan.notes[0]
+    assert "apply --drained shard-2" in plan.notes[0]
+    operator.apply(plan, drained=["shard-2"])
     after = operator.plan()
     assert after.changes == []
     assert "left over, with their data: the volumes shop-shard-2-1-data" in after.notes[0]

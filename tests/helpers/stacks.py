@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,9 @@ class Operator:
         """What is to be done."""
         return make_plan(self.stack, self.account(), self.base)
 
-    def apply(self, shown: Plan | None = None) -> None:
+    def apply(self, shown: Plan | None = None, drained: Collection[str] = ()) -> None:
         """Does it."""
-        apply(self.client, shown or self.plan(), self.base)
+        apply(self.client, shown or self.plan(), self.base, drained)
 
     def destruction(self, *, with_data: bool = False) -> Plan:
         """What would be destroyed."""

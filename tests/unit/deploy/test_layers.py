@@ -11,7 +11,7 @@ ORDER = (
     {"errors"},
     {"stack", "access"},
     {"layouts", "resources", "client", "applied"},
-    {"wanted"},
+    {"wanted", "losses"},
     {"account", "lock"},
     {"plan", "inventory"},
     {"apply", "show"},
