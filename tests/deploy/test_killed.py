@@ -74,6 +74,39 @@ def test_apply(account: DigitalOcean, tmp_path: Path, edge: str) -> None:
     assert at > 35
 
 
+ONE_OF_EACH = {"members": 1, "config_servers": 1, "routers": 1, "api_nodes": 1}
+LARGE: dict[str, Any] = {"layout": "large", **ONE_OF_EACH, "shards": 1}
+
+
+@pytest.mark.long
+@pytest.mark.core
+@pytest.mark.parametrize("change", ["a shard more", "a lost droplet"])
+def test_apply_over_a_stack(account: DigitalOcean, tmp_path: Path, change: str) -> None:
+    """What is there already, and what is remembered of it, stays as it was."""
+    operator = Operator(account, tmp_path, stack(**LARGE))
+    operator.apply()
+    wants = LARGE
+    if change == "a shard more":
+        wants = {**LARGE, "shards": 2}
+    else:
+        account.destroy_droplet("shop-shard-1-1")
+    before = account.dump()
+    operator.wants(**wants).apply()
+    whole, kept = kinds(census(account)), identities(before) & identities(account.dump())
+    assert len(whole["droplets"]) == 4 + wants["shards"]
+    at = 0
+    while True:
+        account.load(before)
+        at += 1
+        if not run_and_kill(apply_once, account, tmp_path, wants, at):
+            break
+        operator.apply()
+        assert kinds(census(account)) == whole, f"killed after request {at}"
+        assert kept <= identities(account.dump()), f"killed after request {at}"
+        assert operator.plan().changes == [], f"killed after request {at}"
+    assert at > 25
+
+
 @pytest.mark.long
 @pytest.mark.core
 def test_destroy(account: DigitalOcean, tmp_path: Path) -> None:
@@ -92,6 +125,17 @@ def test_destroy(account: DigitalOcean, tmp_path: Path) -> None:
         operator.destroy(with_data=True)
         assert kinds(census(account)) == empty, f"killed after request {at}"
     assert at > 30
+
+
+def identities(dump: dict[str, Any]) -> set[tuple[str, str]]:
+    """The ids of all there is, but for the lock, which is another each time."""
+    lists = {kind: each for kind, each in dump["lists"].items() if kind != "ssh_keys"}
+    return {
+        (kind, str(one["id"]))
+        for kind, each in (*lists.items(), *dump["records"].items())
+        for one in each
+        if "id" in one
+    }
 
 
 def kinds(found: dict[str, list[str]]) -> dict[str, list[str]]:
