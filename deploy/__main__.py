@@ -91,7 +91,7 @@ def _flags(command: Callable[..., None]) -> Callable[..., None]:
 
 @main.command(
     epilog="Example: python -m deploy init --domain api.example.com "
-    "--acme-email ops@example.com --admin-address 203.0.113.7/32"
+    "--edge load_balancer --admin-address 203.0.113.7/32"
 )
 @stack_option
 @_flags

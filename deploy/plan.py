@@ -19,6 +19,7 @@ from deploy import applied, losses
 from deploy.account import Account
 from deploy.client import MORE
 from deploy.errors import AccountError, ChangedError, DeployError
+from deploy.layouts import EDGE, hosts
 from deploy.resources import KINDS, PRIVATE, Json, Resource
 from deploy.stack import Stack
 from deploy.wanted import keys, wanted
@@ -29,7 +30,6 @@ VOLUME_PRICE = 0.10
 """US dollars a GiB and month, and below a load balancer's: https://www.digitalocean.com/pricing.
 The API has prices of droplets only."""
 BALANCER_PRICE = 12.0
-
 
 UNKNOWN = ("ssh_key",)
 """Of these nobody remembers what the last `apply` had been asked for: nothing is called drift."""
@@ -119,10 +119,7 @@ def make_plan(stack: Stack, account: Account, base: Path = Path()) -> Plan:
         stack=stack,
         zone=account.zone,
         changes=changes,
-        notes=[
-            *losses.notes(stack, _lost(changes), removed),
-            *_notes(stack, shall, account),
-        ],
+        notes=[*losses.notes(stack, _lost(changes), removed), *_notes(stack, shall, account)],
         cost=_cost(account, _remaining(shall, account)),
         removed_shards=removed,
     )
@@ -379,6 +376,12 @@ def _notes(stack: Stack, shall: Resources, account: Account) -> list[str]:
         )
     if any(ipaddress.ip_network(one).prefixlen == 0 for one in stack.admin_addresses):
         notes.append("admin_addresses lets the whole world try to log in by ssh")
+    edge = sum(EDGE in host.groups for host in hosts(stack))
+    if stack.edge == "acme" and edge > 1:
+        notes.append(
+            f"{edge} edge nodes would each ask for a certificate by ACME, and the authority asks "
+            "any of them for what only one knows. Set edge to load_balancer, or have one edge node"
+        )
     return notes
 
 

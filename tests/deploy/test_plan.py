@@ -321,6 +321,22 @@ def test_what_cannot_be_changed(applied: Operator, wants: dict[str, Any]) -> Non
         applied.wants(**wants).plan()
 
 
+@pytest.mark.parametrize(
+    ("wants", "told"),
+    [
+        ({}, True),
+        ({"layout": "dev"}, False),
+        ({"edge": "load_balancer"}, False),
+        ({"layout": "large"}, True),
+        ({"layout": "large", "api_nodes": 1}, False),
+    ],
+)
+def test_certificates_by_acme_want_one_edge_node(
+    operator: Operator, wants: dict[str, Any], told: bool
+) -> None:
+    assert ("Set edge to load_balancer" in str(operator.wants(**wants).plan().notes)) == told
+
+
 def test_a_domain_that_points_elsewhere(operator: Operator) -> None:
     operator.client.send("POST", "domains", {"name": "example.com"})
     record = {"type": "A", "name": "api", "data": "192.0.2.1", "ttl": 60}

@@ -108,6 +108,11 @@ def destroy_once(token: str, url: str, base: Path, wants: dict[str, Any]) -> Non
     Operator(fake, base, stack(**wants)).destroy(with_data=True)
 
 
+def notes(plan: Plan) -> list[str]:
+    """What needs somebody, but for what is known of all stacks with several edge nodes and ACME."""
+    return [one for one in plan.notes if "would each ask for a certificate by ACME" not in one]
+
+
 def changes(plan: Plan) -> list[str]:
     """`+ droplet shop-1` and so on."""
     return [f"{one.action} {one.kind} {one.name}" for one in plan.changes]
