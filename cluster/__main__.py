@@ -62,6 +62,7 @@ def main() -> None:
       SHARDSTACK_TOPOLOGY  for `up`, where --topology is not given
       MONGODB_BIN_DIR      the folder of mongod and mongos; else PATH, else a Python wheel
       SHARDSTACK_SECRETS   as above; deploy/compose/README.md has those of containers
+      SHARDSTACK_NODES     where the nodes of hosts listen (JSON; cluster/hosted/nodes.py)
     """
 
 
@@ -184,6 +185,27 @@ def status(state: str, as_json: bool) -> None:
     sys.exit(NOT_RUNNING if stopped else 0 if found.healthy else 1)
 
 
+@main.command(epilog="Example: python -m cluster check")
+@state_option("the cluster")
+@JSON
+def check(state: str, as_json: bool) -> None:
+    """Tell whether the cluster is set up as one runs in production, statement by statement.
+
+    Exit 1 when a statement does not hold. On a laptop some never do: its members share a machine.
+    """
+    from cluster.lifecycle.check import check as work  # noqa: PLC0415 - takes 0.2 s
+
+    found = work(_deployment(state).access())
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(one) for one in found], indent=2))
+    else:
+        for one in found:
+            click.echo(f"{'not so' if one.faults else 'ok':>6}  {one.statement:>2}  {one.says}")
+            for fault in one.faults:
+                click.echo(f"{'':12}{fault}")
+    sys.exit(1 if any(one.faults for one in found) else 0)
+
+
 @main.command()
 @state_option("the cluster")
 @click.option(
@@ -290,6 +312,39 @@ def rolling_restart(state: str, ask: bool, nodes: tuple[str, ...]) -> None:
     watch.phase(f"{', '.join(nodes) or 'every server'}: restarted")
 
 
+@main.command(epilog="Example: python -m cluster may-upgrade 8.0.17")
+@state_option("the cluster")
+@click.argument("version")
+def may_upgrade(state: str, version: str) -> None:
+    """Tell whether the servers may be upgraded to VERSION as they are; exit 1 if not.
+
+    It refuses to skip a major version, to go back, and to begin before the last one was finished.
+    """
+    from cluster.lifecycle.upgrade import assert_step  # noqa: PLC0415 - takes 0.2 s
+
+    running = assert_step(_deployment(state).access(), version)
+    there = sorted({one.version for one in running})
+    click.echo(f"{len(running)} servers run {', '.join(there)} and may be upgraded to {version}.")
+
+
+@main.command(epilog="Example: python -m cluster feature-version 8.0")
+@state_option("the cluster")
+@click.argument("version")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def feature_version(state: str, version: str, yes: bool) -> None:
+    """Raise the feature compatibility version to VERSION: the last step of an upgrade.
+
+    Afterwards no server can go back to the version before. Safe to repeat.
+    """
+    from cluster.lifecycle.upgrade import raise_feature_version  # noqa: PLC0415 - takes 0.2 s
+
+    access = _deployment(state).access()
+    if not yes:
+        ask(f"After this, no server can go back behind {version}.", "nothing was changed.")
+    changed = raise_feature_version(access, version)
+    click.echo(f"feature compatibility version {version}: {'set' if changed else 'was set'}.")
+
+
 @main.command(epilog="Example: python -m cluster rotate-key")
 @state_option("the cluster")
 def rotate_key(state: str) -> None:
@@ -315,6 +370,14 @@ def prepare() -> None:
     from cluster.hosted.cluster import HostedCluster  # noqa: PLC0415
 
     HostedCluster().prepare(click.echo)
+
+
+@main.command(epilog="Example: SHARDSTACK_MEMBER_MEMORY=4g python -m cluster mongod-conf")
+def mongod_conf() -> None:
+    """Print the mongod.conf of a member that has SHARDSTACK_MEMBER_MEMORY (hosts)."""
+    from cluster.hosted.cluster import HostedCluster  # noqa: PLC0415
+
+    click.echo(HostedCluster().mongod_conf(), nl=False)
 
 
 @main.command()

@@ -17,12 +17,12 @@ from pymongo.errors import OperationFailure, PyMongoError
 from cluster.errors import NodeError, StateError, TopologyError
 from cluster.hosted import certificates, environment
 from cluster.hosted.environment import (
-    node_of,
     read_topology,
     secrets_folder,
     uses_tls,
     variable,
 )
+from cluster.hosted.nodes import NODES, listening
 from cluster.hosted.secrets import HostedSecrets
 from cluster.lifecycle.bootstrap import bootstrap
 from cluster.lifecycle.remove_shard import drain
@@ -59,6 +59,9 @@ class HostedCluster:
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._environ = os.environ if environ is None else environ
         self.topology = read_topology(self._environ)
+        self._node_of = listening(self._environ)
+        # Hosts have memory of their own, and mongod.conf is made for each (`mongod_conf`).
+        self._shares_machine = not self._environ.get(NODES)
         self._profile = profiles.choose(self.topology, profiles.PRODUCTION)
         self.secrets = HostedSecrets(secrets_folder(self._environ), tls=uses_tls(self._environ))
 
@@ -83,7 +86,7 @@ class HostedCluster:
         return ""
 
     def _layout(self, shards: list[str]) -> Layout:
-        return arrange(self.topology, shards, node_of, self._profile.catch_up_timeout_ms)
+        return arrange(self.topology, shards, self._node_of, self._profile.catch_up_timeout_ms)
 
     # ---- making -------------------------------------------------------------------------------
 
@@ -92,9 +95,10 @@ class HostedCluster:
 
         Raises TopologyError with one line for each mistake.
         """
-        total = machine_memory()
         secrets = self.secrets
-        problems = list(environment.complaints(self.topology, self._environ, total))
+        problems: list[str] = []
+        if self._shares_machine:
+            problems += environment.complaints(self.topology, self._environ, machine_memory())
         if (now := secrets.database()) not in (None, self.topology.database):
             problems.append(f"{variable('database')}: {kept_database(now, self.topology.database)}")
         if problems:
@@ -109,10 +113,19 @@ class HostedCluster:
             secrets.key_folder, secrets.operator_folder, self._names()
         ):
             report("certificates: made")
-        sizes = environment.member_sizes(self.topology, self._environ, total)
-        secrets.write_derived(layout, mongod_conf(self._profile, sizes))
+        secrets.write_derived(layout, self.mongod_conf() if self._shares_machine else None)
+
+    def mongod_conf(self) -> str:
+        """What every mongod is set to that has SHARDSTACK_MEMBER_MEMORY, or a share of this one."""
+        sizes = environment.member_sizes(self.topology, self._environ, machine_memory())
+        return mongod_conf(self._profile, sizes)
 
     def _names(self) -> list[str]:
+        """The names that the servers' certificate is good for, and those of shards to come."""
+        if not self._shares_machine:
+            hosts = sorted({node.host for node in self._layout(shard_names(self.topology)).nodes})
+            domains = {host.partition(".")[2] for host in hosts}
+            return [*(h for h in hosts if "." not in h), *(f"*.{d}" for d in sorted(domains) if d)]
         room = self.topology.changed(shards=min(32, self.topology.shards + ROOM))
         names = [name for s in (CONFIG_SET, *shard_names(room)) for name in member_names(room, s)]
         return [*names, *router_names(room)]

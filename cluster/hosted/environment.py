@@ -1,7 +1,7 @@
 """What the environment of a container or host says of the cluster it belongs to.
 
-The topology, the folder of secrets, TLS, where nodes listen, and the memory that members have: what
-follows from it, and whether what is asked fits into it.
+The topology, the folder of secrets, TLS, and the memory that members have: what follows from it,
+and whether what is asked fits into it. Where nodes listen is in nodes.py.
 """
 
 from __future__ import annotations
@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import StateError, TopologyError
-from cluster.model.layout import Node
+from cluster.hosted import nodes
 from cluster.model.profiles import GIB, Sizes, mongods, sizes
-from cluster.model.topology import FILE_VARIABLE, SETTINGS, Topology, load
+from cluster.model.topology import FILE_VARIABLE, SETTINGS, Setting, Topology, load
 
 SECRETS = "SHARDSTACK_SECRETS"
 TLS = "SHARDSTACK_CLUSTER_TLS"
-# MongoDB's own defaults for a router, a shard's member and a config server (mongod's manual page).
-ROUTER_PORT, SHARD_PORT, CONFIG_PORT = 27017, 27018, 27019
 
 
 def variable(name: str) -> str:
@@ -30,11 +28,14 @@ def variable(name: str) -> str:
 def read_topology(environ: Mapping[str, str]) -> Topology:
     """The topology: SHARDSTACK_TOPOLOGY's file, else the default, with single values overridden.
 
-    A variable that is empty counts as not set. Raises TopologyError with one line per mistake.
+    A variable that is empty counts as not set. Where SHARDSTACK_NODES lists the nodes, their
+    numbers follow from it; a smaller SHARDSTACK_SHARDS leaves out the last shards, which are to be
+    removed. Raises TopologyError with one line per mistake.
     """
     file = environ.get(FILE_VARIABLE)
     values: dict[str, Any] = {}
     problems = []
+    listed = nodes.read(environ)
     for name, setting in SETTINGS.items():
         if not setting.here_only and (text := environ.get(setting.variable, "")):
             try:
@@ -43,7 +44,14 @@ def read_topology(environ: Mapping[str, str]) -> Topology:
                 problems.append(f"{setting.variable} is {text!r}, which is no number.")
     if problems:
         raise TopologyError(*problems)
-    return load(Path(file) if file else None, values, lambda setting: setting.variable)
+    counts = nodes.numbers(list(listed)) if listed else {}
+    if "shards" in values and "shards" in counts:
+        counts["shards"] = min(counts["shards"], values["shards"])
+
+    def named(setting: Setting) -> str:
+        return f"{nodes.NODES}: {setting.name}" if setting.name in counts else setting.variable
+
+    return load(Path(file) if file else None, values | counts, named)
 
 
 def secrets_folder(environ: Mapping[str, str]) -> Path:
@@ -59,13 +67,6 @@ def uses_tls(environ: Mapping[str, str]) -> bool:
     if word not in ("on", "off"):
         raise StateError(f"{TLS} is {word!r}. Give on or off.")
     return word == "on"
-
-
-def node_of(name: str) -> Node:
-    """Where the node of this name listens: at its name, on MongoDB's port for its kind."""
-    kind = name.partition("-")[0]
-    port = {"router": ROUTER_PORT, "config": CONFIG_PORT}.get(kind, SHARD_PORT)
-    return Node(name, name, port)
 
 
 # ---- memory ------------------------------------------------------------------------------------

@@ -51,8 +51,11 @@ class HostedSecrets(Secrets):
         file = self.application_folder / "database.uri"
         return urlsplit(file.read_text()).path.strip("/") if file.exists() else None
 
-    def write_derived(self, layout: Layout, mongod_conf: str) -> None:
-        """Writes what follows from the settings and the others, where it has changed."""
+    def write_derived(self, layout: Layout, mongod_conf: str | None) -> None:
+        """Writes what follows from the settings and the others, where it has changed.
+
+        `mongod_conf` is None where each host has its own.
+        """
         access = self.access(layout)
         application = Access(
             layout,
@@ -60,7 +63,8 @@ class HostedSecrets(Secrets):
             access.passwords,
             self.application_folder / "ca.pem" if self.ca_file else None,
         )
-        _keep(self.key_folder / "mongod.conf", mongod_conf)
+        if mongod_conf is not None:
+            _keep(self.key_folder / "mongod.conf", mongod_conf)
         _keep(self.key_folder / "monitor", access.passwords["monitor"])
         _keep(self.application_folder / "database.uri", f"{application.uri('app')}\n")
         if self.ca_file:

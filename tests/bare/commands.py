@@ -30,6 +30,10 @@ EXAMPLES = (
 """The examples of --help, in an order in which each finds what it needs."""
 
 NOT_HERE = {
+    "SHARDSTACK_MEMBER_MEMORY=4g python -m cluster mongod-conf": "for hosts",
+    "python -m cluster check": "a laptop falls short of production, so it ends with 1",
+    "python -m cluster may-upgrade 8.0.17": "the wheel's version may not be upgraded to it",
+    "python -m cluster feature-version 8.0": "the wheel's version has no such features",
     "SHARDSTACK_SECRETS=/run/shardstack python -m cluster prepare": "for containers and hosts",
     "python -m api setup --jwt-file jwt --admin-file admin.json": "for containers and hosts",
     "python -m api new-resource notes": "it changes the code; a test of its own does that",

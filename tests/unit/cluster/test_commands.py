@@ -152,7 +152,8 @@ def test_what_is_for_this_machine_only_is_refused_elsewhere(tmp_path: Path, comm
 
 
 HOSTED = ["status", "uri", "add-shard", "remove-shard x", "restart x", "bootstrap", "dump /x"]
-HOSTED += ["restore /x", "rolling-restart", "rotate-key"]
+HOSTED += ["restore /x", "rolling-restart", "rotate-key", "check", "may-upgrade 8.0.17"]
+HOSTED += ["feature-version 8.0 --yes"]
 
 
 @pytest.mark.parametrize("command", HOSTED)
@@ -166,7 +167,9 @@ def test_every_other_command_is_about_the_cluster_of_the_environment(
 
 
 def test_every_command_is_tried_elsewhere() -> None:
-    tried = {command.split()[0] for command in [*HOSTED, "up", "down", "logs", "prepare"]}
+    tried = {
+        command.split()[0] for command in [*HOSTED, "up", "down", "logs", "prepare", "mongod-conf"]
+    }
     assert tried == set(main.commands) - {"topology"}  # which is about no cluster
 
 

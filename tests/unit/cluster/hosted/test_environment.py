@@ -9,7 +9,6 @@ import pytest
 from cluster.errors import StateError, TopologyError
 from cluster.hosted import environment
 from cluster.hosted.environment import (
-    node_of,
     read_topology,
     secrets_folder,
     uses_tls,
@@ -75,11 +74,6 @@ def test_every_mistake_is_told() -> None:
     with pytest.raises(TopologyError) as caught:
         read_topology({"SHARDSTACK_SHARDS": "99", "SHARDSTACK_MEMBERS": "4"})
     assert len(caught.value.lines) == 2
-
-
-def test_ports_are_those_of_mongodb() -> None:
-    addresses = [node_of(name).address for name in ("router-1", "shard-1-2", "config-3")]
-    assert addresses == ["router-1:27017", "shard-1-2:27018", "config-3:27019"]
 
 
 def test_tls_is_on_or_off() -> None:

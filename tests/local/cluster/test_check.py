@@ -1,0 +1,61 @@
+"""What `check` says of a cluster of processes, which is not one for production."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from pymongo import MongoClient
+
+from cluster.lifecycle.check import STATEMENTS, check
+from cluster.local.cluster import LocalCluster
+
+OF_A_LAPTOP = {1, 3, 11}
+"""Members share a machine, are known by its address, and speak without TLS."""
+
+
+def faults(cluster: LocalCluster) -> dict[int, list[str]]:
+    return {one.statement: one.faults for one in check(cluster.access()) if one.faults}
+
+
+def test_a_laptop_falls_short_in_what_a_laptop_cannot_have(cluster: LocalCluster) -> None:
+    found = faults(cluster)
+    assert set(found) == OF_A_LAPTOP
+    assert "cfg has several members on 127.0.0.1, which would be lost together" in found[1]
+    assert "shard-1 knows a member by the address 127.0.0.1, which may change: name it" in found[3]
+
+
+def test_what_was_changed_by_hand_is_told(healed_cluster: LocalCluster) -> None:
+    client: MongoClient[dict[str, Any]]
+    with MongoClient(healed_cluster.uri("admin")) as client:
+        client.admin.command("balancerStop")
+        client.admin.command("dropUser", "backup")
+        client.admin.command("setDefaultRWConcern", defaultWriteConcern={"w": 1})
+    found = faults(healed_cluster)
+    assert found[13] == ["there is no user backup"]
+    assert found[14] == ["writes are acknowledged by 1, so that a failover may lose them"]
+    assert found[15] == ["the balancer is off: data stay where they are, however uneven"]
+
+
+def test_a_member_that_is_down_is_told_and_nothing_else_is_hidden(
+    healed_cluster: LocalCluster,
+) -> None:
+    healed_cluster.kill("shard-2-1")
+    found = faults(healed_cluster)
+    assert any("does not answer" in line for line in found[8])
+    assert set(found) >= OF_A_LAPTOP
+
+
+def test_scripts_get_json_and_a_status(cluster: LocalCluster) -> None:
+    command = [sys.executable, "-m", "cluster", "check", "--json"]
+    done = subprocess.run(
+        [*command, "--state", str(cluster.state.folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert [one["statement"] for one in told] == [number for number, _, _ in STATEMENTS]
