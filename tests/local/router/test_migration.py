@@ -111,10 +111,12 @@ def test_counters_stay_exact_while_their_chunks_move(client: Client, sharded: Do
     """Every acknowledged increment is there once, although chunks change shards underneath."""
     done = threading.Event()
     counts = [0] * 4
+    matched: list[int] = []
 
     def work(worker: int) -> None:
         while not done.is_set():
-            sharded.update_one({"_id": worker}, {"$inc": {"hits": 1}})
+            result = sharded.update_one({"_id": worker}, {"$inc": {"hits": 1}})
+            matched.append(result.matched_count)
             counts[worker] += 1
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(len(counts))]
@@ -128,5 +130,6 @@ def test_counters_stay_exact_while_their_chunks_move(client: Client, sharded: Do
         for thread in threads:
             thread.join()
     stored = {d["_id"]: d["hits"] for d in sharded.find({"_id": {"$lt": len(counts)}})}
+    assert set(matched) == {1}
     assert [stored[n] for n in range(len(counts))] == counts
     assert min(counts) > 0
