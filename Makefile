@@ -7,6 +7,7 @@ STATE  ?= .shardstack
 MONGOSH := 2.12.0
 # What was installed: the lock file and the package's metadata; a change of either installs anew.
 STAMP  := $(VENV)/.installed
+ANSIBLE := $(VENV)/.ansible-installed
 
 # CORE=1, as .ci/run sets it: of suites that take long, what proves that their place works.
 CORE    ?=
@@ -15,8 +16,8 @@ COMPOSE := docker compose --file docker-compose.cluster.yml
 export SHARDSTACK_STATE := $(STATE)
 
 .DEFAULT_GOAL := help
-.PHONY: help ask setup tools up down status compose-up compose-down compose-status test \
-  test-browser test-compose test-deep test-bare test-all viewer lint format bench
+.PHONY: help ask setup setup-ansible tools up down status compose-up compose-down compose-status test \
+  test-browser test-compose test-deploy test-deep test-bare test-all viewer lint format bench
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +36,13 @@ $(STAMP): requirements.lock pyproject.toml
 	@echo "installing the locked versions"
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+setup-ansible: $(ANSIBLE) ## Install Ansible into .venv, too, for hosts (0.7 GB)
+
+$(ANSIBLE): $(STAMP) ansible/requirements.lock
+	@echo "installing Ansible"
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r ansible/requirements.lock
 	@touch $@
 
 tools: .tools/node_modules/.bin/mongosh ## Install mongosh from npm, for the test that uses it
@@ -86,6 +94,9 @@ test-browser: setup ## Run the tests that need Chromium and its driver
 test-compose: setup tools ## Run the tests of the whole stack in containers
 	@tests/compose/standin/engine sh -c 'tests/compose/standin/images && $(RUN) -m pytest tests/compose $(if $(CORE),-m core)'
 
+test-deploy: setup setup-ansible ## Run the playbooks on containers that stand in for droplets
+	@tests/compose/standin/engine sh -c 'tests/compose/standin/images python caddy && $(RUN) -m pytest tests/hosts $(if $(CORE),-m core)'
+
 test-deep: setup ## Run the tests that take minutes: backups, rolling restarts, made-up requests
 	@$(RUN) -m pytest -n 2 --dist loadfile -m 'long$(if $(CORE), and core)'
 	@$(if $(CORE),,SHARDSTACK_DEEP=1 $(RUN) -m pytest tests/local/api/test_schemathesis.py)
@@ -94,7 +105,7 @@ test-bare: setup ## Run the README's commands and all scripts on a bare Debian 1
 	@tests/compose/standin/engine $(RUN) -m pytest tests/bare
 
 test-all: ## Run everything there is, an hour of it; CI runs a part
-	@tests/suites lint test test-browser test-compose test-deep test-bare
+	@tests/suites lint test test-browser test-compose test-deploy test-deep test-bare
 
 viewer: ## Renew the vendored Swagger UI
 	@api/docs/renew
@@ -104,6 +115,7 @@ lint: setup ## Check style and types
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/mypy deploy/compose/up
+	@$(VENV)/bin/mypy ansible/filter_plugins/*.py ansible/test_plugins/*.py
 
 format: setup ## Put the code into the project's style
 	@$(VENV)/bin/ruff check --fix-only .
