@@ -21,7 +21,7 @@ settings.register_profile(
 )
 settings.load_profile("any-machine")
 
-OF_THEIR_OWN = {HERE / "bare", HERE / "browser", HERE / "compose"}
+OF_THEIR_OWN = {HERE / "bare", HERE / "browser", HERE / "compose", HERE / "hosts"}
 """Suites that want more than this machine's Python; `make test-NAME` runs each."""
 
 

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cluster.drill.http import ApiTarget
-from cluster.drill.report import summarise
-from cluster.drill.workload import Load, Workload
-from tests.compose.people import PASSWORD, sign_up
 from tests.compose.stack import Stack, fresh
-
-CALM = 20
-"""Acknowledged writes before something is done, and again afterwards."""
+from tests.helpers.people import consuming
 
 
 @pytest.fixture(scope="module")
@@ -36,21 +28,5 @@ def ca(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def consumers(stack: Stack, ca: Path) -> Iterator[None]:
     """Consumers who create, read and change while the test runs, and see no error."""
-    people = [sign_up(stack, ca)["email"] for _ in range(4)]
-    accounts = {secrets.token_hex(3): (email, PASSWORD) for email in people}
-    target = ApiTarget(stack.url, accounts, ca)
-    with (
-        contextlib.closing(target),
-        Workload(target, Load(clients=8, keys=8)) as workload,
-    ):
-        for group in accounts:
-            workload.wait_for_writes(CALM, group, 30)
+    with consuming(stack, ca):
         yield
-        for group in accounts:
-            workload.wait_for_writes(CALM, group, 30)
-        report = summarise(workload.finish())
-    slowest = max(exchange.took for exchange in target.exchanges)
-    print(f"\nlongest request {slowest:.1f} s\n{report.text()}")  # noqa: T201 - shown by -s
-    assert report.errors == {}
-    assert report.violations == []
-    assert max(exchange.status for exchange in target.exchanges) < 500

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.people import sign_up, signs_in
 from tests.compose.stack import MEMBERS, ROUTERS, Stack, docker, fresh, until
+from tests.helpers.people import sign_up, signs_in
 
 
 @pytest.fixture(scope="module")

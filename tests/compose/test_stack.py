@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.compose.people import sign_up, signs_in
 from tests.compose.stack import MEMBERS, ROUTERS, SERVERS, Stack, docker, until
+from tests.helpers.people import sign_up, signs_in
 
 pytestmark = pytest.mark.core
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.people import sign_up, signs_in
 from tests.compose.stack import APIS, MEMBERS, ROUTERS, SERVERS, Stack, docker, fresh, until
+from tests.helpers.people import sign_up, signs_in
 
 
 @pytest.fixture

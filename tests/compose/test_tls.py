@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.people import sign_up, signs_in
 from tests.compose.stack import MEMBERS, ROUTERS, Stack, fresh
+from tests.helpers.people import sign_up, signs_in
 
 PORTS = {"config": 27019, "shard": 27018, "router": 27017}
 

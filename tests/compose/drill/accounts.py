@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.compose.drill.servers import Servers
-from tests.compose.people import PASSWORD, sign_up
 from tests.compose.stack import Stack
+from tests.helpers.people import PASSWORD, sign_up
 
 
 def one_account_per_shard(

@@ -1,0 +1,80 @@
+"""Consumers of a stack's API, which they reach over HTTPS."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import requests
+
+from cluster.drill.http import ApiTarget
+from cluster.drill.report import summarise
+from cluster.drill.workload import Load, Workload
+
+PASSWORD = "a long password of mine"
+CALM = 20
+"""Acknowledged writes before something is done, and again afterwards."""
+
+
+class Stack(Protocol):
+    """Where consumers find an API."""
+
+    @property
+    def url(self) -> str:
+        """`https://localhost:8443`, without a path."""
+
+    def session(self, ca: Path) -> requests.Session:
+        """A session that trusts the stack's own authority."""
+
+
+def sign_up(stack: Stack, ca: Path) -> dict[str, Any]:
+    """Somebody new, made by a request through HTTPS."""
+    mark = secrets.token_hex(5)
+    person = {
+        "name": "Ada Lovelace",
+        "email": f"ada.{mark}@example.org",
+        "national_id": f"AL-{mark.upper()}",
+        "password": PASSWORD,
+    }
+    answer = stack.session(ca).post(f"{stack.url}/api/v1/auth/signup", json=person, timeout=20)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def signs_in(stack: Stack, ca: Path, person: dict[str, Any]) -> bool:
+    """Whether the person is known, and finds the account."""
+    session = stack.session(ca)
+    credentials = {"email": person["email"], "password": PASSWORD}
+    answer = session.post(f"{stack.url}/api/v1/auth/login", json=credentials, timeout=20)
+    assert answer.status_code == 200, answer.text
+    token = answer.json()["access_token"]
+    me = session.get(
+        f"{stack.url}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"}, timeout=20
+    )
+    return bool(me.json()["id"] == person["id"])
+
+
+@contextlib.contextmanager
+def consuming(stack: Stack, ca: Path, clients: int = 8) -> Iterator[None]:
+    """Consumers who create, read and change during the block, and see no error; nothing is lost."""
+    people = [sign_up(stack, ca)["email"] for _ in range(4)]
+    accounts = {secrets.token_hex(3): (email, PASSWORD) for email in people}
+    target = ApiTarget(stack.url, accounts, ca)
+    with (
+        contextlib.closing(target),
+        Workload(target, Load(clients=clients, keys=8)) as workload,
+    ):
+        for group in accounts:
+            workload.wait_for_writes(CALM, group, 30)
+        yield
+        for group in accounts:
+            workload.wait_for_writes(CALM, group, 30)
+        report = summarise(workload.finish())
+    slowest = max(exchange.took for exchange in target.exchanges)
+    print(f"\nlongest request {slowest:.1f} s\n{report.text()}")  # noqa: T201 - shown by -s
+    assert report.errors == {}
+    assert report.violations == []
+    assert max(exchange.status for exchange in target.exchanges) < 500

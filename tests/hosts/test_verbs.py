@@ -1,0 +1,129 @@
+"""What one does with a stack that serves, each while consumers write through HTTPS."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from tests.helpers.people import consuming, sign_up, signs_in
+from tests.hosts.conftest import SMALL
+from tests.hosts.hosts import Artifacts, Hosts
+
+pytestmark = pytest.mark.timeout(1800)
+MORE = ["demo-4", "demo-5", "demo-6"]
+FEW = 2  # consumers: playbooks and three hosts share this machine with them
+STARTED = "systemctl show --property=ExecMainStartTimestampMonotonic --value"
+
+
+@pytest.fixture(scope="module")
+def stack(small: Hosts) -> Hosts:
+    """A stack of three hosts that serves."""
+    small.play("site")
+    return small
+
+
+def starts(stack: Hosts, *units: str) -> dict[str, str]:
+    """When the servers of all hosts were started, by host and unit."""
+    return {
+        f"{host} {unit}": stack.shell(host, f"{STARTED} '{unit}'").strip()
+        for host in SMALL
+        for unit in units
+    }
+
+
+MONGODS = ("mongod@config-*", "mongod@shard-1-*", "mongod@shard-2-*")
+
+
+def test_all_servers_restart_one_at_a_time(stack: Hosts) -> None:
+    before = starts(stack, *MONGODS, "mongos")
+    with consuming(stack, stack.ca(), FEW):
+        stack.play("rolling-restart")
+    after = starts(stack, *MONGODS, "mongos")
+    assert not {name for name in before if before[name] == after[name]}
+
+
+def test_a_setting_of_the_servers_is_taken_over_one_at_a_time(stack: Hosts) -> None:
+    """site.yml itself restarts what has changed, and only that."""
+    members, routers = starts(stack, *MONGODS), starts(stack, "mongos")
+    stack.variables["mongod_memory_mb"] = 2048
+    stack.write_inventory()
+    with consuming(stack, stack.ca(), FEW):
+        stack.play("site")
+    assert '"cacheSizeGB": 0.5' in stack.shell("demo-2", "cat /etc/shardstack/key/mongod.conf")
+    after = starts(stack, *MONGODS)
+    assert not {name for name in members if members[name] == after[name]}
+    assert starts(stack, "mongos") == routers
+
+
+def test_a_release_of_the_api_is_taken_over_without_a_failed_request(stack: Hosts) -> None:
+    unit = "shardstack-api.service"
+    before = starts(stack, unit)
+    stack.variables["api_settings"] = {"SHARDSTACK_PAGE_SIZE": "7"}
+    stack.write_inventory()
+    with consuming(stack, stack.ca(), FEW):
+        stack.play("site")
+    after = starts(stack, unit)
+    assert not {name for name in before if before[name] == after[name]}
+
+
+def test_a_shard_is_added_and_removed_while_consumers_write(stack: Hosts) -> None:
+    for name in MORE:
+        stack.add(name)
+    stack.groups["shard_3"] = list(MORE)
+    stack.write_inventory()
+    with consuming(stack, stack.ca(), FEW):
+        played = stack.play("scale", "-e", f"new={','.join(MORE)}")
+        touched = {host for host, count in played.counts.items() if count["ok"]}
+        assert touched == {*MORE, "demo-1"}, "others get no task"
+        shards = json.loads(stack.shell("demo-1", "shardstack status --json"))["shards"]
+        assert [shard["name"] for shard in shards] == ["shard-1", "shard-2", "shard-3"]
+        stack.play("remove-shard", "-e", "shard=shard-3")
+    del stack.groups["shard_3"]
+    stack.write_inventory()
+    stack.play("site")
+    assert set(stack.play("site").changed().values()) == {0}
+
+
+def test_an_upgrade_replaces_the_programs_one_server_at_a_time(
+    stack: Hosts, given: Artifacts
+) -> None:
+    """The same programs under another number: no other is to be had here."""
+    newer = f"{given.mongodb_version[:-1]}{int(given.mongodb_version[-1]) + 1}"
+    with consuming(stack, stack.ca(), FEW):
+        stack.play("upgrade", "-e", f"mongodb_packages_version={newer}")
+    running = stack.shell("demo-3", "readlink /proc/$(pidof -s mongod)/exe")
+    assert running.strip() == f"/opt/mongodb/{newer}/bin/mongod"
+    stack.variables["mongodb_packages_version"] = newer
+    stack.write_inventory()
+
+
+def test_an_upgrade_that_skips_a_version_is_refused(stack: Hosts) -> None:
+    played = stack.attempt("upgrade", "-e", "mongodb_packages_version=8.0.16")
+    assert re.search(r"runs 6\.0\.\d, and 8\.0\.16 skips a major version", played.output)
+    assert set(played.changed().values()) == {0}
+
+
+def test_a_lost_host_is_replaced_by_a_fresh_one_of_its_name(stack: Hosts) -> None:
+    stack.stop("demo-2")
+    with consuming(stack, stack.ca(), FEW):
+        stack.add("demo-2")
+        stack.write_inventory()
+        stack.play("site")
+    status = json.loads(stack.shell("demo-1", "shardstack status --json"))
+    assert status["healthy"], status["problems"]
+
+
+def test_a_backup_is_restored_into_an_empty_stack(stack: Hosts) -> None:
+    person = sign_up(stack, stack.ca())
+    stack.play("backup")
+    found = stack.shell("demo-1", "ls -d /var/backups/shardstack/20*").split()
+    refused = stack.attempt("destroy-data")
+    assert "If that is meant, say its name: -e really=demo" in " ".join(refused.output.split())
+    assert set(refused.changed().values()) == {0}
+    stack.play("destroy-data", "-e", "really=demo")
+    assert stack.shell("demo-2", "ls /var/lib/shardstack") == ""
+    stack.play("site", "--skip-tags", "api")
+    stack.play("restore", "-e", f"backup={found[-1]}")
+    assert signs_in(stack, stack.ca(), person)
