@@ -60,7 +60,9 @@ def signs_in(stack: Stack, ca: Path, person: dict[str, Any]) -> bool:
 @contextlib.contextmanager
 def consuming(stack: Stack, ca: Path, clients: int = 8) -> Iterator[None]:
     """Consumers who create, read and change during the block, and see no error; nothing is lost."""
-    people = [sign_up(stack, ca)["email"] for _ in range(4)]
+    people = [
+        sign_up(stack, ca)["email"] for _ in range(min(4, clients))
+    ]  # one client each, or more
     accounts = {secrets.token_hex(3): (email, PASSWORD) for email in people}
     target = ApiTarget(stack.url, accounts, ca)
     with (
