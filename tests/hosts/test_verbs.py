@@ -91,10 +91,13 @@ def test_an_upgrade_replaces_the_programs_one_server_at_a_time(
 ) -> None:
     """The same programs under another number: no other is to be had here."""
     newer = f"{given.mongodb_version[:-1]}{int(given.mongodb_version[-1]) + 1}"
+    before = starts(stack, *MONGODS, "mongos")
     with consuming(stack, stack.ca(), FEW):
         stack.play("upgrade", "-e", f"mongodb_packages_version={newer}")
-    running = stack.shell("demo-3", "readlink /proc/$(pidof -s mongod)/exe")
-    assert running.strip() == f"/opt/mongodb/{newer}/bin/mongod"
+    after = starts(stack, *MONGODS, "mongos")
+    assert not {name for name in before if before[name] == after[name]}
+    current = stack.shell("demo-3", "readlink /opt/mongodb/current")
+    assert current.strip() == f"/opt/mongodb/{newer}"
     stack.variables["mongodb_packages_version"] = newer
     stack.write_inventory()
 
