@@ -124,7 +124,7 @@ def _is_named(stack: Stack, kind: str, name: str) -> bool:
 
 
 def _add_named(client: Client, stack: Stack, kind: str, index: Index) -> None:
-    """What is ours by its name alone."""
+    """Adds what has no tag, and is known as the stack's by its name."""
     found = client.all(KINDS[kind].path, KINDS[kind].plural)
     if kind == "certificate":
         for one in found:
@@ -149,7 +149,7 @@ def _refuse_twins(kind: str, names: list[str]) -> None:
 
 
 def _add_droplets(stack: Stack, found: list[Json], index: Index) -> list[Resource]:
-    """Takes the stack's in; returns those that carry its tag without being its."""
+    """Adds the stack's droplets; returns others that carry the stack's tag."""
     vpc = index.of.get(("vpc", stack.tag))
     ours, strays = [], []
     for one in found:

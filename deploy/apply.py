@@ -167,7 +167,7 @@ class _Work:
             except MissingError:
                 break
             except RefusedError as error:
-                # What needs it takes a while to go.
+                # Something that uses it is being destroyed, which takes a while.
                 if self._client.clock.now() - began > PATIENCE:
                     raise
                 self._client.wait(POLL, f"{one.kind} {one.name} is in use ({error.why}); again")

@@ -130,8 +130,9 @@ def _routers(asked: _Asked) -> Iterator[str]:
 
 def _names(asked: _Asked) -> Iterator[str]:
     for one in asked.layout.sets:
-        for member in asked.configuration(one)["members"]:
-            host = member["host"].rpartition(":")[0].strip("[]")
+        members = asked.configuration(one)["members"]
+        hosts = [member["host"].rpartition(":")[0].strip("[]") for member in members]
+        for host in dict.fromkeys(hosts):
             try:
                 ipaddress.ip_address(host)
             except ValueError:
