@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from cluster.router.catalogue import UNSHARDED
 from cluster.router.context import Answer, Context, namespace_of, result
 from cluster.router.errors import CommandError
 from cluster.router.reads import hand_out, on_owners
 from cluster.router.shards import CONFIG, Reply
-from cluster.router.targeting import version_fields
+from cluster.router.targeting import existing_source_of
 from cluster.router.wire import Document
 
 MAJORITY = {"w": "majority"}
@@ -22,8 +21,8 @@ async def create(context: Context) -> Answer:
 
     async def attempt() -> Reply:
         database = await context.services.catalogue.ensure_database(context.db)
-        versions = {"shardVersion": UNSHARDED, "databaseVersion": database.version}
-        return await context.run(database.primary, {**command, **versions}, repeatable=False)
+        versioned = {**command, **database.versions_on(database.primary)}
+        return await context.run(database.primary, versioned, repeatable=False)
 
     return result(await context.until_fresh(attempt, context.namespace))
 
@@ -40,14 +39,11 @@ async def list_indexes(context: Context) -> Answer:
     """List the indexes as any owner of the collection has them."""
 
     async def attempt() -> Reply:
-        catalogue = context.services.catalogue
-        database = await catalogue.database(context.db)
-        if database is None:
+        source = await existing_source_of(context)
+        if source is None:
             raise CommandError(NAMESPACE_NOT_FOUND, f"ns does not exist: {context.namespace}")
-        collection = await catalogue.collection(context.namespace)
-        shard = collection.shards[0] if collection else database.primary
-        versions = await version_fields(context, shard, "exact" if collection else "unsharded")
-        return await context.run(shard, {**context.command, **versions})
+        shard = source.shards[0]
+        return await context.run(shard, {**context.command, **source.versions_on(shard)})
 
     return hand_out(context, await context.until_fresh(attempt, context.namespace), "getMore")
 

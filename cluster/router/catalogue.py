@@ -3,6 +3,10 @@
 What is read here may be old at any moment. That does no harm: every command that relies on it
 carries the version it was made with, and the shard refuses a version that is not its own. Whoever
 sees such a refusal calls `forget` and asks again.
+
+It must be the version of the very object that named the shard. Between two looks at the catalogue
+it may have been read anew, and an old owner takes a command under its new version: then a write is
+told that there is no such document, and a new document is stored where nobody finds it.
 """
 
 import asyncio
@@ -32,12 +36,21 @@ ANY_VERSION: Document = {
 """Broadcast writes carry it: they are right whatever chunks a shard owns."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Database:
     """The shard that holds a database's unsharded collections, and the version of that fact."""
 
     primary: str
     version: Mapping[str, Any]
+
+    @property
+    def shards(self) -> list[str]:
+        """The shard that holds them, as the only one of a list."""
+        return [self.primary]
+
+    def versions_on(self, _: str) -> Document:
+        """The version fields that a command on an unsharded collection carries."""
+        return {"shardVersion": UNSHARDED, "databaseVersion": self.version}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +92,9 @@ class Collection:
         """The shards that own a chunk."""
         return sorted(self._versions)
 
-    def version_on(self, shard: str) -> Document:
-        """The ``shardVersion`` that a command to this shard carries."""
-        return self._versions.get(shard) or self._version(Timestamp(0, 0))
+    def versions_on(self, shard: str) -> Document:
+        """The version fields that a command to this shard carries."""
+        return {"shardVersion": self._versions.get(shard) or self._version(Timestamp(0, 0))}
 
     def key_of(self, document: Mapping[str, Any]) -> list[Any]:
         """Return a document's shard key values; a field that it lacks counts as null."""

@@ -5,11 +5,12 @@ Never of a cluster write: a mongod that is asked to explain one calls itself unt
 
 from typing import Any
 
+from cluster.router.catalogue import Database
 from cluster.router.context import Answer, Context, result
-from cluster.router.errors import CommandError
+from cluster.router.errors import CommandError, GoneError
 from cluster.router.reads import anywhere, on_owners, writes_out
 from cluster.router.shards import Reply
-from cluster.router.targeting import chunk_of_query, route_of, version_fields
+from cluster.router.targeting import Route, chunk_of_query, route_of, source_of
 from cluster.router.wire import Document
 
 CLUSTER = {"find": "clusterFind", "aggregate": "clusterAggregate"}
@@ -47,36 +48,37 @@ async def explain(context: Context) -> Answer:
             return await anywhere(context, {"explain": renamed, "verbosity": verbosity})
 
         return result(await context.until_fresh(attempt, inner.namespace))
-    shards = await _targets(inner)
-    if shards is None:
+    route = await _route_to_one(inner)
+    if route is None:
         return await _on_all_owners(inner, verbosity)
 
     async def on_one() -> Reply:
-        shards = await _targets(inner) or [("", "")]
-        shard, kind = shards[0]
-        command = {**inner.command, **await version_fields(inner, shard, kind)}
+        route = await _route_to_one(inner)
+        if route is None:
+            raise GoneError("it concerns several shards by now")
+        shard = route.shards[0]
+        command = {**inner.command, **route.versions_on(shard)}
         return await context.run(shard, {"explain": command, "verbosity": verbosity})
 
     reply = await context.until_fresh(on_one, inner.namespace)
     result(reply)
-    return _merged(verbosity, {reply.host: reply}, [shard for shard, _ in shards])
+    return _merged(verbosity, {reply.host: reply}, list(route.shards))
 
 
-async def _targets(inner: Context) -> list[tuple[str, str]] | None:
-    """The one (shard, kind of version) that a write goes to; None for several shards."""
+async def _route_to_one(inner: Context) -> Route | None:
+    """The route of a command that one shard carries out; None for several shards."""
     if inner.name in _WRITES:
         statements = inner.sent.get(_WRITES[inner.name])
         if not isinstance(statements, list) or len(statements) != 1:
             raise CommandError(9, f"explain of {inner.name} takes exactly one statement")
         route = await route_of(inner, statements[0])
-        return [(route.shards[0], route.kind)] if len(route.shards) == 1 else None
-    collection = await inner.services.catalogue.collection(inner.namespace)
-    if collection is None:
-        database = await inner.services.catalogue.ensure_database(inner.db)
-        return [(database.primary, "unsharded")]
+        return route if len(route.shards) == 1 else None
+    collection = await source_of(inner)
+    if isinstance(collection, Database):
+        return Route((collection.primary,), collection)
     query = inner.command.get("query", {})
     chunk = await chunk_of_query(inner, collection, query, inner.command.get("collation"))
-    return [(chunk.shard, "exact")] if chunk else None
+    return Route((chunk.shard,), collection) if chunk else None
 
 
 async def _on_all_owners(inner: Context, verbosity: Any) -> Document:

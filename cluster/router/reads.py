@@ -18,7 +18,12 @@ from cluster.router.context import Answer, Context, result
 from cluster.router.cursors import Cursor
 from cluster.router.errors import NOT_PRIMARY, RETRYABLE, CommandError, HostError
 from cluster.router.shards import Reply
-from cluster.router.targeting import chunk_of_query, shards_of_query, version_fields
+from cluster.router.targeting import (
+    chunk_of_query,
+    existing_source_of,
+    shards_of_query,
+    source_of,
+)
 from cluster.router.wire import Document
 
 
@@ -101,19 +106,14 @@ async def find(context: Context) -> Answer:
 
     async def attempt() -> Reply:
         nonlocal more
-        catalogue = context.services.catalogue
-        collection = await catalogue.collection(context.namespace)
+        source = await existing_source_of(context) if alone else None
         shard: str | None = None
-        if alone and collection is not None:
-            shard = await _only_shard(context, collection, query, command.get("collation"))
-        elif alone:
-            database = await catalogue.database(context.db)
-            shard = database.primary if database else None
-        if shard is not None and more == "getMore":
-            kind = "exact" if collection is not None else "unsharded"
-            reply = await context.run(
-                shard, {**command, **await version_fields(context, shard, kind)}
-            )
+        if isinstance(source, Collection):
+            shard = await _only_shard(context, source, query, command.get("collation"))
+        elif source is not None:
+            shard = source.primary
+        if source is not None and shard is not None and more == "getMore":
+            reply = await context.run(shard, {**command, **source.versions_on(shard)})
             if reply.code != VIEW:
                 return reply
         more = "clusterGetMore"
@@ -264,21 +264,9 @@ async def on_owners(
     """
 
     async def attempt() -> Reply:
-        catalogue = context.services.catalogue
-        collection = await catalogue.collection(context.namespace)
-        database = await (
-            catalogue.ensure_database(context.db) if write else catalogue.database(context.db)
-        )
-        if collection is not None:
-            shards, kind = collection.shards, "exact"
-        else:
-            shards, kind = (
-                [database.primary if database else context.services.shards.ids[0]],
-                "unsharded",
-            )
-        versions = [
-            await version_fields(context, shard, kind) if database else {} for shard in shards
-        ]
+        source = await (source_of(context) if write else existing_source_of(context))
+        shards = source.shards if source else context.services.shards.ids[:1]
+        versions = [source.versions_on(shard) if source else {} for shard in shards]
         got = await asyncio.gather(
             *(context.run(s, wrap({**command, **v})) for s, v in zip(shards, versions, strict=True))
         )

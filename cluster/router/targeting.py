@@ -2,12 +2,12 @@
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import bson
 
-from cluster.router.catalogue import ANY_VERSION, UNSHARDED, Chunk, Collection
+from cluster.router.catalogue import ANY_VERSION, Chunk, Collection, Database
 from cluster.router.context import Context
 from cluster.router.errors import CommandError
 from cluster.router.keys import UnplaceableError
@@ -131,13 +131,34 @@ class Route:
     """Where a statement goes.
 
     shards  the shards that may hold what it is about
-    kind    the version it carries there: "exact", "any" or "unsharded"
+    source  what named them, whose version it carries there; None: all shards, under any version
     single  it may change one document only, so it ends at the first shard on which it found one
     """
 
     shards: tuple[str, ...]
-    kind: str
+    source: Collection | Database | None
     single: bool = False
+
+    def versions_on(self, shard: str) -> Document:
+        """The version fields that it carries to one of the shards."""
+        return self.source.versions_on(shard) if self.source else {"shardVersion": ANY_VERSION}
+
+
+async def source_of(context: Context) -> Collection | Database:
+    """What says where the command's collection is: itself if it is sharded, else its database.
+
+    The database is created when there is none.
+    """
+    catalogue = context.services.catalogue
+    collection = await catalogue.collection(context.namespace)
+    return await catalogue.ensure_database(context.db) if collection is None else collection
+
+
+async def existing_source_of(context: Context) -> Collection | Database | None:
+    """As `source_of`, but None when there is no database."""
+    catalogue = context.services.catalogue
+    collection = await catalogue.collection(context.namespace)
+    return await catalogue.database(context.db) if collection is None else collection
 
 
 async def route_of(context: Context, statement: Mapping[str, Any]) -> Route:
@@ -146,26 +167,26 @@ async def route_of(context: Context, statement: Mapping[str, Any]) -> Route:
     Raises:
         CommandError: 61, it must name the shard key and does not.
     """
-    collection = await context.services.catalogue.collection(context.namespace)
-    if collection is None:
-        database = await context.services.catalogue.ensure_database(context.db)
-        return Route((database.primary,), "unsharded")
+    collection = await source_of(context)
+    if isinstance(collection, Database):
+        return Route((collection.primary,), collection)
     if context.name == "insert":
-        return Route(((await chunk_of_document(context, collection, statement)).shard,), "exact")
+        chunk = await chunk_of_document(context, collection, statement)
+        return Route((chunk.shard,), collection)
     query, collation = statement.get("q"), statement.get("collation")
-    chunk = await chunk_of_query(context, collection, query, collation)
-    if chunk is None and context.name == "update" and not statement.get("multi"):
+    target = await chunk_of_query(context, collection, query, collation)
+    if target is None and context.name == "update" and not statement.get("multi"):
         replacement = statement.get("u")
         if isinstance(replacement, Mapping) and not next(iter(replacement), "$").startswith("$"):
             values = {path: replacement.get(path) for path in collection.key if path in replacement}
             values = {**dict(query.items() if isinstance(query, Mapping) else ()), **values}
-            chunk = await chunk_of_query(context, collection, values, collation)
-    if chunk is not None:
-        return Route((chunk.shard,), "exact")
+            target = await chunk_of_query(context, collection, values, collation)
+    if target is not None:
+        return Route((target.shard,), collection)
     if _is_for_many(context, statement):
         return _everywhere(context, collection)
     if is_exact(collection, query, ["_id"], collation) and not statement.get("upsert"):
-        return replace(_everywhere(context, collection), single=True)
+        return Route(tuple(collection.shards), collection, single=True)
     raise CommandError(
         61,
         f"A single {context.name} on sharded collection {context.namespace} must contain an exact "
@@ -181,23 +202,11 @@ def _everywhere(context: Context, collection: Collection) -> Route:
     """
     owners = tuple(collection.shards)
     if len(owners) == 1:
-        return Route(owners, "exact")
-    return Route(tuple(context.services.shards.ids), "any")
+        return Route(owners, collection)
+    return Route(tuple(context.services.shards.ids), None)
 
 
 def _is_for_many(context: Context, statement: Mapping[str, Any]) -> bool:
     if context.name == "delete":
         return statement.get("limit") == 0
     return bool(statement.get("multi")) and not statement.get("upsert")
-
-
-async def version_fields(context: Context, shard: str, kind: str) -> Document:
-    """The version fields of a command to a shard: "exact", "any" or "unsharded"."""
-    if kind == "any":
-        return {"shardVersion": ANY_VERSION}
-    catalogue = context.services.catalogue
-    collection = await catalogue.collection(context.namespace) if kind == "exact" else None
-    if collection is not None:
-        return {"shardVersion": collection.version_on(shard)}
-    database = await catalogue.ensure_database(context.db)
-    return {"shardVersion": UNSHARDED, "databaseVersion": database.version}

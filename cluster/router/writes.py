@@ -15,10 +15,11 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from cluster.router import wire
+from cluster.router.catalogue import Collection, Database
 from cluster.router.context import Context, Patience
 from cluster.router.errors import RETRYABLE, STALE, CommandError, GoneError
 from cluster.router.shards import Reply
-from cluster.router.targeting import Route, chunk_of_query, route_of, version_fields
+from cluster.router.targeting import Route, chunk_of_query, route_of, source_of
 from cluster.router.wire import Document
 
 LISTS = {"insert": "documents", "update": "updates", "delete": "deletes"}
@@ -99,7 +100,7 @@ class _Batch:
         while position < len(self.statements) and not self.outcome.errors:
             route = await self._route(self.statements[position])
             stop = position + 1
-            if route.kind != "any":
+            if route.source is not None and not route.single:
                 while (
                     stop < len(self.statements)
                     and await self._route(self.statements[stop]) == route
@@ -168,7 +169,7 @@ class _Batch:
             **self._command,
             LISTS[self.context.name]: [self.statements[index] for index in indexes],
             "ordered": ordered,
-            **await version_fields(self.context, shard, route.kind),
+            **route.versions_on(shard),
             **self._session,
         }
         if self._session:
@@ -213,11 +214,9 @@ async def find_and_modify(context: Context) -> bytes:
     session = context.session
 
     async def attempt() -> Reply:
-        shard, kind = await _owner(context, command)
-        versions = await version_fields(context, shard, kind)
-        return await context.run(
-            shard, {**command, **versions, **session}, repeatable=bool(session)
-        )
+        shard, source = await _owner(context, command)
+        versioned = {**command, **source.versions_on(shard), **session}
+        return await context.run(shard, versioned, repeatable=bool(session))
 
     reply = await context.until_fresh(attempt, context.namespace)
     if not reply.ok:
@@ -225,15 +224,14 @@ async def find_and_modify(context: Context) -> bytes:
     return reply.raw
 
 
-async def _owner(context: Context, command: Mapping[str, Any]) -> tuple[str, str]:
-    catalogue = context.services.catalogue
-    collection = await catalogue.collection(context.namespace)
-    if collection is None:
-        return (await catalogue.ensure_database(context.db)).primary, "unsharded"
+async def _owner(context: Context, command: Mapping[str, Any]) -> tuple[str, Collection | Database]:
+    collection = await source_of(context)
+    if isinstance(collection, Database):
+        return collection.primary, collection
     query = command.get("query", {})
     chunk = await chunk_of_query(context, collection, query, command.get("collation"))
     if chunk is None:
         raise CommandError(
             61, f"Query for sharded findAndModify must contain the shard key {list(collection.key)}"
         )
-    return chunk.shard, "exact"
+    return chunk.shard, collection

@@ -1,0 +1,114 @@
+"""A command's shard and the version that it carries there come from one picture of the chunks.
+
+A shard takes what carries its present version to be routed rightly. An old owner under the version
+that it has since the chunk left would find no document, and the client be told so; a new document
+would be stored where nobody reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+import bson
+import pytest
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
+from bson.timestamp import Timestamp
+
+from cluster.router import admin, reads, wire, writes
+from cluster.router.catalogue import Catalogue, Collection, Database
+from cluster.router.context import Context, Defaults, Handler, Services
+from cluster.router.cursors import Cursors
+from cluster.router.identity import Identities, Login
+from cluster.router.shards import Reply, Shards
+
+BEFORE, AFTER = Timestamp(1, 0), Timestamp(2, 0)
+EPOCH = ObjectId()
+
+
+def picture(owner: str, version: Timestamp) -> Collection:
+    """Documents below 0 are on shard a; those from 0 on belong to `owner` since `version`."""
+    entry = {"_id": "db.c", "key": {"x": 1}, "timestamp": Timestamp(1, 1), "lastmodEpoch": EPOCH}
+    low: dict[str, Any] = {"min": {"x": MinKey()}, "max": {"x": 0}, "shard": "a"}
+    high: dict[str, Any] = {"min": {"x": 0}, "max": {"x": MaxKey()}, "shard": owner}
+    return Collection(entry, [{**low, "lastmod": version}, {**high, "lastmod": version}])
+
+
+class MovingCatalogue:
+    """Shows the chunk on shard a once, and on shard b from then on."""
+
+    def __init__(self) -> None:
+        self._shown = iter([picture("a", BEFORE)])
+
+    async def collection(self, _: str) -> Collection:
+        return next(self._shown, picture("b", AFTER))
+
+    async def database(self, _: str) -> Database:
+        return Database("a", {})
+
+    ensure_database = database
+
+
+class RecordingShards:
+    """Takes down which version went where."""
+
+    ids = ("a", "b")
+
+    def __init__(self) -> None:
+        self.sent: set[tuple[str, Timestamp]] = set()
+
+    async def call(self, shard: str, command: Mapping[str, Any], **_: Any) -> Reply:
+        self.sent.add((shard, command["shardVersion"]["v"]))
+        cursor = {"id": 0, "ns": "db.c", "firstBatch": [{"x": 5}]}
+        answer = {"n": 1, "nModified": 1, "value": {"x": 5}, "values": [], "cursor": cursor}
+        return Reply("host:1", wire.encode_reply(1, 0, bson.encode({**answer, "ok": 1.0})))
+
+
+class NoDefaults:
+    async def get(self, _: str) -> None:
+        return None
+
+
+def raw(document: dict[str, Any]) -> RawBSONDocument:
+    return RawBSONDocument(bson.encode(document), wire.RAW)
+
+
+QUERY = raw({"x": 5})
+UPDATE = raw({"q": {"x": 5}, "u": {"$inc": {"n": 1}}})
+BY_ID = raw({"q": {"_id": 5}, "u": {"$inc": {"n": 1}}})
+
+
+@pytest.mark.parametrize(
+    ("handler", "command"),
+    [
+        (writes.write, {"update": "c", "updates": [UPDATE]}),
+        (writes.write, {"update": "c", "updates": [UPDATE], "ordered": False}),
+        (writes.write, {"update": "c", "updates": [UPDATE], "txnNumber": 1, "lsid": {"id": 1}}),
+        (writes.write, {"insert": "c", "documents": [QUERY]}),
+        (writes.write, {"update": "c", "updates": [BY_ID]}),
+        (writes.write, {"delete": "c", "deletes": [raw({"q": {"x": 5}, "limit": 1})]}),
+        (writes.find_and_modify, {"findAndModify": "c", "query": QUERY, "update": {}}),
+        (reads.find, {"find": "c", "filter": QUERY}),
+        (reads.distinct, {"distinct": "c", "key": "x"}),
+        (reads.count, {"count": "c"}),
+        (admin.list_indexes, {"listIndexes": "c"}),
+    ],
+    ids=lambda it: repr(it)[:40] if isinstance(it, dict) else "",
+)
+def test_the_shard_and_its_version(handler: Handler, command: dict[str, Any]) -> None:
+    shards = RecordingShards()
+    services = Services(
+        cast(Shards, shards),
+        cast(Catalogue, MovingCatalogue()),
+        Cursors(),
+        cast(Identities, None),
+        cast(Defaults, NoDefaults()),
+    )
+    name = next(iter(command))
+    asyncio.run(handler(Context(services, Login(), name, command, "db")))
+    assert shards.sent
+    assert shards.sent <= {("a", BEFORE), ("b", AFTER)}
