@@ -12,6 +12,7 @@ told that there is no such document, and a new document is stored where nobody f
 import asyncio
 import bisect
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +24,13 @@ from bson.timestamp import Timestamp
 
 from cluster.router import keys
 from cluster.router.errors import CommandError
-from cluster.router.shards import Shards
+from cluster.router.shards import FAILOVER_SECONDS, PAUSE_SECONDS, Shards
 from cluster.router.wire import Document
 
 SHARDS_SECONDS = 10.0
+BATCH = 100_000  # of documents in a reply, as far as its 16 MB hold them
+NO_SNAPSHOT = frozenset({239, 246})
+"""The config server has none of that time, any more or yet (while a collection is being made)."""
 UNSHARDED: Document = {"t": Timestamp(0, 0), "e": ObjectId("0" * 24), "v": Timestamp(0, 0)}
 ANY_VERSION: Document = {
     "t": Timestamp(0xFFFFFFFF, 0xFFFFFFFF),
@@ -202,17 +206,22 @@ class Catalogue:
         self._databases.clear()
         self._collections.clear()
 
-    async def find(self, collection: str, query: Document, **options: Any) -> list[Any]:
+    async def find(self, collection: str, query: Document) -> list[Any]:
         """Return all documents of ``config.<collection>`` that match, majority-committed."""
-        command = {"find": collection, "filter": query, **options, "$db": "config"}
-        reply = await self._shards.config({**command, "readConcern": {"level": "majority"}})
-        cursor = reply["cursor"]
-        found = list(cursor["firstBatch"])
+        return (await self._read(collection, query, {"level": "majority"}))[0]
+
+    async def _read(
+        self, collection: str, query: Document, concern: Document
+    ) -> tuple[list[Any], Timestamp | None]:
+        """As `find`, under a read concern; a snapshot's cluster time is returned as well."""
+        command = {"find": collection, "filter": query, "batchSize": BATCH, "$db": "config"}
+        cursor = (await self._shards.config({**command, "readConcern": concern}))["cursor"]
+        found, at = list(cursor["firstBatch"]), cursor.get("atClusterTime")
         while cursor["id"]:
             more = {"getMore": cursor["id"], "collection": collection, "$db": "config"}
             cursor = (await self._shards.config(more, repeatable=False))["cursor"]
             found += cursor["nextBatch"]
-        return found
+        return found, at
 
     async def _load_database(self, name: str) -> Database | None:
         found = await self.find("databases", {"_id": name})
@@ -225,17 +234,38 @@ class Catalogue:
         return self._databases[name]
 
     async def _load_collection(self, namespace: str) -> Collection | None:
-        found = await self.find("collections", {"_id": namespace, "dropped": {"$ne": True}})
+        deadline = time.monotonic() + FAILOVER_SECONDS
+        while True:
+            try:
+                found, chunks = await self._read_collection(namespace)
+                break
+            except CommandError as error:
+                if error.code not in NO_SNAPSHOT or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
         if not found or found[0].get("unsplittable"):
             self._collections[namespace] = None
             return None
-        chunks = await self.find("chunks", {"uuid": found[0]["uuid"]}, batchSize=100_000)
-        if not chunks:  # dropped between the two reads
+        if not chunks:  # it is being dropped
             return None
         if not {chunk["shard"] for chunk in chunks} <= set(self._shards.ids):
             await self.load_shards()
         self._collections[namespace] = Collection(found[0], chunks)
         return self._collections[namespace]
+
+    async def _read_collection(self, namespace: str) -> tuple[list[Any], list[Any]]:
+        """Its document in config.collections and its chunks, all as of one cluster time.
+
+        A move changes two chunks: the one that moves, and one that stays, which gets the old
+        owner's new version. A read that is not a snapshot may see the one before and the other
+        after it, and so the old owner of the chunk with the version that it takes.
+        """
+        query = {"_id": namespace, "dropped": {"$ne": True}}
+        found, at = await self._read("collections", query, {"level": "snapshot"})
+        if not found:
+            return [], []
+        concern = {"level": "snapshot", "atClusterTime": at}
+        return found, (await self._read("chunks", {"uuid": found[0]["uuid"]}, concern))[0]
 
     async def _once(self, key: str, load: Callable[[], Awaitable[Any]]) -> Any:
         """Share one load between all who want the same entry at the same time."""

@@ -23,6 +23,7 @@ from cluster.router import admin, reads, wire, writes
 from cluster.router.catalogue import Catalogue, Collection, Database
 from cluster.router.context import Context, Defaults, Handler, Services
 from cluster.router.cursors import Cursors
+from cluster.router.errors import CommandError
 from cluster.router.identity import Identities, Login
 from cluster.router.shards import Reply, Shards
 
@@ -112,3 +113,40 @@ def test_the_shard_and_its_version(handler: Handler, command: dict[str, Any]) ->
     asyncio.run(handler(Context(services, Login(), name, command, "db")))
     assert shards.sent
     assert shards.sent <= {("a", BEFORE), ("b", AFTER)}
+
+
+class ConfigServers:
+    """Answer reads of config.collections and config.chunks; the first one with a failure."""
+
+    ids = ("a",)
+
+    def __init__(self, failures: list[int]) -> None:
+        self.concerns: list[tuple[str, Any]] = []
+        self._failures = failures
+
+    async def config(self, command: Mapping[str, Any], **_: Any) -> Mapping[str, Any]:
+        if self._failures:
+            raise CommandError(self._failures.pop(), "not now")
+        self.concerns.append((command["find"], command["readConcern"]))
+        entry: dict[str, Any] = {"_id": "db.c", "uuid": 1, "key": {"x": 1}}
+        entry |= {"timestamp": Timestamp(1, 1), "lastmodEpoch": EPOCH}
+        chunk: dict[str, Any] = {"min": {"x": MinKey()}, "max": {"x": MaxKey()}, "shard": "a"}
+        batch = [entry] if command["find"] == "collections" else [{**chunk, "lastmod": BEFORE}]
+        return {"cursor": {"id": 0, "firstBatch": batch, "atClusterTime": AFTER}}
+
+
+@pytest.mark.parametrize("failures", [[], [246], [239, 246]], ids=str)
+def test_a_picture_is_of_one_moment(failures: list[int]) -> None:
+    servers = ConfigServers(failures)
+    collection = asyncio.run(Catalogue(cast(Shards, servers)).collection("db.c"))
+    assert collection is not None
+    assert servers.concerns == [
+        ("collections", {"level": "snapshot"}),
+        ("chunks", {"level": "snapshot", "atClusterTime": AFTER}),
+    ]
+
+
+def test_a_failure_that_will_not_pass_is_told() -> None:
+    servers = ConfigServers([133])
+    with pytest.raises(CommandError, match="not now"):
+        asyncio.run(Catalogue(cast(Shards, servers)).collection("db.c"))
