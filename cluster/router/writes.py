@@ -83,6 +83,16 @@ def with_id(document: RawBSONDocument) -> RawBSONDocument:
     )
 
 
+@dataclass(frozen=True)
+class _Result:
+    """What one shard made of some statements."""
+
+    again: list[int] = field(default_factory=list)
+    """Those to send again, routed anew."""
+    settled: bool = False
+    """It found a document, or refused a statement for good: no other shard need be asked."""
+
+
 class _Batch:
     def __init__(
         self, context: Context, command: Document, statements: list[RawBSONDocument]
@@ -144,7 +154,7 @@ class _Batch:
         results = await asyncio.gather(
             *(self._send_to(shard, route, indexes, ordered) for shard in route.shards)
         )
-        return sorted({index for again in results for index in again})
+        return sorted({index for result in results for index in result.again})
 
     async def _send_singly(self, route: Route, indexes: list[int], *, ordered: bool) -> list[int]:
         """Try each statement on one shard after the other, until one has found its document.
@@ -155,16 +165,15 @@ class _Batch:
         again: list[int] = []
         for index in indexes:
             for shard in route.shards:
-                done = self.outcome.n + len(self.outcome.errors)
-                stale = await self._send_to(shard, route, [index], ordered)
-                again += stale
-                if stale or self.outcome.n + len(self.outcome.errors) > done:
+                result = await self._send_to(shard, route, [index], ordered)
+                again += result.again
+                if result.again or result.settled:
                     break
         return again
 
     async def _send_to(
         self, shard: str, route: Route, indexes: list[int], ordered: bool
-    ) -> list[int]:
+    ) -> _Result:
         command = {
             **self._command,
             LISTS[self.context.name]: [self.statements[index] for index in indexes],
@@ -177,34 +186,37 @@ class _Batch:
         try:
             reply = await self.context.run(shard, command, repeatable=bool(self._session))
         except GoneError:
-            return indexes
+            # What goes to all shards has been sent to those that got its documents: not twice.
+            return _Result(again=indexes if route.source else [])
         return self._take_in(reply, indexes, ordered)
 
-    def _take_in(self, reply: Reply, indexes: list[int], ordered: bool) -> list[int]:
+    def _take_in(self, reply: Reply, indexes: list[int], ordered: bool) -> _Result:
         fields, outcome = reply.fields, self.outcome
         for name in ("operationTime", "$clusterTime"):
             if name in fields:
                 outcome.times[name] = fields[name]
         if not reply.ok:
             if reply.code in STALE:
-                return indexes
+                return _Result(again=indexes)
             if reply.code in RETRYABLE:
                 raise CommandError.of_reply(fields)
             text = {"code": reply.code, "errmsg": fields.get("errmsg", "")}
             outcome.errors += [{"index": i, **text} for i in (indexes[:1] if ordered else indexes)]
-            return []
+            return _Result(settled=True)
         outcome.n += fields.get("n", 0)
         outcome.modified += fields.get("nModified", 0)
         outcome.concern_error = outcome.concern_error or fields.get("writeConcernError")
         for entry in fields.get("upserted", ()):
             outcome.upserted.append({**entry, "index": indexes[entry["index"]]})
         again: list[int] = []
+        settled = bool(fields.get("n"))
         for error in fields.get("writeErrors", ()):
             if error["code"] in STALE:
                 again += indexes[error["index"] :] if ordered else [indexes[error["index"]]]
             else:
                 outcome.errors.append({**error, "index": indexes[error["index"]]})
-        return again
+                settled = True
+        return _Result(again, settled)
 
 
 async def find_and_modify(context: Context) -> bytes:

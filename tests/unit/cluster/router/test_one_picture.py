@@ -11,21 +11,18 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
-import bson
 import pytest
 from bson.max_key import MaxKey
 from bson.min_key import MinKey
 from bson.objectid import ObjectId
-from bson.raw_bson import RawBSONDocument
 from bson.timestamp import Timestamp
 
-from cluster.router import admin, reads, wire, writes
+from cluster.router import admin, reads, writes
 from cluster.router.catalogue import Catalogue, Collection, Database
-from cluster.router.context import Context, Defaults, Handler, Services
-from cluster.router.cursors import Cursors
+from cluster.router.context import Handler
 from cluster.router.errors import CommandError
-from cluster.router.identity import Identities, Login
-from cluster.router.shards import Reply, Shards
+from cluster.router.shards import Shards
+from tests.unit.cluster.router.fakes import FakeShards, context, raw
 
 BEFORE, AFTER = Timestamp(1, 0), Timestamp(2, 0)
 EPOCH = ObjectId()
@@ -54,28 +51,9 @@ class MovingCatalogue:
     ensure_database = database
 
 
-class RecordingShards:
-    """Takes down which version went where."""
-
-    ids = ("a", "b")
-
-    def __init__(self) -> None:
-        self.sent: set[tuple[str, Timestamp]] = set()
-
-    async def call(self, shard: str, command: Mapping[str, Any], **_: Any) -> Reply:
-        self.sent.add((shard, command["shardVersion"]["v"]))
-        cursor = {"id": 0, "ns": "db.c", "firstBatch": [{"x": 5}]}
-        answer = {"n": 1, "nModified": 1, "value": {"x": 5}, "values": [], "cursor": cursor}
-        return Reply("host:1", wire.encode_reply(1, 0, bson.encode({**answer, "ok": 1.0})))
-
-
-class NoDefaults:
-    async def get(self, _: str) -> None:
-        return None
-
-
-def raw(document: dict[str, Any]) -> RawBSONDocument:
-    return RawBSONDocument(bson.encode(document), wire.RAW)
+async def answer(_: str, __: Mapping[str, Any]) -> dict[str, Any]:
+    cursor = {"id": 0, "ns": "db.c", "firstBatch": [{"x": 5}]}
+    return {"n": 1, "nModified": 1, "value": {"x": 5}, "values": [], "cursor": cursor}
 
 
 QUERY = raw({"x": 5})
@@ -101,18 +79,11 @@ BY_ID = raw({"q": {"_id": 5}, "u": {"$inc": {"n": 1}}})
     ids=lambda it: repr(it)[:40] if isinstance(it, dict) else "",
 )
 def test_the_shard_and_its_version(handler: Handler, command: dict[str, Any]) -> None:
-    shards = RecordingShards()
-    services = Services(
-        cast(Shards, shards),
-        cast(Catalogue, MovingCatalogue()),
-        Cursors(),
-        cast(Identities, None),
-        cast(Defaults, NoDefaults()),
-    )
-    name = next(iter(command))
-    asyncio.run(handler(Context(services, Login(), name, command, "db")))
-    assert shards.sent
-    assert shards.sent <= {("a", BEFORE), ("b", AFTER)}
+    shards = FakeShards(answer)
+    asyncio.run(handler(context(command, shards, MovingCatalogue())))
+    sent = {(shard, command["shardVersion"]["v"]) for shard, command in shards.sent}
+    assert sent
+    assert sent <= {("a", BEFORE), ("b", AFTER)}
 
 
 class ConfigServers:
