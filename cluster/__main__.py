@@ -361,6 +361,28 @@ def rotate_key(state: str) -> None:
     watch.phase("the key has been changed")
 
 
+@main.command(epilog="Example: python -m cluster rotate-passwords && make up")
+@state_option("the cluster")
+@click.option("--end", "ends", is_flag=True, help="Drop the user that the application was before.")
+def rotate_passwords(state: str, ends: bool) -> None:
+    """Give the cluster's users new passwords, while the application goes on.
+
+    The application becomes another user (app-2 after app), with a connection string of its own,
+    and the one before stays. When it has taken that over, end with --end. Either may be
+    interrupted and run again.
+    """
+    from cluster.lifecycle import rotate_passwords as work  # noqa: PLC0415 - takes 0.2 s
+
+    watch = Stopwatch()
+    (work.end if ends else work.begin)(_deployment(state), watch.say)
+    watch.phase(
+        "the old passwords open nothing"
+        if ends
+        else "restart the application: its connection string is a new one. Then: "
+        "rotate-passwords --end"
+    )
+
+
 @main.command(epilog="Example: SHARDSTACK_SECRETS=/run/shardstack python -m cluster prepare")
 def prepare() -> None:
     """Check the settings and make the secrets that are missing (containers and hosts).

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from cluster.errors import StateError
 from cluster.hosted.environment import SECRETS
 from cluster.lifecycle.rotate_key import Keyed
+from cluster.lifecycle.rotate_passwords import Peopled
 from cluster.lifecycle.status import ClusterStatus
 from console import Report
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from cluster.local.cluster import LocalCluster
 
 
-class Deployment(Keyed, Protocol):
+class Deployment(Keyed, Peopled, Protocol):
     """What a command can ask of a cluster, whoever runs its servers. Each raises ClusterError."""
 
     def status(self) -> ClusterStatus:

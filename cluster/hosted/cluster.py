@@ -176,8 +176,29 @@ class HostedCluster:
         return self.secrets.keys()
 
     def write_key(self, keys: Sequence[str]) -> None:
-        """Writes the key file; a server reads it when it starts."""
+        """Writes the key file of containers; a server reads it when it starts.
+
+        Raises StateError for hosts.
+        """
+        self._assert_own("key")
         self.secrets.write_key(keys)
+
+    def write_passwords(self, passwords: Mapping[str, str]) -> None:
+        """Writes the users' passwords, with containers. Raises StateError for hosts."""
+        self._assert_own("passwords")
+        self.secrets.write_passwords(passwords)
+
+    def make_whole(self, report: Report) -> None:
+        """As `prepare` and `bootstrap` do."""
+        self.prepare(report)
+        self.bootstrap(report, lambda _: None)
+
+    def _assert_own(self, what: str) -> None:
+        if not self._shares_machine:
+            raise StateError(
+                "the secrets of hosts come from the vault on the control machine. Run there: "
+                f"ansible-playbook rotate-secrets.yml -e what={what}"
+            )
 
 
 def shutdown_restart(access: Access, seconds: float = BACK_SECONDS) -> Callable[[Node], None]:

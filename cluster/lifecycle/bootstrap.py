@@ -12,7 +12,7 @@ servers, which must be there before anybody can log in to a router.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any
 
@@ -21,7 +21,14 @@ from pymongo.write_concern import WriteConcern
 
 from cluster.errors import ClusterError, MismatchError
 from cluster.model.layout import Node, ReplicaSet
-from cluster.model.users import SHARDER, USERS, kept_database, roles, sharder_privileges
+from cluster.model.users import (
+    SHARDER,
+    USERS,
+    kept_database,
+    kind,
+    roles,
+    sharder_privileges,
+)
 from cluster.servers import balancer, snapshots
 from cluster.servers.connections import Access, Connections, insist, listens, refusal, refused
 from cluster.servers.replica_set import SetMaker
@@ -97,7 +104,7 @@ class _Work:
         made = {name: pool.submit(maker.make) for name, maker in self.makers.items()}
         config = made[self.layout.config.name]
         admin = pool.submit(self._after, config, self.users.ensure, "admin")
-        others = pool.submit(self._after, config, self.users.ensure_all, USERS[1:])
+        others = pool.submit(self._after, config, self.users.ensure_others)
         routers = [pool.submit(self._after, admin, self._reach, r) for r in self.layout.routers]
         defaults = pool.submit(self._first, routers, self._default_concerns)
         added = [
@@ -223,11 +230,13 @@ class _UserMaker:
         self.passwords = passwords
         self.database = database
 
-    def ensure_all(self, names: Iterable[str]) -> None:
-        """Makes the application's role, then these users."""
+    def ensure_others(self) -> None:
+        """Makes the application's role, then all users but admin; drops who the application was."""
         self.config.on_primary(self._role)
+        names = [name for name in self.passwords if kind(name) in USERS[1:]]
         for name in names:
             self.ensure(name)
+        self.config.on_primary(self._drop_former)
 
     def ensure(self, name: str) -> None:
         """Makes one user, or puts its roles and password right."""
@@ -270,6 +279,13 @@ class _UserMaker:
         if not self._logs_in(primary, name, password):
             admin.command("updateUser", name, pwd=password)
             self.config.report(f"user {name}: password set")
+
+    def _drop_former(self, primary: Node) -> None:
+        admin = self.config.connections.member(primary).admin
+        for user in admin.command("usersInfo", 1)["users"]:
+            if kind(user["user"]) == "app" and user["user"] not in self.passwords:
+                admin.command("dropUser", user["user"])
+                self.config.report(f"user {user['user']}: dropped")
 
     def _logs_in(self, primary: Node, name: str, password: str) -> bool:
         try:

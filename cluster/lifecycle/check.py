@@ -18,7 +18,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from cluster.errors import ClusterError
 from cluster.model.layout import Node, ReplicaSet
-from cluster.model.users import USERS
+from cluster.model.users import USERS, kind
 from cluster.servers.connections import Access, Client, Connections, short
 from cluster.servers.routers import is_stand_in
 
@@ -191,7 +191,7 @@ def _those(nodes: Sequence[Node], so: Callable[[Node], bool]) -> list[Node]:
 
 def _users(asked: _Asked) -> Iterator[str]:
     found = asked.any_router.admin.command("usersInfo")["users"]
-    for name in sorted(set(USERS) - {user["user"] for user in found}):
+    for name in sorted(set(USERS) - {kind(user["user"]) for user in found}):
         yield f"there is no user {name}"
 
 

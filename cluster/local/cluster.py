@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -255,6 +255,15 @@ class LocalCluster:
         """Writes the key file; a server reads it when it starts."""
         with self.state.locked():
             self.state.write_key(keys)
+
+    def write_passwords(self, passwords: Mapping[str, str]) -> None:
+        """Writes the users' passwords; `make_whole` gives them to the users."""
+        with self.state.locked():
+            self.state.write_passwords(passwords)
+
+    def make_whole(self, report: Report) -> None:
+        """As `up` does."""
+        self.up(report=report)
 
     # ---- single nodes -------------------------------------------------------------------------
 

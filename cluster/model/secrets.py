@@ -11,11 +11,11 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from cluster.errors import KeyFileError, StateError
-from cluster.model.users import USERS
+from cluster.model.users import USERS, kind
 from console.files import write
 
 MOST_KEYS = 2  # mongod refuses more
@@ -25,6 +25,11 @@ _KEY = re.compile(r"[A-Za-z0-9+/=]{6,1024}")
 def make_key() -> str:
     """A new key of 4,800 random bits."""
     return secrets.token_urlsafe(600).replace("-", "+").replace("_", "/")
+
+
+def make_passwords(users: Iterable[str] = USERS) -> dict[str, str]:
+    """New passwords of 192 random bits."""
+    return {user: secrets.token_urlsafe(24) for user in users}
 
 
 def parse_keys(text: str) -> list[str]:
@@ -106,8 +111,13 @@ class Secrets:
                 f"{file} is damaged. Delete it and run `up` again: it gives every user a new "
                 "password."
             ) from None
-        missing = [user for user in USERS if not known.get(user)]
+        there = {kind(user) for user, password in known.items() if password}
+        missing = [user for user in USERS if user not in there]
         if missing:
-            known |= {user: secrets.token_urlsafe(24) for user in missing}
-            write(file, json.dumps(known, indent=2) + "\n")
+            known |= make_passwords(missing)
+            self.write_passwords(known)
         return known, bool(missing)
+
+    def write_passwords(self, passwords: Mapping[str, str]) -> None:
+        """Writes the users' passwords, whole or not at all."""
+        write(self.users_file, json.dumps(passwords, indent=2) + "\n")

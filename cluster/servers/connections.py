@@ -21,6 +21,7 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 
 from cluster.errors import ClusterError, KeyFileError
 from cluster.model.layout import Layout, Node
+from cluster.model.users import application
 from cluster.servers.waiting import Cancelled, Waiter
 
 T = TypeVar("T")
@@ -184,8 +185,12 @@ class Access:
         return Connections(self.key, timeout, self.tls_ca)
 
     def uri(self, user: str) -> str:
-        """A user's connection string through all routers, password included."""
+        """A user's connection string through all routers, password included.
+
+        For "app" it is that of whom the application is now.
+        """
         hosts = ",".join(router.address for router in self.layout.routers)
         database = self.layout.database if user == "app" else ""
         tls = f"&tls=true&tlsCAFile={quote(str(self.tls_ca), safe='')}" if self.tls_ca else ""
-        return f"mongodb://{user}:{self.passwords[user]}@{hosts}/{database}?authSource=admin{tls}"
+        name = application(self.passwords) if user == "app" else user
+        return f"mongodb://{name}:{self.passwords[name]}@{hosts}/{database}?authSource=admin{tls}"

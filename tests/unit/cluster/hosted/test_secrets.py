@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import ssl
 from pathlib import Path
 
@@ -150,3 +151,17 @@ def test_the_profile_is_production_unless_another_is_asked_for(tmp_path: Path) -
     assert '"cacheSizeGB": 0.5' in conf
     prepared(tmp_path, SHARDSTACK_MEMBER_MEMORY="2g", SHARDSTACK_PROFILE="laptop")
     assert (tmp_path / "key/mongod.conf").read_text().startswith("# Profile laptop.")
+
+
+def test_hosts_have_their_key_file_from_elsewhere(tmp_path: Path) -> None:
+    """What changed that of one host only would shut its servers out."""
+    kinds = ("config-1", "shard-1-1", "router-1")
+    nodes = [{"name": name, "host": f"{name}.example.test", "port": 27017} for name in kinds]
+    (tmp_path / "nodes.json").write_text(json.dumps(nodes))
+    environ = {"SHARDSTACK_NODES": str(tmp_path / "nodes.json")}
+    prepared(tmp_path, **environ)
+    cluster = HostedCluster({"SHARDSTACK_SECRETS": str(tmp_path), **environ})
+    key = cluster.keys()
+    with pytest.raises(StateError, match="rotate-secrets"):
+        cluster.write_key([*key, *key])
+    assert cluster.keys() == key
