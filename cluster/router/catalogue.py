@@ -28,6 +28,7 @@ from cluster.router.shards import FAILOVER_SECONDS, PAUSE_SECONDS, Shards
 from cluster.router.wire import Document
 
 SHARDS_SECONDS = 10.0
+MOMENT_SECONDS = 0.05  # in less, nobody adds a shard and moves a chunk to it
 BATCH = 100_000  # of documents in a reply, as far as its 16 MB hold them
 NO_SNAPSHOT = frozenset({239, 246})
 """The config server has none of that time, any more or yet (while a collection is being made)."""
@@ -152,10 +153,13 @@ class Catalogue:
         self._databases: dict[str, Database] = {}
         self._collections: dict[str, Collection | None] = {}
         self._loading: dict[str, asyncio.Future[Any]] = {}
+        self._shards_read = 0.0
 
-    async def load_shards(self) -> None:
+    async def load_shards(self, seconds: float = FAILOVER_SECONDS) -> None:
         """Read the list of shards; what is cached may name one that is gone, so it goes with it."""
-        listed = await self.find("shards", {})
+        begun = time.monotonic()
+        listed, _ = await self._read("shards", {}, {"level": "majority"}, seconds)
+        self._shards_read = begun
         gone = set(self._shards.ids) - {entry["_id"] for entry in listed}
         self._shards.replace(listed)
         if gone:
@@ -167,6 +171,12 @@ class Catalogue:
             await asyncio.sleep(SHARDS_SECONDS)
             with contextlib.suppress(CommandError):  # no config primary now: next time
                 await self.load_shards()
+
+    async def renew_shards(self) -> None:
+        """Read the list of shards, unless that was a moment ago, or no config server can tell."""
+        if time.monotonic() - self._shards_read > MOMENT_SECONDS:
+            with contextlib.suppress(CommandError):
+                await self._once("", lambda: self.load_shards(seconds=0))
 
     async def database(self, name: str) -> Database | None:
         """The database, or None when it does not exist."""
@@ -211,11 +221,16 @@ class Catalogue:
         return (await self._read(collection, query, {"level": "majority"}))[0]
 
     async def _read(
-        self, collection: str, query: Document, concern: Document
+        self,
+        collection: str,
+        query: Document,
+        concern: Document,
+        seconds: float = FAILOVER_SECONDS,
     ) -> tuple[list[Any], Timestamp | None]:
         """As `find`, under a read concern; a snapshot's cluster time is returned as well."""
         command = {"find": collection, "filter": query, "batchSize": BATCH, "$db": "config"}
-        cursor = (await self._shards.config({**command, "readConcern": concern}))["cursor"]
+        reply = await self._shards.config({**command, "readConcern": concern}, seconds=seconds)
+        cursor = reply["cursor"]
         found, at = list(cursor["firstBatch"]), cursor.get("atClusterTime")
         while cursor["id"]:
             more = {"getMore": cursor["id"], "collection": collection, "$db": "config"}

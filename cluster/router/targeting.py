@@ -184,7 +184,7 @@ async def route_of(context: Context, statement: Mapping[str, Any]) -> Route:
     if target is not None:
         return Route((target.shard,), collection)
     if _is_for_many(context, statement):
-        return _everywhere(context, collection)
+        return await _everywhere(context, collection)
     if is_exact(collection, query, ["_id"], collation) and not statement.get("upsert"):
         return Route(tuple(collection.shards), collection, single=True)
     raise CommandError(
@@ -194,15 +194,17 @@ async def route_of(context: Context, statement: Mapping[str, Any]) -> Route:
     )
 
 
-def _everywhere(context: Context, collection: Collection) -> Route:
+async def _everywhere(context: Context, collection: Collection) -> Route:
     """Every shard that may hold a part of the collection.
 
-    No shard refuses the version "any" as stale. So it goes to all shards of the cluster: the router
-    may not have heard yet of a chunk that has moved to one of them.
+    No shard refuses the version "any" as stale. So it goes to all shards that the cluster has at
+    this moment: the router may not have heard yet of a chunk that has moved to one of them, nor of
+    one that another router has added.
     """
     owners = tuple(collection.shards)
     if len(owners) == 1:
         return Route(owners, collection)
+    await context.services.catalogue.renew_shards()
     return Route(tuple(context.services.shards.ids), None)
 
 

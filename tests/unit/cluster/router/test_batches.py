@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from bson.max_key import MaxKey
@@ -12,8 +12,9 @@ from bson.min_key import MinKey
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 
-from cluster.router.catalogue import Collection, Database
-from cluster.router.errors import GoneError
+from cluster.router.catalogue import MOMENT_SECONDS, Catalogue, Collection, Database
+from cluster.router.errors import CommandError, GoneError
+from cluster.router.shards import Shards
 from cluster.router.writes import write
 from tests.unit.cluster.router.fakes import FakeShards, context, raw
 
@@ -39,6 +40,9 @@ class FixedCatalogue:
         return Database("a", {})
 
     def forget(self, _: str) -> None:
+        pass
+
+    async def renew_shards(self) -> None:
         pass
 
 
@@ -99,3 +103,61 @@ def test_a_write_to_all_is_not_repeated_because_a_shard_has_left(*, ordered: boo
     answered = asyncio.run(write(context(command, shards, FixedCatalogue())))
     assert answered["n"] == 5
     assert queries(shards) == [("a", [{}]), ("b", [{}])]
+
+
+class ConfigServers(FakeShards):
+    """A third shard is being added, by another router."""
+
+    def __init__(self) -> None:
+        super().__init__(find_one)
+        self.listed: list[str] | None = ["a", "b"]
+        self.asked = 0
+
+    async def config(self, command: Mapping[str, Any], **_: Any) -> Mapping[str, Any]:
+        self.asked += 1
+        if self.listed is None:
+            raise CommandError(133, "no primary")
+        assert command["find"] == "shards"
+        return {"cursor": {"id": 0, "firstBatch": [{"_id": shard} for shard in self.listed]}}
+
+    def replace(self, listing: list[Mapping[str, Any]]) -> None:
+        self.ids = tuple(entry["_id"] for entry in listing)
+
+
+async def find_one(_: str, __: Mapping[str, Any]) -> dict[str, Any]:
+    return {"n": 1, "nModified": 1}
+
+
+class KnownCollection(Catalogue):
+    """Has the collection in its memory."""
+
+    def __init__(self, servers: ConfigServers) -> None:
+        super().__init__(cast(Shards, servers))
+        self._collections["db.c"] = by_x("b")
+        self._databases["db"] = Database("a", {})
+
+
+def test_a_write_to_all_reaches_a_shard_that_another_router_has_added() -> None:
+    async def run() -> None:
+        servers = ConfigServers()
+        catalogue = KnownCollection(servers)
+
+        async def written(*, bulk: int = 1) -> int:
+            statements = [update({}, multi=True)] * bulk
+            command = {"update": "c", "updates": statements, "ordered": False}
+            answered = await write(context(command, servers, catalogue))
+            return int(answered["n"])
+
+        assert await written() == 2
+        servers.listed = ["a", "b", "c"]
+        await asyncio.sleep(2 * MOMENT_SECONDS)
+        assert await written() == 3
+        await asyncio.sleep(2 * MOMENT_SECONDS)
+        servers.asked = 0
+        assert await written(bulk=100) == 3  # the fake shard answers a message, not its statements
+        assert servers.asked < 50, "not for every statement"
+        servers.listed = None
+        await asyncio.sleep(2 * MOMENT_SECONDS)
+        assert await written() == 3
+
+    asyncio.run(run())
