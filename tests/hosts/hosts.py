@@ -12,11 +12,12 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -24,9 +25,12 @@ from typing import Any, Self
 
 import requests
 
+from cluster.servers.waiting import Waiter
+
 ROOT = Path(__file__).parents[2]
 DOCKER = shutil.which("docker") or "docker"
 ANSIBLE = Path(sys.executable).parent
+PLAYBOOK = ANSIBLE / "ansible-playbook"
 DOMAIN = "localhost"  # by which the tests come to the edge
 IMAGE = "shardstack-standin-host"
 AUTHORITY = "/var/lib/caddy/data/caddy/pki/authorities/local/root.crt"
@@ -255,13 +259,7 @@ class Hosts:
         """Runs a playbook, whatever comes of it; on another inventory where one is given."""
         began = time.monotonic()
         done = subprocess.run(
-            [
-                ANSIBLE / "ansible-playbook",
-                "-i",
-                inventory or self.inventory,
-                f"{playbook}.yml",
-                *arguments,
-            ],
+            [PLAYBOOK, "-i", inventory or self.inventory, f"{playbook}.yml", *arguments],
             cwd=ROOT / "ansible",
             env={**self.environment(), **(environment or {})},
             stdin=subprocess.DEVNULL,
@@ -281,6 +279,32 @@ class Hosts:
         if bad or not played.counts:
             raise PlayError(f"{playbook} failed on {bad}:\n{played.output[-6000:]}")
         return played
+
+    def interrupt(
+        self, playbook: str, *arguments: str, at: str, once: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Kills a playbook and its processes here: when it has said `at`, once it is so."""
+        with subprocess.Popen(
+            [PLAYBOOK, "-i", self.inventory, f"{playbook}.yml", *arguments],
+            cwd=ROOT / "ansible",
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        ) as running:
+            assert running.stdout
+            said = []
+            for line in running.stdout:
+                said.append(line)
+                if at in line:
+                    try:
+                        Waiter(300).until(lambda: once() or None, lambda: f"{at}, and no more")
+                    finally:
+                        os.killpg(running.pid, signal.SIGKILL)
+                    return
+        raise PlayError(f"{playbook} ended without having said {at!r}:\n{''.join(said)[-6000:]}")
 
     def environment(self) -> dict[str, str]:
         """The environment of playbooks."""
