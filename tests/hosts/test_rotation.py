@@ -213,30 +213,20 @@ def test_the_authority(stack: Hosts) -> None:
     assert (found["certificate"], found["authority"], found["client"]) == ([], [], [])
 
 
-KILLED_AT = (
-    "TASK [secrets : Keep them in the vault]",
-    "TASK [server_secrets : Give the servers",
-    "TASK [restart : Restart, one at a time",
-    "TASK [api : Give it]",
-    "TASK [api : Start this release]",
-    "PLAY [Take the next step]",
-)
-
-
 def test_killed_it_is_brought_to_its_end_by_the_next_run(stack: Hosts) -> None:
     """Each run goes further than the one before, and is killed; the last one is not."""
-    old = secrets(stack)
+    old, before = secrets(stack), starts(stack, *MONGODS)
+    begun = ("rotate-secrets", "-e", "what=key,passwords")
     with consuming(stack, stack.ca(), FEW):
-        for place in KILLED_AT[:2]:
-            stack.interrupt("rotate-secrets", "-e", "what=key,passwords", at=place)
-        before = starts(stack, *MONGODS)
+        stack.interrupt(*begun, at="TASK [secrets : Keep them in the vault]")
+        stack.interrupt(*begun, at="TASK [server_secrets : Give the servers")
         stack.interrupt(
             *("rotate-secrets", "-e", "what=key"),
             at="PLAY [Have the servers take them over",
             once=lambda: starts(stack, *MONGODS) != before,
         )
-        for place in KILLED_AT[2:]:
-            stack.interrupt("rotate-secrets", "-e", "what=key,passwords", at=place)
+        stack.interrupt(*begun, at="TASK [api : Give it]")
+        stack.interrupt(*begun, at="PLAY [Take the next step]")
         played = stack.play("rotate-secrets", "-e", "what=key", timeout=1800)
     assert_well(stack, old, played)
     assert "passwords: done" in played.output
