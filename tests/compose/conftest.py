@@ -10,6 +10,16 @@ import pytest
 from tests.compose.stack import Stack, fresh
 from tests.helpers.people import consuming
 
+SECONDS = 900
+"""For a test whose stack may have to start in its time, on a busy machine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives these tests more time than others have."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.compose.stack import APIS, ROUTERS, Stack, docker, fresh, until
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.usefixtures("consumers")]
+pytestmark = pytest.mark.usefixtures("consumers")
 
 MEMBERS = [f"{name}-{n}" for name in ("config", "shard-1", "shard-2") for n in (1, 2, 3)]
 SERVERS = [*MEMBERS, *ROUTERS]

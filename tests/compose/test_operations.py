@@ -55,7 +55,6 @@ def test_a_shard_that_nobody_runs_is_not_added(stack: Stack) -> None:
 
 
 @pytest.mark.usefixtures("consumers")
-@pytest.mark.timeout(700)
 def test_the_key_is_changed_by_restarting_everything_twice(stack: Stack) -> None:
     old, before = stack.secret("key/keyFile"), starts(stack)
     stack.ops("rotate-key", timeout=680)

@@ -40,7 +40,6 @@ def shell(stack: Stack, line: str, timeout: float = 170) -> str:
 
 
 @pytest.mark.core
-@pytest.mark.timeout(400)
 def test_the_commands_of_the_readme_and_what_they_print(stack: Stack, tmp_path: Path) -> None:
     said = shell(stack, "make compose-up")
     hints = dict(line.split(maxsplit=1) for line in said.splitlines() if line.startswith("  "))
