@@ -140,15 +140,20 @@ class SetMaker:
                 last = f" ({primary.name}: {short(error)})"
                 return None
 
-        return self.waiter.until(attempt, lambda: self._late(f"it has no primary{last}"))[0]
+        def late() -> str:
+            lost = f"If most of its members lost their data for good: `recover {self.set.name}`."
+            return f"{self._late(f'it has no primary{last}')} {lost}"
+
+        return self.waiter.until(attempt, late)[0]
 
     def settle(self) -> None:
-        """Waits until every member is primary or secondary, then sees to timings and oplogs."""
+        """Waits until every member is in sync, then sees to votes, timings and oplogs."""
         self.waiter.until(
             lambda: all(look(self.connections, n).is_settled for n in self.set.members) or None,
             lambda: self._late("a member has not caught up"),
             every=0.1,
         )
+        self.on_primary(self._set_votes)
         self.on_primary(self._set_timings)
         if self.oplog_mb is not None:
             for node in self.set.members:
@@ -251,6 +256,17 @@ class SetMaker:
                 f"{missing}; only in it: {extra}). Correct the description, or use "
                 "rs.add/rs.remove, then run it again."
             )
+
+    def _set_votes(self, primary: Node) -> None:
+        """Gives members back the votes that `recover` took from them; a set takes one at a time."""
+        admin = self.connections.member(primary).admin
+        config = admin.command("replSetGetConfig")["config"]
+        for member in config["members"]:
+            if member["votes"] == 0:
+                member |= {"votes": 1, "priority": 1}
+                config["version"] += 1
+                admin.command("replSetReconfig", config)
+                self.report(f"{self.set.name}: {member['host']} votes again")
 
     def _set_timings(self, primary: Node) -> None:
         admin = self.connections.member(primary).admin
