@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
@@ -44,6 +45,43 @@ def stack_mistakes(
     lines += _members({"config": groups.get("config", ()), **sets})
     lines += _addresses(groups.get("all", ()), hostvars, given.get("stack_private_network"))
     return lines
+
+
+def stack_dns_mistake(
+    groups: Mapping[str, Sequence[str]],
+    hostvars: Mapping[str, Any],
+    domain: str,
+    resolve: Callable[[str], set[str]] | None = None,
+) -> str:
+    """Why the domain does not lead to the edge, where a certificate authority looks; "" if it does.
+
+    `resolve` gives a name's addresses, none for a name that has none; this machine's, by default.
+    """
+    resolve = resolve or _addresses_of
+    hosts = {name: hostvars[name].get("ansible_host", name) for name in groups["edge"]}
+    wanted = set().union(*(resolve(address) for address in hosts.values()))
+    found = resolve(domain)
+    there = ", ".join(f"{name} ({address})" for name, address in hosts.items())
+    if not found:
+        return (
+            f"{domain} has no address, so no certificate can be had for it. Make an A record to "
+            f"{there}. If its zone is at DigitalOcean, its registrar must name "
+            "ns1.digitalocean.com, ns2.digitalocean.com and ns3.digitalocean.com. It takes a while "
+            "until all know."
+        )
+    if not found <= wanted:
+        return (
+            f"{domain} leads to {', '.join(sorted(found - wanted))}, and the edge is {there}, so "
+            "no certificate can be had. Correct its A record; it takes a while until all know."
+        )
+    return ""
+
+
+def _addresses_of(name: str) -> set[str]:
+    try:
+        return {str(found[4][0]) for found in socket.getaddrinfo(name, 443, socket.AF_INET)}
+    except socket.gaierror:
+        return set()
 
 
 def _groups(
@@ -104,4 +142,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters, by name."""
-        return {"stack_mistakes": stack_mistakes}
+        return {"stack_mistakes": stack_mistakes, "stack_dns_mistake": stack_dns_mistake}

@@ -138,6 +138,25 @@ def test_mistakes_in_addresses(change: dict[str, str], told: str) -> None:
     assert told in line
 
 
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ({}, "api.example.com has no address, so no certificate"),
+        ({"api.example.com": {"10.9.9.9"}}, "leads to 10.9.9.9, and the edge is a (10.0.0.1)"),
+        ({"api.example.com": {"10.0.0.1"}}, ""),
+    ],
+)
+def test_the_domain_must_lead_to_the_edge(known: dict[str, set[str]], told: str) -> None:
+    groups, hosts = inventory()
+    hosts["a"]["ansible_host"] = "10.0.0.1"
+    known = known | {"10.0.0.1": {"10.0.0.1"}}
+    found = mistakes.stack_dns_mistake(
+        groups, hosts, "api.example.com", lambda name: known.get(name, set())
+    )
+    assert told in found
+    assert bool(found) == bool(told)
+
+
 def test_addresses_are_admitted_by_their_networks() -> None:
     assert addresses.admitted_by("203.0.113.7", ["10.0.0.0/8", "203.0.113.7/32"])
     assert not addresses.admitted_by("203.0.113.8", ["203.0.113.7/32"])
