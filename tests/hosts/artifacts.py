@@ -7,24 +7,27 @@ once for a run, or kept by Docker.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from cluster.local.binaries import find_mongod
-from tests.hosts.hosts import DOCKER, IMAGE, ROOT, Artifacts, docker
+from tests.hosts.hosts import DOCKER, ROOT, Artifacts, docker
 
 VERSION = "6.0.5"  # of the wheel's mongod
 SYSTEM = (
     "systemd,systemd-sysv,dbus,openssh-server,python3,python3-venv,python3-apt,nftables,xfsprogs,"
-    "iproute2,procps,libcurl4,ca-certificates,curl,gpg"
+    "iproute2,procps,libcurl4,ca-certificates,curl,gpg,"
+    "prometheus-node-exporter,rclone,pebble"
 )
 """What a droplet's image has, or can fetch from its distribution."""
-DOCKERFILE = f"""
-FROM {IMAGE}-base
+DOCKERFILE = """
+FROM {base}
 RUN systemctl mask systemd-udevd.service systemd-logind.service getty.target \\
       console-getty.service apt-daily.timer apt-daily-upgrade.timer \\
+ && systemctl disable prometheus-node-exporter.service \\
  && systemctl enable ssh
 STOPSIGNAL SIGRTMIN+3
 CMD ["/sbin/init"]
@@ -40,29 +43,33 @@ PYTHONPATH=$lib PYTHONDONTWRITEBYTECODE=1 exec python3 -m cluster.router "$@"
 
 def prepare(folder: Path) -> Artifacts:
     """Makes all of it in a folder, and the image."""
-    _image()
+    image = _image()
     caddy, caddyfile = _caddy(folder)
-    return Artifacts(_mongodb(folder), VERSION, _wheels(folder), caddy, caddyfile)
+    return Artifacts(image, _mongodb(folder), VERSION, _wheels(folder), caddy, caddyfile)
 
 
-def _image() -> None:
-    known = subprocess.run([DOCKER, "image", "inspect", IMAGE], capture_output=True, check=False)
+def _image() -> str:
+    """The hosts' image, made unless there is one of the same description."""
+    mark = hashlib.sha256((SYSTEM + DOCKERFILE).encode()).hexdigest()[:12]
+    image, base = f"shardstack-standin-host:{mark}", f"shardstack-standin-host-base:{mark}"
+    known = subprocess.run([DOCKER, "image", "inspect", image], capture_output=True, check=False)
     if known.returncode == 0:
-        return
+        return image
     made = subprocess.run(
         ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={SYSTEM}", "bookworm", "-"],  # noqa: S607
         stdout=subprocess.PIPE,
         check=True,
     )
     subprocess.run(
-        [DOCKER, "import", "-", f"{IMAGE}-base"], input=made.stdout, capture_output=True, check=True
+        [DOCKER, "import", "-", base], input=made.stdout, capture_output=True, check=True
     )
     subprocess.run(
-        [DOCKER, "build", "--quiet", "--tag", IMAGE, "-"],
-        input=DOCKERFILE.encode(),
+        [DOCKER, "build", "--quiet", "--tag", image, "-"],
+        input=DOCKERFILE.format(base=base).encode(),
         capture_output=True,
         check=True,
     )
+    return image
 
 
 def _mongodb(folder: Path) -> Path:

@@ -8,6 +8,7 @@ network would use.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,9 +31,8 @@ from cluster.servers.waiting import Waiter
 ROOT = Path(__file__).parents[2]
 DOCKER = shutil.which("docker") or "docker"
 ANSIBLE = Path(sys.executable).parent
-PLAYBOOK = ANSIBLE / "ansible-playbook"
+ALL_TASKS = {"ANSIBLE_DISPLAY_SKIPPED_HOSTS": "true", "ANSIBLE_DISPLAY_OK_HOSTS": "true"}
 DOMAIN = "localhost"  # by which the tests come to the edge
-IMAGE = "shardstack-standin-host"
 AUTHORITY = "/var/lib/caddy/data/caddy/pki/authorities/local/root.crt"
 SYSTEMD = (
     "--cap-add=SYS_ADMIN",
@@ -47,12 +47,14 @@ SYSTEMD = (
 )
 """What systemd needs to boot in a container without privileges."""
 PUBLISHED = (22, 80, 443)
+NOT_A_HOST = 250  # hosts count from 11
 
 
 @dataclass(frozen=True)
 class Artifacts:
-    """What hosts cannot fetch from here: files on this machine."""
+    """What hosts are made of, and what they cannot fetch from here: files on this machine."""
 
+    image: str
     mongodb: Path
     mongodb_version: str
     wheels: Path
@@ -131,7 +133,8 @@ class Hosts:
             for port in PUBLISHED
         ]
         public = ("--network", f"{self._mark}-public", "--ip", f"10.{self._subnet}.1.{number}")
-        docker("create", "--name", container, "--hostname", name, *public, *ports, *SYSTEMD, IMAGE)
+        made = ("create", "--name", container, "--hostname", name)
+        docker(*made, *public, *ports, *SYSTEMD, self._artifacts.image)
         alias = known_as or f"{name}.internal.example.test"
         known = ("--ip", self.address(name), "--alias", alias)
         docker("network", "connect", *known, f"{self._mark}-private", container)
@@ -153,9 +156,14 @@ class Hosts:
         return f"10.{self._subnet}.0.0/24"
 
     @property
+    def gateway(self) -> str:
+        """This machine's address in the hosts' public network."""
+        return f"10.{self._subnet}.1.1"
+
+    @property
     def administrator(self) -> str:
         """The address from which this machine comes to the hosts."""
-        return f"10.{self._subnet}.1.1/32"
+        return f"{self.gateway}/32"
 
     def address(self, name: str) -> str:
         """A host's address among the hosts."""
@@ -190,14 +198,31 @@ class Hosts:
 
     def open_from_outside(self, name: str, ports: set[int]) -> set[int]:
         """Which ports of a host answer a machine of the public network, as any of the internet."""
-        address = f"/dev/tcp/10.{self._subnet}.1.{self._made[name]}"
+        address = f"/dev/tcp/{self.public_address(name)}"
         tries = "; ".join(
             f"timeout 2 bash -c '<{address}/{port}' && echo {port}" for port in sorted(ports)
         )
         public = f"--network={self._mark}-public"
         line = f"({tries}) 2>/dev/null; true"
-        said = docker("run", "--rm", public, "--entrypoint", "bash", IMAGE, "-c", line)
+        bash = ("--entrypoint", "bash", self._artifacts.image, "-c", line)
+        said = docker("run", "--rm", public, *bash)
         return {int(port) for port in said.split()}
+
+    @contextlib.contextmanager
+    def beside(self, name: str) -> Iterator[str]:
+        """A machine of the public network that is none of the hosts: its address there."""
+        address = f"10.{self._subnet}.1.{NOT_A_HOST}"
+        where = ("--network", f"{self._mark}-public", "--ip", address)
+        waits = ("--entrypoint", "sleep", self._artifacts.image, "infinity")
+        docker("run", "--detach", "--rm", "--name", f"{self._mark}-{name}", *where, *waits)
+        try:
+            yield address
+        finally:
+            docker("rm", "--force", f"{self._mark}-{name}")
+
+    def public_address(self, name: str) -> str:
+        """A host's address in the public network."""
+        return f"10.{self._subnet}.1.{self._made[name]}"
 
     def stop(self, name: str) -> None:
         """Ends a host as a crash would."""
@@ -259,18 +284,31 @@ class Hosts:
         """Runs a playbook, whatever comes of it; on another inventory where one is given."""
         began = time.monotonic()
         done = subprocess.run(
-            [PLAYBOOK, "-i", inventory or self.inventory, f"{playbook}.yml", *arguments],
-            cwd=ROOT / "ansible",
-            env={**self.environment(), **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            self.command(playbook, *arguments, inventory=inventory),
+            **self.surroundings(environment or {}),
             text=True,
             timeout=timeout,
             check=False,
         )
         (self.folder / f"{playbook}.log").write_text(done.stdout)
         return Played(done.stdout, _counts(done.stdout), time.monotonic() - began)
+
+    def command(
+        self, playbook: str, *arguments: str, inventory: Path | None = None
+    ) -> list[str | Path]:
+        """The command line of a playbook."""
+        where = inventory or self.inventory
+        return [ANSIBLE / "ansible-playbook", "-i", where, f"{playbook}.yml", *arguments]
+
+    def surroundings(self, environment: Mapping[str, str]) -> dict[str, Any]:
+        """In which it runs, as subprocess takes it; all that it says comes by standard output."""
+        return {
+            "cwd": ROOT / "ansible",
+            "env": {**self.environment(), **environment},
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.STDOUT,
+        }
 
     def play(self, playbook: str, *arguments: str, **options: Any) -> Played:
         """Runs a playbook as `attempt` does; it must succeed on every host."""
@@ -281,16 +319,21 @@ class Hosts:
         return played
 
     def interrupt(
-        self, playbook: str, *arguments: str, at: str, once: Callable[[], bool] = lambda: True
-    ) -> None:
-        """Kills a playbook and its processes here: when it has said `at`, once it is so."""
+        self,
+        playbook: str,
+        *arguments: str,
+        at: str,
+        number: int = 1,
+        once: Callable[[], bool] = lambda: True,
+    ) -> str:
+        """Kills a playbook and its processes here; returns the line at which it did.
+
+        That is the line of this number that has `at`, once it is so. "" when it had ended before,
+        well. Headings of tasks are told before the task begins.
+        """
         with subprocess.Popen(
-            [PLAYBOOK, "-i", self.inventory, f"{playbook}.yml", *arguments],
-            cwd=ROOT / "ansible",
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            self.command(playbook, *arguments),
+            **self.surroundings(ALL_TASKS),
             text=True,
             start_new_session=True,
         ) as running:
@@ -298,13 +341,16 @@ class Hosts:
             said = []
             for line in running.stdout:
                 said.append(line)
-                if at in line:
+                number -= at in line
+                if number == 0:
                     try:
                         Waiter(300).until(lambda: once() or None, lambda: f"{at}, and no more")
                     finally:
                         os.killpg(running.pid, signal.SIGKILL)
-                    return
-        raise PlayError(f"{playbook} ended without having said {at!r}:\n{''.join(said)[-6000:]}")
+                    return line
+        if running.returncode:
+            raise PlayError(f"{playbook} failed:\n{''.join(said)[-6000:]}")
+        return ""
 
     def environment(self) -> dict[str, str]:
         """The environment of playbooks."""

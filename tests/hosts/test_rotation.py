@@ -219,15 +219,15 @@ def test_killed_it_is_brought_to_its_end_by_the_next_run(stack: Hosts) -> None:
     old, before = secrets(stack), starts(stack, *MONGODS)
     begun = ("rotate-secrets", "-e", "what=key,passwords")
     with consuming(stack, stack.ca(), FEW):
-        stack.interrupt(*begun, at="TASK [secrets : Keep them in the vault]")
-        stack.interrupt(*begun, at="TASK [server_secrets : Give the servers")
-        stack.interrupt(
+        assert stack.interrupt(*begun, at="TASK [secrets : Keep them in the vault]")
+        assert stack.interrupt(*begun, at="TASK [server_secrets : Give the servers")
+        assert stack.interrupt(
             *("rotate-secrets", "-e", "what=key"),
             at="PLAY [Have the servers take them over",
             once=lambda: starts(stack, *MONGODS) != before,
         )
-        stack.interrupt(*begun, at="TASK [api : Give it]")
-        stack.interrupt(*begun, at="PLAY [Take the next step]")
+        assert stack.interrupt(*begun, at="TASK [api : Give it]")
+        assert stack.interrupt(*begun, at="PLAY [Take the next step]")
         played = stack.play("rotate-secrets", "-e", "what=key", timeout=1800)
     assert_well(stack, old, played)
     assert "passwords: done" in played.output

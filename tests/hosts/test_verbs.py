@@ -102,6 +102,15 @@ def test_an_upgrade_replaces_the_programs_one_server_at_a_time(
     stack.write_inventory()
 
 
+def test_an_inventory_without_a_shard_of_the_cluster_is_refused(stack: Hosts) -> None:
+    members = stack.groups.pop("shard_2")
+    stack.write_inventory()
+    played = stack.attempt("preflight")
+    stack.groups["shard_2"] = members
+    stack.write_inventory()
+    assert "The cluster has shard-2, and the inventory has no such group" in played.output
+
+
 def test_an_upgrade_that_skips_a_version_is_refused(stack: Hosts) -> None:
     played = stack.attempt("upgrade", "-e", "mongodb_packages_version=8.0.16")
     assert re.search(r"runs 6\.0\.\d, and 8\.0\.16 skips a major version", played.output)
@@ -113,20 +122,42 @@ def test_a_lost_host_is_replaced_by_a_fresh_one_of_its_name(stack: Hosts) -> Non
     with consuming(stack, stack.ca(), FEW):
         stack.add("demo-2")
         stack.write_inventory()
-        stack.play("site")
+        played = stack.play("recover", "-e", "lost=demo-2")
+    touched = {host for host, count in played.counts.items() if count["changed"]}
+    assert touched <= {"demo-1", "demo-2"}
+    assert_well(stack)
+
+
+def test_the_operators_host_and_edge_is_replaced(stack: Hosts) -> None:
+    person = sign_up(stack, stack.ca())
+    stack.stop("demo-1")
+    stack.add("demo-1")
+    stack.write_inventory()
+    stack.play("recover", "-e", "lost=demo-1")
+    assert signs_in(stack, stack.ca(), person)
+    assert_well(stack)
+
+
+def test_a_lost_majority_is_forced_only_when_that_is_said(stack: Hosts) -> None:
+    person = sign_up(stack, stack.ca())
+    for name in SMALL[1:]:
+        stack.stop(name)
+        stack.add(name)
+    stack.write_inventory()
+    lost = ("recover", "-e", "lost=demo-2,demo-3")
+    refused = stack.attempt(*lost)
+    said = " ".join(refused.output.split())
+    assert "cfg has lost 2 of 3 members: config-2 (not initiated), config-3 (not initiated)" in said
+    assert "What is left is what shard-2-1 had at" in said
+    assert "name the sets: -e force=shard-1,cfg" in said
+    stack.play(*lost, "-e", "force=cfg,shard-1,shard-2")
+    assert signs_in(stack, stack.ca(), person)
+    assert_well(stack)
+    assert set(stack.play("site").changed().values()) == {0}
+
+
+def assert_well(stack: Hosts) -> None:
+    """Every server is there, and every member has its vote."""
     status = json.loads(stack.shell("demo-1", "shardstack status --json"))
     assert status["healthy"], status["problems"]
-
-
-def test_a_backup_is_restored_into_an_empty_stack(stack: Hosts) -> None:
-    person = sign_up(stack, stack.ca())
-    stack.play("backup")
-    found = stack.shell("demo-1", "ls -d /var/backups/shardstack/20*").split()
-    refused = stack.attempt("destroy-data")
-    assert "If that is meant, say its name: -e really=demo" in " ".join(refused.output.split())
-    assert set(refused.changed().values()) == {0}
-    stack.play("destroy-data", "-e", "really=demo")
-    assert stack.shell("demo-2", "ls /var/lib/shardstack") == ""
-    stack.play("site", "--skip-tags", "api")
-    stack.play("restore", "-e", f"backup={found[-1]}")
-    assert signs_in(stack, stack.ca(), person)
+    stack.shell("demo-1", "shardstack check")
