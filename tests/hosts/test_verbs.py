@@ -147,7 +147,7 @@ def test_a_lost_majority_is_forced_only_when_that_is_said(stack: Hosts) -> None:
     lost = ("recover", "-e", "lost=demo-2,demo-3")
     refused = stack.attempt(*lost)
     said = " ".join(refused.output.split())
-    assert "cfg has lost 2 of 3 members: config-2 (not initiated), config-3 (not initiated)" in said
+    assert "cfg has lost 2 of 3 members: config-2 (not listening), config-3 (not listening)" in said
     assert "What is left is what shard-2-1 had at" in said
     assert "name the sets: -e force=shard-1,cfg" in said
     stack.play(*lost, "-e", "force=cfg,shard-1,shard-2")
