@@ -13,13 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo import MongoClient
 from pymongo.errors import OperationFailure, PyMongoError
 
 from cluster.errors import ClusterError
 from cluster.model.layout import Node, ReplicaSet
 from cluster.model.users import USERS, kind
 from cluster.servers.connections import Access, Client, Connections, short
+from cluster.servers.replica_set import configuration
 from cluster.servers.routers import is_stand_in
 
 UNAUTHORIZED = 13
@@ -78,27 +78,11 @@ class _Asked:
         return self.connections.member(node) if is_member else self.router(node)
 
     def configuration(self, replica_set: ReplicaSet) -> dict[str, Any]:
-        client = self.connections.member(replica_set.members[0])
-        found: dict[str, Any] = client.admin.command("replSetGetConfig")["config"]
-        return found
+        return configuration(self.connections, replica_set.members[0])
 
     def options(self, node: Node) -> dict[str, Any]:
         found: dict[str, Any] = self.server(node).admin.command("getCmdLineOpts")["parsed"]
         return found
-
-    def stranger(self, node: Node, **options: Any) -> Client:
-        """A connection of somebody who has no credential."""
-        milliseconds = int(TIMEOUT * 1000)
-        return MongoClient(
-            node.host,
-            node.port,
-            directConnection=True,
-            serverSelectionTimeoutMS=milliseconds,
-            connectTimeoutMS=milliseconds,
-            socketTimeoutMS=milliseconds,
-            serverMonitoringMode="poll",
-            **options,
-        )
 
 
 def _members(asked: _Asked) -> Iterator[str]:
@@ -155,10 +139,8 @@ def _caches(asked: _Asked) -> Iterator[str]:
 
 
 def _strangers(asked: _Asked) -> Iterator[str]:
-    tls = {"tls": True, "tlsCAFile": str(asked.access.tls_ca)} if asked.access.tls_ca else {}
-
     def lets_read(node: Node) -> bool:
-        with asked.stranger(node, **tls) as client:
+        with asked.connections.stranger(node) as client:
             try:
                 client[asked.layout.database].users.find_one()
             except OperationFailure as error:
@@ -177,7 +159,7 @@ def _plain(asked: _Asked) -> Iterator[str]:
         return
 
     def answers(node: Node) -> bool:
-        with asked.stranger(node, tls=False) as client:
+        with asked.connections.stranger(node, tls=False) as client:
             try:
                 client.admin.command("hello")
             except PyMongoError:

@@ -19,7 +19,7 @@ from pymongo.errors import AutoReconnect, PyMongoError
 from cluster.errors import StateError
 from cluster.model.layout import Node, ReplicaSet
 from cluster.servers.connections import Access, Connections, refusal
-from cluster.servers.replica_set import look, primary_of, states
+from cluster.servers.replica_set import configuration, look, primary_of, states
 from cluster.servers.waiting import Waiter
 from console import Report
 
@@ -92,7 +92,7 @@ def force(access: Access, loss: Loss, report: Report) -> None:
     with access.connections(TIMEOUT) as connections:
         admin = connections.member(loss.newest).admin
         try:
-            config = admin.command("replSetGetConfig")["config"]
+            config = configuration(connections, loss.newest)
             for member in config["members"]:
                 if member["host"] in addresses:
                     member |= {"votes": 0, "priority": 0}
@@ -128,7 +128,7 @@ def _loss(connections: Connections, replica_set: ReplicaSet) -> Loss | None:
     newest = max(left, key=lambda one: one.age)
     heard = {m["name"] for one in left for m in one.status["members"] if m.get("health") == 1}
     votes = _votes(connections, newest.node)
-    if 2 * sum(votes[one.node.address] for one in left) > sum(votes.values()):
+    if 2 * sum(votes.get(one.node.address, 0) for one in left) > sum(votes.values()):
         return None
     if alive := [node for node in lost if node.address in heard and lost[node] == "not listening"]:
         raise StateError(
@@ -150,7 +150,7 @@ def _left(connections: Connections, replica_set: ReplicaSet) -> Iterator[_Left]:
 def _votes(connections: Connections, node: Node) -> dict[str, int]:
     """How many votes each address has, as a member knows it."""
     try:
-        config = connections.member(node).admin.command("replSetGetConfig")["config"]
+        config = configuration(connections, node)
     except PyMongoError as error:
         raise refusal(node, error) from None
     return {member["host"]: int(member["votes"]) for member in config["members"]}

@@ -43,7 +43,14 @@ class Connections:
     def __init__(self, key: str, timeout: float = 10, tls_ca: Path | None = None) -> None:
         self._key = key
         self._tls: dict[str, Any] = {"tls": True, "tlsCAFile": str(tls_ca)} if tls_ca else {}
-        self._timeout = int(timeout * 1000)
+        milliseconds = int(timeout * 1000)
+        self._options: dict[str, Any] = {
+            "directConnection": True,
+            "serverSelectionTimeoutMS": milliseconds,
+            "connectTimeoutMS": milliseconds,
+            "socketTimeoutMS": milliseconds,
+            "serverMonitoringMode": "poll",
+        }
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Client] = {}
         self._closed = False
@@ -72,6 +79,13 @@ class Connections:
         """A connection to one node (a router, or a config server) as one of the users."""
         return self._client(node, user, password, "admin")
 
+    def stranger(self, node: Node, *, tls: bool = True) -> Client:
+        """A client of somebody without a credential, which the caller closes; without TLS if told.
+
+        `tls` says nothing where the nodes speak without it.
+        """
+        return MongoClient(node.host, node.port, **self._options, **(self._tls if tls else {}))
+
     def _client(self, node: Node, user: str, password: str, source: str) -> Client:
         with self._lock:
             if self._closed:
@@ -81,16 +95,12 @@ class Connections:
                 client = MongoClient(
                     node.host,
                     node.port,
-                    directConnection=True,
                     username=user,
                     password=password,
                     authSource=source,
                     authMechanism="SCRAM-SHA-256",
                     appname="shardstack",
-                    serverSelectionTimeoutMS=self._timeout,
-                    connectTimeoutMS=self._timeout,
-                    socketTimeoutMS=self._timeout,
-                    serverMonitoringMode="poll",
+                    **self._options,
                     **self._tls,
                 )
                 self._clients[node.name, user] = client

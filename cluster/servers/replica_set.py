@@ -87,6 +87,12 @@ def states(connections: Connections, replica_set: ReplicaSet) -> str:
     return ", ".join(f"{member.node.name} {member.state}" for member in members)
 
 
+def configuration(connections: Connections, node: Node) -> dict[str, Any]:
+    """The set's configuration, as one member has it. Raises PyMongoError."""
+    answer = connections.member(node).admin.command("replSetGetConfig")
+    return dict(answer["config"])
+
+
 class SetMaker:
     """Brings one replica set into the state that the layout describes."""
 
@@ -245,7 +251,7 @@ class SetMaker:
     # ---- configuration ------------------------------------------------------------------------
 
     def _check_members(self, primary: Node) -> None:
-        config = self.connections.member(primary).admin.command("replSetGetConfig")["config"]
+        config = configuration(self.connections, primary)
         there = {member["host"] for member in config["members"]}
         wanted = {node.address for node in self.set.members}
         if there != wanted:
@@ -260,7 +266,7 @@ class SetMaker:
     def _set_votes(self, primary: Node) -> None:
         """Gives members back the votes that `recover` took from them; a set takes one at a time."""
         admin = self.connections.member(primary).admin
-        config = admin.command("replSetGetConfig")["config"]
+        config = configuration(self.connections, primary)
         for member in config["members"]:
             if member["votes"] == 0:
                 member |= {"votes": 1, "priority": 1}
@@ -270,7 +276,7 @@ class SetMaker:
 
     def _set_timings(self, primary: Node) -> None:
         admin = self.connections.member(primary).admin
-        config = admin.command("replSetGetConfig")["config"]
+        config = configuration(self.connections, primary)
         now = {name: config["settings"].get(name) for name in self.settings}
         if now != self.settings:
             config["settings"] |= self.settings
