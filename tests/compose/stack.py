@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import requests
-
 ROOT = Path(__file__).parents[2]
 DOCKER = shutil.which("docker") or "docker"
 FILE = "docker-compose.cluster.yml"
@@ -219,13 +217,6 @@ class Stack:
             source = f"{self.container('caddy')}:/data/caddy/pki/authorities/local/root.crt"
             docker("cp", source, str(file))
         return file
-
-    def session(self, ca: Path) -> requests.Session:
-        """A session that trusts the stack's own authority."""
-        made = requests.Session()
-        made.trust_env = False  # REQUESTS_CA_BUNDLE would replace `verify`
-        made.verify = str(ca)
-        return made
 
 
 @contextlib.contextmanager

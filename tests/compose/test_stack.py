@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.compose.stack import MEMBERS, ROUTERS, SERVERS, Stack, docker, until
-from tests.helpers.people import sign_up, signs_in
+from tests.helpers.people import session, sign_up, signs_in
 
 pytestmark = pytest.mark.core
 
@@ -26,13 +26,13 @@ def test_somebody_signs_up_by_https_and_is_found(stack: Stack, ca: Path) -> None
 
 def test_the_administrator_may_log_in(stack: Stack, ca: Path) -> None:
     account = json.loads(stack.secret("operator/admin.json"))
-    answer = stack.session(ca).post(f"{stack.url}/api/v1/auth/login", json=account, timeout=20)
+    answer = session(ca).post(f"{stack.url}/api/v1/auth/login", json=account, timeout=20)
     assert answer.status_code == 200, answer.text
 
 
 def test_plain_http_leads_to_https(stack: Stack, ca: Path) -> None:
     plain = f"http://localhost:{stack.http_port}/api/v1/openapi.json"
-    answer = stack.session(ca).get(plain, timeout=20)
+    answer = session(ca).get(plain, timeout=20)
     assert answer.status_code == 200
     assert answer.url == f"{stack.url}/api/v1/openapi.json"
 

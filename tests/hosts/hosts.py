@@ -24,8 +24,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import requests
-
 from cluster.servers.waiting import Waiter
 
 ROOT = Path(__file__).parents[2]
@@ -183,13 +181,6 @@ class Hosts:
         file = self.folder / "root.crt"
         file.write_text(self.shell(self.groups["edge"][0], f"cat {AUTHORITY}"))
         return file
-
-    def session(self, ca: Path) -> requests.Session:
-        """A session that trusts the stack's own authority."""
-        made = requests.Session()
-        made.trust_env = False  # REQUESTS_CA_BUNDLE would replace `verify`
-        made.verify = str(ca)
-        return made
 
     def shell(self, name: str, line: str, given: str = "", timeout: float = 120) -> str:
         """The output of a line in a host's shell, as root; it must succeed."""

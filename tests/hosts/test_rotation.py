@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from cluster.model.secrets import parse_keys
-from tests.helpers.people import PASSWORD, consuming, sign_up
+from tests.helpers.people import PASSWORD, consuming, session, sign_up
 from tests.hosts.conftest import SMALL
 from tests.hosts.hosts import Hosts, Played
 from tests.hosts.test_verbs import FEW, MONGODS, starts
@@ -141,7 +141,7 @@ def single_lines(found: dict[str, str]) -> list[str]:
 def logged_in(stack: Hosts, person: dict[str, Any]) -> str:
     """An access token."""
     credentials = {"email": person["email"], "password": PASSWORD}
-    answer = stack.session(stack.ca()).post(
+    answer = session(stack.ca()).post(
         f"{stack.url}/api/v1/auth/login", json=credentials, timeout=20
     )
     return str(answer.json()["access_token"])
@@ -149,7 +149,7 @@ def logged_in(stack: Hosts, person: dict[str, Any]) -> str:
 
 def status_of(stack: Hosts, token: str) -> int:
     """What the API answers to a request with this token."""
-    answer = stack.session(stack.ca()).get(
+    answer = session(stack.ca()).get(
         f"{stack.url}/api/v1/auth/me", headers={"Authorization": f"Bearer {token}"}, timeout=20
     )
     return answer.status_code
