@@ -79,7 +79,7 @@ def build(source: Path, target: Path, module: AnsibleModule) -> None:
 
 
 def main() -> None:
-    """As Ansible calls it."""
+    """Runs the module: Ansible calls this file."""
     module = AnsibleModule(
         argument_spec={
             "source": {"type": "path", "required": True},

@@ -131,7 +131,7 @@ def prepare(folder: Path, module: AnsibleModule) -> list[str]:
 
 
 def main() -> None:
-    """As Ansible calls it."""
+    """Runs the module: Ansible calls this file."""
     module = AnsibleModule(
         argument_spec={
             # Not no_log: that would blank the same values in what is returned. The task has no_log.

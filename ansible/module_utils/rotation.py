@@ -94,7 +94,7 @@ CHANGES: Mapping[str, Change] = {
         [Step("servers have a new certificate", lambda _, new: {SERVER: new[SERVER]})],
         of=[CA, CA_KEY],
     ),
-    # The first of the authorities in a file is the one whose key there is.
+    # Of the authorities in the file, the first is the one that signs: CA_KEY is its key.
     "authority": Change(
         [CA, CA_KEY, SERVER],
         [

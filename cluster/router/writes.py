@@ -85,10 +85,10 @@ def with_id(document: RawBSONDocument) -> RawBSONDocument:
 
 @dataclass(frozen=True)
 class _Result:
-    """What one shard made of some statements."""
+    """How one shard answered the statements that it was sent."""
 
     again: list[int] = field(default_factory=list)
-    """Those to send again, routed anew."""
+    """The numbers of those that are to be sent again, perhaps to another shard."""
     settled: bool = False
     """It found a document, or refused a statement for good: no other shard need be asked."""
 
