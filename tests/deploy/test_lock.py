@@ -25,6 +25,16 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "_place", lambda: "another")
 
 
+def as_one_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take locks as a process that is gone.
+
+    `os.getpid` stays as it is: PyMongo, whose clients other tests have open in this process, would
+    see a fork and forget its connections.
+    """
+    gone = msgspec.structs.replace(lock._myself(), pid=2**22 + 1)  # greater than any
+    monkeypatch.setattr(lock, "_myself", lambda: gone)
+
+
 def test_the_second_is_told_who_holds_it(
     fake: DigitalOcean, operator: Operator, other: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +93,7 @@ def test_the_lock_of_a_process_that_has_ended_is_taken_over(
     fake: DigitalOcean, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as gone:
-        gone.setattr(os, "getpid", lambda: 2**22 + 1)  # greater than any
+        as_one_that_ends(gone)
         lock._take(operator.client, operator.stack)
     with lock.held(operator.client, operator.stack):
         assert "taking over the lock of " in operator.lines[-1]
@@ -94,8 +104,8 @@ def test_the_lock_of_another_machine_is_not_taken_over(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as gone:
-        gone.setattr(os, "getpid", lambda: 2**22 + 1)
         elsewhere(gone)
+        as_one_that_ends(gone)
         mine = lock._take(operator.client, operator.stack)
     with (
         pytest.raises(LockedError),
@@ -120,7 +130,7 @@ def test_only_one_of_two_takes_over(
 ) -> None:
     """Both have seen the lock that was left behind; one is quicker."""
     with monkeypatch.context() as gone:
-        gone.setattr(os, "getpid", lambda: 2**22 + 1)
+        as_one_that_ends(gone)
         lock._take(operator.client, operator.stack)
     taken: list[Any] = []
 
