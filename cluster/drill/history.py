@@ -65,7 +65,7 @@ class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
 
     `begin` and `end` are nanoseconds of one machine's monotonic clock. `found` is the number of
     documents that the call matched. `state` is what a read saw, what an append left behind, or what
-    a delete removed, where the target tells. `group` is the part of the data the key belongs to,
+    a delete removed, where the store tells. `group` is the part of the data the key belongs to,
     such as a shard's name: gaps are measured for each group.
     """
 

@@ -179,7 +179,7 @@ def _detail(text: str) -> str:
         return text[:200]
 
 
-class ApiTarget:
+class ApiStore:
     """Keys as projects. A group is what one account owns, so all of it lives on one shard.
 
     `accounts` has e-mail and password by group; `ca`: see `HttpClient`. The API reads from the

@@ -29,7 +29,7 @@ unknown command, a document refused by its validator, … (src/mongo/base/error_
 LONGEST_READ_MS = 10_000
 
 
-class MongoTarget:
+class MongoStore:
     """Keys as documents of one collection. `groups` are shards that `prepare` has placed keys on.
 
     The client belongs to the caller, who also chooses its options; the driver's defaults, which

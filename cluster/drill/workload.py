@@ -1,6 +1,6 @@
 """Concurrent clients in a closed loop: each makes one call after the other and records it.
 
-`Target` is what they run against. `Keys` chooses what a client does next: it holds the life of each
+`Store` is what they run against. `Keys` chooses what a client does next: it holds the life of each
 key, from its insert to its delete. history.py says what a key contains.
 
 Every client stays with one group of keys, so that a group whose shard has failed does not hold up
@@ -40,7 +40,7 @@ class Effect:
     state: State | None = None
 
 
-class Target(Protocol):
+class Store(Protocol):
     """A store of lists, called by several threads together.
 
     A method returns once the call is acknowledged, and raises whatever its client library raises
@@ -141,17 +141,17 @@ class Load:
 
 
 class Workload:
-    """A load on a target. As a context manager it runs while the block does.
+    """A load on a store. As a context manager it runs while the block does.
 
     `finish`, after the block or within it, ends the load and gives the history.
     """
 
-    def __init__(self, target: Target, load: Load, file: HistoryFile | None = None) -> None:
-        self._target = target
+    def __init__(self, store: Store, load: Load, file: HistoryFile | None = None) -> None:
+        self._store = store
         self._load = load
         self._recorder = Recorder(file)
         self._stop = threading.Event()
-        self._keys = {group: Keys(group, load.keys, load.tokens) for group in target.groups}
+        self._keys = {group: Keys(group, load.keys, load.tokens) for group in store.groups}
         self._threads = [
             threading.Thread(target=self._client, args=(n,), name=f"drill-{n}", daemon=True)
             for n in range(load.clients)
@@ -192,7 +192,7 @@ class Workload:
 
     def _client(self, number: int) -> None:
         chance = random.Random(f"{self._load.seed}/{number}")  # noqa: S311 - a load, not a secret
-        group = self._target.groups[number % len(self._target.groups)]
+        group = self._store.groups[number % len(self._store.groups)]
         keys = self._keys[group]
         made = 0
         while not self._stop.is_set():
@@ -202,11 +202,11 @@ class Workload:
             if call.kind is Kind.INSERT:
                 keys.inserted(call.key, possible=call.outcome is not Outcome.FAILED)
             if call.outcome is not Outcome.OK:
-                self._stop.wait(0.05)  # a target that refuses immediately is not to be flooded
+                self._stop.wait(0.05)  # a store that refuses immediately is not to be flooded
 
     def _call(self, client: int, group: str, intent: Intent) -> Call:
         """Make one call and record it."""
-        guarantee = self._target.guarantee
+        guarantee = self._store.guarantee
         begun = Call(
             client=client,
             kind=intent.kind,
@@ -233,7 +233,7 @@ class Workload:
             )
         except Exception as error:  # noqa: BLE001 - whatever a client meets belongs to the record
             end = time.monotonic_ns()
-            outcome = Outcome.FAILED if begun.kind is Kind.READ else self._target.outcome(error)
+            outcome = Outcome.FAILED if begun.kind is Kind.READ else self._store.outcome(error)
             text = f"{type(error).__name__}: {error}"
             ended = replace(begun, end=end, outcome=outcome, error=text)
         self._recorder.end(begun, ended)
@@ -242,13 +242,13 @@ class Workload:
     def _send(self, intent: Intent) -> Effect:
         match intent.kind:
             case Kind.INSERT:
-                return self._target.insert(intent.key, intent.token)
+                return self._store.insert(intent.key, intent.token)
             case Kind.APPEND:
-                return self._target.append(intent.key, intent.token)
+                return self._store.append(intent.key, intent.token)
             case Kind.READ:
-                return self._target.read(intent.key)
+                return self._store.read(intent.key)
             case Kind.DELETE:
-                return self._target.delete(intent.key)
+                return self._store.delete(intent.key)
 
     def _audit(self, deadline: float) -> None:
         """Read every key by itself, then all in one scan, for what a read by key cannot show."""
@@ -270,7 +270,7 @@ class Workload:
         begin = time.monotonic_ns()
         found: Counter[str] = Counter()
         states: dict[str, State] = {}
-        for key, state in self._target.scan():
+        for key, state in self._store.scan():
             found[key] += 1
             states[key] = state
         end = time.monotonic_ns()

@@ -11,7 +11,7 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
 from cluster.drill.history import Call, History
-from cluster.drill.mongo import MongoTarget, move
+from cluster.drill.mongo import MongoStore, move
 from cluster.drill.report import Report, summarise
 from cluster.drill.workload import Load, Workload
 from cluster.local.cluster import LocalCluster, LocalNode
@@ -48,8 +48,8 @@ class Drill:
 
         What the fault cost is printed. It depends on the machine, so no test asserts it.
         """
-        target = MongoTarget(self.client, DATABASE, self.collection, SHARDS)
-        with Workload(target, Load()) as workload:
+        store = MongoStore(self.client, DATABASE, self.collection, SHARDS)
+        with Workload(store, Load()) as workload:
             for shard in SHARDS:
                 workload.wait_for_writes(CALM, shard, 20)
             fault(workload)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import requests
 
-from cluster.drill.http import ApiTarget
+from cluster.drill.http import ApiStore
 from cluster.drill.report import summarise
 from cluster.drill.workload import Load, Workload
 
@@ -69,10 +69,10 @@ def consuming(stack: Stack, ca: Path, clients: int = 8) -> Iterator[None]:
         sign_up(stack, ca)["email"] for _ in range(min(4, clients))
     ]  # one client each, or more
     accounts = {secrets.token_hex(3): (email, PASSWORD) for email in people}
-    target = ApiTarget(stack.url, accounts, ca)
+    store = ApiStore(stack.url, accounts, ca)
     with (
-        contextlib.closing(target),
-        Workload(target, Load(clients=clients, keys=8)) as workload,
+        contextlib.closing(store),
+        Workload(store, Load(clients=clients, keys=8)) as workload,
     ):
         for group in accounts:
             workload.wait_for_writes(CALM, group, 30)
@@ -80,8 +80,8 @@ def consuming(stack: Stack, ca: Path, clients: int = 8) -> Iterator[None]:
         for group in accounts:
             workload.wait_for_writes(CALM, group, 30)
         report = summarise(workload.finish())
-    slowest = max(exchange.took for exchange in target.exchanges)
+    slowest = max(exchange.took for exchange in store.exchanges)
     print(f"\nlongest request {slowest:.1f} s\n{report.text()}")  # noqa: T201 - shown by -s
     assert report.errors == {}
     assert report.violations == []
-    assert max(exchange.status for exchange in target.exchanges) < 500
+    assert max(exchange.status for exchange in store.exchanges) < 500

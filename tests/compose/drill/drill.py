@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.drill.history import AUDITOR, History
-from cluster.drill.http import ApiTarget
+from cluster.drill.http import ApiStore
 from cluster.drill.report import Report, gaps, summarise
 from cluster.drill.workload import Load, Workload
 from tests.compose.drill.accounts import one_account_per_shard
@@ -39,7 +39,7 @@ class Result:
 
     fault: str
     report: Report
-    target: ApiTarget
+    store: ApiStore
     longest: float
     gaps: dict[str, float]
 
@@ -70,9 +70,9 @@ class Drill:
     def run(self, name: str, fault: Fault, service: str, lasts: float) -> Result:
         """Let the load run, break something for a while, and see that the writes go on."""
         accounts = one_account_per_shard(self.stack, self.servers, self.ca, SHARDS)
-        target = ApiTarget(self.stack.url, accounts, self.ca)
+        store = ApiStore(self.stack.url, accounts, self.ca)
         load = Load(clients=CLIENTS, keys=CLIENTS)
-        with contextlib.closing(target), Workload(target, load) as workload:
+        with contextlib.closing(store), Workload(store, load) as workload:
             try:
                 _wait_for_writes(workload)
                 workload.mark(name)
@@ -85,9 +85,9 @@ class Drill:
             finally:
                 history = workload.finish()
                 report = summarise(history)
-                _tell(f"{name}: {service}", report, target)
+                _tell(f"{name}: {service}", report, store)
         self.wait_healthy(undone + HEALTHY - time.monotonic())
-        result = _result(name, report, target, history)
+        result = _result(name, report, store, history)
         self.table.append(result.row())
         return result
 
@@ -125,18 +125,18 @@ def _wait_for_writes(workload: Workload) -> None:
         workload.wait_for_writes(CALM, group, WAIT)
 
 
-def _result(name: str, report: Report, target: ApiTarget, history: History) -> Result:
+def _result(name: str, report: Report, store: ApiStore, history: History) -> Result:
     """Figures without those of the start, when all consumers log in."""
     since = history.marks[0].at
     load = [call for call in history.calls if call.client != AUDITOR and call.end >= since]
     found = gaps(load, since, max(call.end for call in load))
-    took = [one.took for one in target.exchanges if one.began + one.took >= since / 1e9]
+    took = [one.took for one in store.exchanges if one.began + one.took >= since / 1e9]
     seconds = {group: gap.seconds for group, gap in found.items()}
-    return Result(name, report, target, max(took), seconds)
+    return Result(name, report, store, max(took), seconds)
 
 
-def _tell(title: str, report: Report, target: ApiTarget) -> None:
+def _tell(title: str, report: Report, store: ApiStore) -> None:
     """The figures, shown by -s and on failure."""
     print(f"\n{title}\n{report.text()}")  # noqa: T201
-    for one in sorted(target.exchanges, key=lambda exchange: -exchange.took)[:5]:
+    for one in sorted(store.exchanges, key=lambda exchange: -exchange.took)[:5]:
         print(f"  {one.took:.3f} s {one.method} {one.path}: {one.status}")  # noqa: T201

@@ -47,8 +47,8 @@ def assert_only_latency(result: Result) -> None:
     assert result.report.errors == {}
     assert result.report.violations == []
     assert result.report.unverified == 0
-    assert {exchange.status // 100 for exchange in result.target.exchanges} <= {2, 4}
-    assert any(consumer.refreshes for consumer in result.target.consumers)
+    assert {exchange.status // 100 for exchange in result.store.exchanges} <= {2, 4}
+    assert any(consumer.refreshes for consumer in result.store.consumers)
 
 
 CORE = {"a shard's primary crashes", "a router of two crashes", "an API replica of two crashes"}

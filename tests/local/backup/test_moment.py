@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from cluster.backup.dump import dump
-from cluster.drill.mongo import MongoTarget, prepare
+from cluster.drill.mongo import MongoStore, prepare
 from cluster.drill.report import summarise
 from cluster.drill.workload import Load, Workload
 from cluster.errors import ClusterError
@@ -214,8 +214,8 @@ def test_a_load_does_not_notice(cluster: LocalCluster, tmp_path: Path) -> None:
         try:
             fill(client)
             prepare(client, "load", "keys", shards)
-            target = MongoTarget(client, "load", "keys", shards)
-            with Workload(target, Load(clients=8)) as load:
+            store = MongoStore(client, "load", "keys", shards)
+            with Workload(store, Load(clients=8)) as load:
                 for shard in shards:
                     load.wait_for_writes(20, shard, 30)
                 done = run(cluster, "dump", str(tmp_path / "backup"))

@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from cluster.drill.mongo import MongoTarget, prepare
+from cluster.drill.mongo import MongoStore, prepare
 from cluster.drill.report import Report, summarise
 from cluster.drill.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
@@ -35,7 +35,7 @@ def under_load(local: LocalCluster) -> Iterator[Loaded]:
     with MongoClient(local.uri("admin"), socketTimeoutMS=30_000) as client:
         name = f"keys_{secrets.token_hex(4)}"
         prepare(client, "drill", name, SHARDS)
-        workload = Workload(MongoTarget(client, "drill", name, SHARDS), Load(clients=3))
+        workload = Workload(MongoStore(client, "drill", name, SHARDS), Load(clients=3))
         with workload:
             workload.wait_for_writes(CALM, "shard-1", 20)
             loaded = Loaded(workload)

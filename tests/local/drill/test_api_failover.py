@@ -18,7 +18,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from cluster.drill.history import History
-from cluster.drill.http import ApiTarget
+from cluster.drill.http import ApiStore
 from cluster.drill.report import Report, summarise
 from cluster.drill.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
@@ -46,16 +46,16 @@ class ApiDrill:
     accounts: dict[str, tuple[str, str]]
     history: History = field(default_factory=History)
 
-    def run(self, fault: str, node: str | None = None) -> tuple[Report, ApiTarget]:
+    def run(self, fault: str, node: str | None = None) -> tuple[Report, ApiStore]:
         """Let the load run, break something, and see that the writes go on on both shards.
 
         What stands still does so until they do, and for `STILL` seconds at least. What the fault
         cost is printed. It depends on the machine, so no test asserts it.
         """
-        target = ApiTarget(self.server.url, self.accounts)
+        store = ApiStore(self.server.url, self.accounts)
         with (
-            contextlib.closing(target),
-            Workload(target, Load(clients=CLIENTS, keys=CLIENTS)) as workload,
+            contextlib.closing(store),
+            Workload(store, Load(clients=CLIENTS, keys=CLIENTS)) as workload,
         ):
             for group in SHARDS:
                 workload.wait_for_writes(CALM, group, 20)
@@ -75,11 +75,11 @@ class ApiDrill:
                 workload.wait_for_writes(CALM, group, GOES_ON)
             self.history = workload.finish()
             report = summarise(self.history)
-        slowest = sorted(target.exchanges, key=lambda exchange: -exchange.took)[:5]
+        slowest = sorted(store.exchanges, key=lambda exchange: -exchange.took)[:5]
         print(f"\n{report.text()}")  # noqa: T201 - the figures, shown by -s and on failure
         for one in slowest:
             print(f"  {one.took:.3f} s {one.method} {one.path}: {one.status}")  # noqa: T201
-        return report, target
+        return report, store
 
 
 @pytest.fixture(scope="module")
@@ -132,40 +132,40 @@ def shard_of(client: MongoClient[dict[str, Any]], owner: str) -> str:
     return str(shard["shardName"])
 
 
-def assert_only_latency(report: Report, target: ApiTarget) -> None:
+def assert_only_latency(report: Report, store: ApiStore) -> None:
     """No error was seen; every acknowledged write is there once, in order; tokens were renewed."""
     assert report.errors == {}
     assert report.violations == []
     assert report.unverified == 0
-    assert {exchange.status // 100 for exchange in target.exchanges} <= {2, 4}
-    assert any(consumer.refreshes for consumer in target.consumers)
+    assert {exchange.status // 100 for exchange in store.exchanges} <= {2, 4}
+    assert any(consumer.refreshes for consumer in store.consumers)
 
 
 @pytest.mark.core
 def test_kill_of_a_shard_primary(drill: ApiDrill) -> None:
-    report, target = drill.run("SIGKILL")
-    assert_only_latency(report, target)
+    report, store = drill.run("SIGKILL")
+    assert_only_latency(report, store)
 
 
 def test_step_down_of_a_shard_primary(drill: ApiDrill) -> None:
-    report, target = drill.run("step down")
-    assert_only_latency(report, target)
+    report, store = drill.run("step down")
+    assert_only_latency(report, store)
 
 
 def test_kill_of_one_router_of_two(drill: ApiDrill) -> None:
-    report, target = drill.run("SIGKILL", "router-1")
-    assert_only_latency(report, target)
+    report, store = drill.run("SIGKILL", "router-1")
+    assert_only_latency(report, store)
 
 
 def test_one_router_of_two_stands_still(drill: ApiDrill) -> None:
     """It keeps its connections and says nothing; afterwards it goes on with what it had."""
-    report, target = drill.run("SIGSTOP", "router-1")
-    assert_only_latency(report, target)
+    report, store = drill.run("SIGSTOP", "router-1")
+    assert_only_latency(report, store)
     assert held_up(drill.history, "SIGSTOP router-1", "resumed") == []
 
 
 @pytest.mark.core
 def test_a_shard_primary_stands_still(drill: ApiDrill) -> None:
     """The routers give it up once another member is primary."""
-    report, target = drill.run("SIGSTOP")
-    assert_only_latency(report, target)
+    report, store = drill.run("SIGSTOP")
+    assert_only_latency(report, store)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from cluster.drill.http import ApiTarget
+from cluster.drill.http import ApiStore
 from cluster.drill.report import summarise
 from cluster.drill.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
@@ -156,10 +156,10 @@ def run(
 ) -> None:
     """Let the load run through Caddy and something fail, and watch; the writes must go on."""
     accounts = one_account_per_shard(cluster, replicas[0].server)
-    target = ApiTarget(caddy.url, accounts, caddy.ca)
+    store = ApiStore(caddy.url, accounts, caddy.ca)
     with (
-        contextlib.closing(target),
-        Workload(target, Load(clients=CLIENTS, keys=CLIENTS)) as workload,
+        contextlib.closing(store),
+        Workload(store, Load(clients=CLIENTS, keys=CLIENTS)) as workload,
     ):
         for group in SHARDS:
             workload.wait_for_writes(CALM, group, 40)
@@ -168,8 +168,8 @@ def run(
         for group in SHARDS:
             workload.wait_for_writes(CALM, group, 40)
         report = summarise(workload.finish())
-    slowest = sorted(target.exchanges, key=lambda exchange: -exchange.took)[:5]
+    slowest = sorted(store.exchanges, key=lambda exchange: -exchange.took)[:5]
     print(f"\n{report.text()}")  # noqa: T201 - the figures, shown by -s and on failure
     for one in slowest:
         print(f"  {one.took:.3f} s {one.method} {one.path}: {one.status}")  # noqa: T201
-    assert_only_latency(report, target)
+    assert_only_latency(report, store)

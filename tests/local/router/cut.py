@@ -16,7 +16,7 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from cluster.drill.mongo import MongoTarget, prepare
+from cluster.drill.mongo import MongoStore, prepare
 from cluster.drill.report import summarise
 from cluster.drill.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
@@ -42,7 +42,7 @@ def main(folder: Path) -> None:
         local.up(config_servers=1, routers=1)
         with MongoClient(local.uri("admin"), socketTimeoutMS=90_000) as client:
             prepare(client, "drill", "keys", SHARDS)
-            with Workload(MongoTarget(client, "drill", "keys", SHARDS), Load(8)) as workload:
+            with Workload(MongoStore(client, "drill", "keys", SHARDS), Load(8)) as workload:
                 for shard in SHARDS:
                     workload.wait_for_writes(40, shard, 20)
                 cut(local.primary("shard-1").port)

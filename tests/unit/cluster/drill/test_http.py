@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cluster.drill.history import Guarantee, Outcome, State
-from cluster.drill.http import ApiError, ApiTarget
+from cluster.drill.http import ApiError, ApiStore
 from cluster.drill.workload import Effect
 
 TOKENS = {"access_token": "a", "refresh_token": "r", "expires_in": 1800}
@@ -66,10 +66,10 @@ def scripted() -> Iterator[Scripted]:
 
 
 @pytest.fixture
-def target(scripted: Scripted) -> Iterator[ApiTarget]:
+def store(scripted: Scripted) -> Iterator[ApiStore]:
     url = f"http://127.0.0.1:{scripted.server_address[1]}"
-    with closing(ApiTarget(url, {"g": ("a@example.org", "a password")})) as target:
-        yield target
+    with closing(ApiStore(url, {"g": ("a@example.org", "a password")})) as store:
+        yield store
 
 
 def project(*tokens: str) -> tuple[int, dict[str, Any]]:
@@ -87,74 +87,74 @@ def project(*tokens: str) -> tuple[int, dict[str, Any]]:
     ],
 )
 def test_what_an_insert_without_success_means(
-    scripted: Scripted, target: ApiTarget, answer: Any, outcome: Outcome
+    scripted: Scripted, store: ApiStore, answer: Any, outcome: Outcome
 ) -> None:
     scripted.script.append(answer)
     with pytest.raises(ApiError) as raised:
-        target.insert("g/1", "x")
-    assert target.outcome(raised.value) is outcome
+        store.insert("g/1", "x")
+    assert store.outcome(raised.value) is outcome
     assert [asked[0] for asked in scripted.asked] == ["POST", "POST"], "it was sent once"
 
 
 def test_an_error_before_the_write_was_sent_is_a_failure(
-    scripted: Scripted, target: ApiTarget
+    scripted: Scripted, store: ApiStore
 ) -> None:
     scripted.script += [(201, PROJECT), (503, {"detail": "not known"})]
-    assert target.insert("g/1", "x") == Effect(1, State(("x",), 1))
+    assert store.insert("g/1", "x") == Effect(1, State(("x",), 1))
     with pytest.raises(ApiError) as raised:
-        target.append("g/1", "y")
-    assert target.outcome(raised.value) is Outcome.FAILED
+        store.append("g/1", "y")
+    assert store.outcome(raised.value) is Outcome.FAILED
 
 
-def test_an_append_goes_on_until_nobody_was_quicker(scripted: Scripted, target: ApiTarget) -> None:
+def test_an_append_goes_on_until_nobody_was_quicker(scripted: Scripted, store: ApiStore) -> None:
     scripted.script += [(201, PROJECT), project("x"), (412, {"detail": "changed"})]
     scripted.script += [project("x", "other"), project("x", "other", "y")]
-    target.insert("g/1", "x")
-    assert target.append("g/1", "y") == Effect(1, State(("x", "other", "y"), 3))
+    store.insert("g/1", "x")
+    assert store.append("g/1", "y") == Effect(1, State(("x", "other", "y"), 3))
     assert [asked[2].get("If-Match") for asked in scripted.asked[3::2]] == ['"1"', '"2"']
 
 
 def test_a_412_for_a_change_that_took_effect_is_no_success(
-    scripted: Scripted, target: ApiTarget
+    scripted: Scripted, store: ApiStore
 ) -> None:
     scripted.script += [(201, PROJECT), project("x"), (412, {"detail": "changed"})]
     scripted.script += [project("x", "y")]
-    target.insert("g/1", "x")
+    store.insert("g/1", "x")
     with pytest.raises(ApiError, match="took effect all the same"):
-        target.append("g/1", "y")
+        store.append("g/1", "y")
 
 
 def test_an_expired_token_is_renewed_and_the_request_sent_again(
-    scripted: Scripted, target: ApiTarget
+    scripted: Scripted, store: ApiStore
 ) -> None:
     renewed = (200, {**TOKENS, "access_token": "b"})
     scripted.script += [(201, PROJECT), (401, {"detail": "expired"}), renewed, project("x")]
-    target.insert("g/1", "x")
-    assert target.read("g/1").found == 1
+    store.insert("g/1", "x")
+    assert store.read("g/1").found == 1
     assert scripted.asked[-1][2]["Authorization"] == "Bearer b"
     assert scripted.asked[-2][1] == "/api/v1/auth/refresh"
-    assert target.guarantee is Guarantee.LOCAL
+    assert store.guarantee is Guarantee.LOCAL
 
 
-def test_a_refused_refresh_leads_to_a_log_in(scripted: Scripted, target: ApiTarget) -> None:
+def test_a_refused_refresh_leads_to_a_log_in(scripted: Scripted, store: ApiStore) -> None:
     scripted.script += [(201, PROJECT), (401, {}), (401, {"detail": "used before"})]
     scripted.script += [(200, {**TOKENS, "access_token": "b"}), project("x")]
-    target.insert("g/1", "x")
-    assert target.read("g/1").found == 1
+    store.insert("g/1", "x")
+    assert store.read("g/1").found == 1
     assert scripted.asked[-2][1] == "/api/v1/auth/login"
 
 
 def test_nobody_listening_is_a_failure() -> None:
-    with closing(ApiTarget("http://127.0.0.1:1", {"g": ("a@example.org", "p")})) as target:
+    with closing(ApiStore("http://127.0.0.1:1", {"g": ("a@example.org", "p")})) as store:
         with pytest.raises(ApiError) as raised:
-            target.insert("g/1", "x")
-        assert target.outcome(raised.value) is Outcome.FAILED
+            store.insert("g/1", "x")
+        assert store.outcome(raised.value) is Outcome.FAILED
 
 
 def test_a_key_whose_insert_had_no_answer_is_looked_for_by_its_name(
-    scripted: Scripted, target: ApiTarget
+    scripted: Scripted, store: ApiStore
 ) -> None:
     scripted.script += [None, (200, {"items": [PROJECT], "next": None}), project("x", "y")]
     with pytest.raises(ApiError):
-        target.insert("g/1", "x")
-    assert target.read("g/1") == Effect(1, State(("x", "y"), 2))
+        store.insert("g/1", "x")
+    assert store.read("g/1") == Effect(1, State(("x", "y"), 2))

@@ -27,7 +27,7 @@ class RefusedError(Exception):
 
 
 class Store:
-    """Lists in memory under one lock; the simplest target there can be."""
+    """Lists in memory under one lock; the simplest store there can be."""
 
     groups = ("one", "two")
     guarantee = Guarantee.LINEARIZABLE
