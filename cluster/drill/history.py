@@ -16,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -66,7 +67,8 @@ class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
     `begin` and `end` are nanoseconds of one machine's monotonic clock. `found` is the number of
     documents that the call matched. `state` is what a read saw, what an append left behind, or what
     a delete removed, where the store tells. `group` is the part of the data the key belongs to,
-    such as a shard's name: gaps are measured for each group.
+    such as a shard's name: gaps are measured for each group. `due` is when an open loop meant to
+    make the call, which it did later where all its clients still waited; 0 in a closed loop.
     """
 
     client: int
@@ -81,6 +83,16 @@ class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
     guarantee: Guarantee = Guarantee.LINEARIZABLE
     group: str = ""
     error: str = ""
+    due: int = 0
+
+    @property
+    def took(self) -> int:
+        """Nanoseconds to its end from the moment at which it was to be made.
+
+        Counted from `due`, a stall shows in full: clients that wait for one answer would otherwise
+        hide all the calls that they do not make meanwhile (coordinated omission).
+        """
+        return self.end - (self.due or self.begin)
 
     @property
     def writes(self) -> bool:
@@ -180,6 +192,17 @@ def _records(path: Path) -> Iterator[Event]:
                 raise HistoryError(f"{path}, line {number}, is not a record: {error}") from error
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a load has come: calls that have returned, those of them that failed or whose outcome
+    is unknown, and acknowledged writes by group.
+    """
+
+    calls: int
+    errors: int
+    writes: dict[str, int]
+
+
 class Recorder:
     """One history in the making, kept in a file too if one is given."""
 
@@ -189,6 +212,7 @@ class Recorder:
         self._changed = threading.Condition()
         self._in_flight: dict[int, Call] = {}
         self._acknowledged: Counter[str] = Counter()
+        self._calls = self._errors = 0
 
     def begin(self, call: Call) -> None:
         """A call sets out. It is given as it stands if it never returns: without an answer."""
@@ -201,6 +225,8 @@ class Recorder:
             if self._in_flight.pop(id(begun), None) is None:
                 return
             self._keep(ended)
+            self._calls += 1
+            self._errors += ended.outcome is not Outcome.OK
             if ended.acknowledged_write:
                 self._acknowledged[ended.group] += 1
                 self._changed.notify_all()
@@ -219,6 +245,11 @@ class Recorder:
             number = len(self._in_flight)
             self._in_flight.clear()
             return number
+
+    def progress(self) -> Progress:
+        """How far it has come until now."""
+        with self._changed:
+            return Progress(self._calls, self._errors, dict(self._acknowledged))
 
     def wait_for_writes(self, count: int, group: str, seconds: float) -> None:
         """Wait for this many more acknowledged writes in the group.

@@ -23,7 +23,7 @@ class Gap:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds from begin to end of acknowledged calls."""
+    """Milliseconds that acknowledged calls took (`Call.took`)."""
 
     count: int
     p50: float
@@ -137,7 +137,7 @@ def _latencies(load: Iterable[Call]) -> dict[str, Latency]:
     took: dict[str, list[float]] = {}
     for call in load:
         if call.outcome is Outcome.OK:
-            took.setdefault(call.kind.value, []).append((call.end - call.begin) / 1e6)
+            took.setdefault(call.kind.value, []).append(call.took / 1e6)
     return {kind: latency(took[kind]) for kind in sorted(took)}
 
 

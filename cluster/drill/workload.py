@@ -1,4 +1,9 @@
-"""Concurrent clients in a closed loop: each makes one call after the other and records it.
+"""Concurrent clients: each makes one call after the other and records it.
+
+In a closed loop a client makes its next call as soon as the last one has returned, so a stalled
+store gets no calls. In an open loop calls are made at a fixed rate, whatever becomes of them, as by
+consumers who do not know of one another: what could not be made in time, since all clients waited,
+is made as soon as one is free, and its latency counts from when it was due.
 
 `Store` is what they run against. `Keys` chooses what a client does next: it holds the life of each
 key, from its insert to its delete. history.py says what a key contains.
@@ -132,12 +137,33 @@ class Keys:
 
 @dataclass(frozen=True)
 class Load:
-    """How much: `clients` threads, `keys` live keys in each group, `tokens` in a key's life."""
+    """How much: `clients` threads, `keys` live keys in each group, `tokens` in a key's life.
+
+    `rate` is the calls of an open loop in a second, all groups together; 0 is a closed loop.
+    """
 
     clients: int = 8
     keys: int = 4
     tokens: int = 40
     seed: int = 0
+    rate: float = 0.0
+
+
+class Pace:
+    """When the calls of one group are due in an open loop: every `1 / rate` seconds."""
+
+    def __init__(self, rate: float) -> None:
+        self._every = 1e9 / rate
+        self._lock = threading.Lock()
+        self._began = 0
+        self._given = 0
+
+    def next(self) -> int:
+        """The moment of the next call, in monotonic nanoseconds; the first is due at once."""
+        with self._lock:
+            self._began = self._began or time.monotonic_ns()
+            self._given += 1
+            return self._began + round((self._given - 1) * self._every)
 
 
 class Workload:
@@ -151,12 +177,17 @@ class Workload:
         self._load = load
         self._recorder = Recorder(file)
         self._stop = threading.Event()
+        self._paces: dict[str, Pace] = {}
+        if load.rate:
+            share = load.rate / len(store.groups)
+            self._paces = {group: Pace(share) for group in store.groups}
         self._keys = {group: Keys(group, load.keys, load.tokens) for group in store.groups}
         self._threads = [
             threading.Thread(target=self._client, args=(n,), name=f"drill-{n}", daemon=True)
             for n in range(load.clients)
         ]
         self.mark = self._recorder.mark
+        self.progress = self._recorder.progress
         self.wait_for_writes = self._recorder.wait_for_writes
 
     def __enter__(self) -> Self:
@@ -193,18 +224,22 @@ class Workload:
     def _client(self, number: int) -> None:
         chance = random.Random(f"{self._load.seed}/{number}")  # noqa: S311 - a load, not a secret
         group = self._store.groups[number % len(self._store.groups)]
-        keys = self._keys[group]
-        made = 0
+        keys, pace = self._keys[group], self._paces.get(group)
+        made = due = 0
         while not self._stop.is_set():
+            if pace is not None:
+                due = pace.next()
+                if self._stop.wait(max(0, due - time.monotonic_ns()) / 1e9):
+                    return
             made += 1
             intent = keys.choose(chance, f"{number}-{made}")
-            call = self._call(number, group, intent)
+            call = self._call(number, group, intent, due)
             if call.kind is Kind.INSERT:
                 keys.inserted(call.key, possible=call.outcome is not Outcome.FAILED)
             if call.outcome is not Outcome.OK:
                 self._stop.wait(0.05)  # a store that refuses immediately is not to be flooded
 
-    def _call(self, client: int, group: str, intent: Intent) -> Call:
+    def _call(self, client: int, group: str, intent: Intent, due: int = 0) -> Call:
         """Make one call and record it."""
         guarantee = self._store.guarantee
         begun = Call(
@@ -217,6 +252,7 @@ class Workload:
             token=intent.token,
             guarantee=guarantee if intent.kind is Kind.READ else Guarantee.LINEARIZABLE,
             group=group,
+            due=due,
         )
         self._recorder.begin(begun)
         try:

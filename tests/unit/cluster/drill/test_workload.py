@@ -2,7 +2,9 @@
 
 import random
 import threading
+import time
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -214,3 +216,39 @@ def test_a_file_holds_what_the_history_holds(tmp_path: Path) -> None:
     kept = read(tmp_path / "h.jsonl")
     assert kept.calls == history.calls
     assert kept.marks == history.marks
+
+
+class Stalled(Store):
+    """Answers nobody of one group until it is released."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.released = threading.Event()
+
+    def insert(self, key: str, token: str) -> Effect:
+        if key.startswith("one/"):
+            self.released.wait(20)
+        return super().insert(key, token)
+
+
+def test_an_open_loop_counts_what_was_due_while_all_clients_waited() -> None:
+    store = Stalled()
+    with Workload(store, Load(clients=2, rate=400)) as workload:
+        workload.wait_for_writes(20, "two", 20)
+        released = time.monotonic_ns()
+        store.released.set()
+        workload.wait_for_writes(20, "one", 20)
+        assert workload.progress().writes["one"] >= 20
+    calls = sorted(workload.finish().calls, key=lambda call: call.due)
+    one = [call for call in calls if call.group == "one" and call.client != AUDITOR]
+    assert {later.due - earlier.due for earlier, later in pairwise(one)} <= set(
+        range(4999998, 5000003)
+    )
+    late = [call for call in one if call.due < released < call.begin]
+    assert len(late) >= 10, "calls that were due during the stall were never made"
+    assert all(call.took > call.end - call.begin for call in late)
+    assert summarise(History(list(calls))).violations == []
+
+
+def test_a_closed_loop_has_nothing_due() -> None:
+    assert {call.due for call in drill(Store()).calls} == {0}
