@@ -35,4 +35,4 @@ def test_the_stand_in_router_and_the_drill_stand_alone() -> None:
         for name in names
         if name.startswith("cluster.")
     }
-    assert needed <= {"router", "drill", "model"}
+    assert needed <= {"router", "drill", "model", "errors"}
