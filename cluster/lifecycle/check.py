@@ -18,7 +18,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from cluster.errors import ClusterError
 from cluster.model.layout import Node, ReplicaSet
 from cluster.model.users import USERS, kind
-from cluster.servers.connections import Access, Client, Connections, short
+from cluster.servers.connections import Access, Client, Connections, listens, short
 from cluster.servers.replica_set import configuration
 from cluster.servers.routers import is_stand_in
 
@@ -65,20 +65,35 @@ class _Asked:
         self.access = access
         self.layout = access.layout
         self.connections = connections
+        # Asked once: a driver that is refused tries on until its time is over.
+        self.silent = _those(self.layout.nodes, lambda node: not listens(node))
+
+    def answering(self, nodes: Sequence[Node]) -> list[Node]:
+        """Those of the nodes that listen."""
+        return [node for node in nodes if node not in self.silent]
+
+    def silence(self, nodes: Sequence[Node]) -> Iterator[str]:
+        """The fault of those that do not."""
+        for node in nodes:
+            if node in self.silent:
+                yield f"{node.name} ({node.address}) does not answer"
 
     def router(self, node: Node) -> Client:
         return self.connections.user(node, "admin", self.access.passwords["admin"])
 
     @property
     def any_router(self) -> Client:
-        return self.router(self.layout.routers[0])
+        return self.router(self._first(self.layout.routers))
+
+    def _first(self, nodes: Sequence[Node]) -> Node:
+        return next(iter([*self.answering(nodes), *nodes]))
 
     def server(self, node: Node) -> Client:
         is_member = self.layout.set_of(node) is not None
         return self.connections.member(node) if is_member else self.router(node)
 
     def configuration(self, replica_set: ReplicaSet) -> dict[str, Any]:
-        return configuration(self.connections, replica_set.members[0])
+        return configuration(self.connections, self._first(replica_set.members))
 
     def options(self, node: Node) -> dict[str, Any]:
         found: dict[str, Any] = self.server(node).admin.command("getCmdLineOpts")["parsed"]
@@ -109,7 +124,8 @@ def _routers(asked: _Asked) -> Iterator[str]:
     if len(asked.layout.routers) < 2:
         yield "there is one router, and without it there is no service"
     wanted = {member.address for member in asked.layout.config.members}
-    for router in asked.layout.routers:
+    yield from asked.silence(asked.layout.routers)
+    for router in asked.answering(asked.layout.routers):
         if is_stand_in(asked.router(router).admin.command("buildInfo")):
             continue  # it has no getCmdLineOpts; bootstrap sees that it serves
         named = asked.options(router)["sharding"]["configDB"].partition("/")[2].split(",")
@@ -131,7 +147,8 @@ def _names(asked: _Asked) -> Iterator[str]:
 
 def _caches(asked: _Asked) -> Iterator[str]:
     for one in asked.layout.sets:
-        for node in one.members:
+        yield from asked.silence(one.members)
+        for node in asked.answering(one.members):
             options = asked.options(node)
             engine = options.get("storage", {}).get("wiredTiger", {}).get("engineConfig", {})
             if "cacheSizeGB" not in engine:
@@ -149,7 +166,8 @@ def _strangers(asked: _Asked) -> Iterator[str]:
                 raise
         return True
 
-    for node in _those(asked.layout.nodes, lets_read):
+    yield from asked.silence(asked.layout.nodes)
+    for node in _those(asked.answering(asked.layout.nodes), lets_read):
         yield f"{node.name} ({node.address}) lets somebody without a credential read"
 
 
@@ -166,13 +184,13 @@ def _plain(asked: _Asked) -> Iterator[str]:
                 return False
         return True
 
-    for node in _those(asked.layout.nodes, answers):
+    for node in _those(asked.answering(asked.layout.nodes), answers):
         yield f"{node.name} ({node.address}) answers without TLS"
 
 
 def _those(nodes: Sequence[Node], so: Callable[[Node], bool]) -> list[Node]:
     """The nodes of which it is so; all are asked together, since a refusal takes its whole time."""
-    with ThreadPoolExecutor(len(nodes)) as pool:
+    with ThreadPoolExecutor(len(nodes) or 1) as pool:
         return [node for node, found in zip(nodes, pool.map(so, nodes), strict=True) if found]
 
 
@@ -200,7 +218,8 @@ def _versions(asked: _Asked) -> Iterator[str]:
     versions: dict[str, list[str]] = {}
     features: dict[str, list[str]] = {}
     for one in asked.layout.sets:
-        for node in one.members:
+        yield from asked.silence(one.members)
+        for node in asked.answering(one.members):
             admin = asked.server(node).admin
             versions.setdefault(admin.command("buildInfo")["version"], []).append(node.name)
             found = admin.command({"getParameter": 1, "featureCompatibilityVersion": 1})

@@ -42,10 +42,14 @@ def test_what_was_changed_by_hand_is_told(healed_cluster: LocalCluster) -> None:
 def test_a_member_that_is_down_is_told_and_nothing_else_is_hidden(
     healed_cluster: LocalCluster,
 ) -> None:
-    healed_cluster.kill("shard-2-1")
+    for node in ("shard-2-1", "router-1"):  # of their kinds the first, which most is asked of
+        healed_cluster.kill(node)
     found = faults(healed_cluster)
-    assert any("does not answer" in line for line in found[8])
-    assert set(found) >= OF_A_LAPTOP
+    assert found.keys() == {2, *OF_A_LAPTOP, 8, 9, 16}
+    shard, router = healed_cluster.node("shard-2-1"), healed_cluster.node("router-1")
+    member = f"shard-2-1 ({shard.host}:{shard.port}) does not answer"
+    assert found[8] == found[16] == [member]
+    assert set(found[9]) == {member, f"router-1 ({router.host}:{router.port}) does not answer"}
 
 
 def test_scripts_get_json_and_a_status(cluster: LocalCluster) -> None:
