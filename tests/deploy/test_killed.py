@@ -55,7 +55,8 @@ def run_and_kill(
     return count >= at
 
 
-@pytest.mark.parametrize("edge", [pytest.param("acme", marks=pytest.mark.long), "load_balancer"])
+@pytest.mark.long
+@pytest.mark.parametrize("edge", ["acme", pytest.param("load_balancer", marks=[pytest.mark.core])])
 def test_apply(account: DigitalOcean, tmp_path: Path, edge: str) -> None:
     wants = STACKS[edge]
     operator = Operator(account, tmp_path, stack(**wants))

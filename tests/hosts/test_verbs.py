@@ -68,19 +68,25 @@ def test_a_release_of_the_api_is_taken_over_without_a_failed_request(stack: Host
     assert not {name for name in before if before[name] == after[name]}
 
 
-def test_a_shard_is_added_and_removed_while_consumers_write(stack: Hosts) -> None:
+def test_a_shard_and_an_api_node_are_added_while_consumers_write(stack: Hosts) -> None:
+    """And the shard removed. The edge takes the new node in without closing a connection."""
     for name in MORE:
         stack.add(name)
     stack.groups["shard_3"] = list(MORE)
+    stack.groups["api"].append(MORE[0])
     stack.write_inventory()
+    edge = starts(stack, "shardstack-edge")
     with consuming(stack, stack.ca(), FEW):
         played = stack.play("scale", "-e", f"new={','.join(MORE)}")
         touched = {host for host, count in played.counts.items() if count["ok"]}
         assert touched == {*MORE, "demo-1"}, "others get no task"
+        assert starts(stack, "shardstack-edge") == edge
+        assert MORE[0] in stack.shell("demo-1", "cat /etc/shardstack/edge/caddy.env")
         shards = json.loads(stack.shell("demo-1", "shardstack status --json"))["shards"]
         assert [shard["name"] for shard in shards] == ["shard-1", "shard-2", "shard-3"]
         stack.play("remove-shard", "-e", "shard=shard-3")
     del stack.groups["shard_3"]
+    stack.groups["api"].remove(MORE[0])
     stack.write_inventory()
     stack.play("site")
     assert set(stack.play("site").changed().values()) == {0}
@@ -145,6 +151,10 @@ def test_a_lost_majority_is_forced_only_when_that_is_said(stack: Hosts) -> None:
         stack.add(name)
     stack.write_inventory()
     lost = ("recover", "-e", "lost=demo-2,demo-3")
+    refused = stack.attempt("site")
+    said = " ".join(refused.output.split())
+    assert "cfg has lost 2 of 3 members" in said
+    assert "recover.yml -e lost=demo-2,demo-3 -e force=cfg,shard-1,shard-2" in said
     refused = stack.attempt(*lost)
     said = " ".join(refused.output.split())
     assert "cfg has lost 2 of 3 members: config-2 (not listening), config-3 (not listening)" in said

@@ -203,6 +203,8 @@ def test_e_mail_and_content_are_unique(
     assert count() == before
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_two_hundred_at_once(
     server: RunningServer, leads: Documents, count: Callable[[], tuple[int, ...]]
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 MANY_THREADS_ON_FRESH_SHAPES = """
 import sys, threading
 from typing import Annotated
@@ -33,6 +35,8 @@ for number in range(1000):
 """
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_a_shape_is_complete_before_threads_read_it() -> None:
     """Without `prepare` some round ends in SIGSEGV (-11)."""
     done = subprocess.run(
