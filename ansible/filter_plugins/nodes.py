@@ -48,6 +48,26 @@ def with_servers(groups: Mapping[str, Sequence[str]]) -> list[str]:
     return list(dict.fromkeys(host for name in names for host in groups.get(name, ())))
 
 
+def mostly_new(
+    nodes: Sequence[Mapping[str, Any]], hostvars: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """The sets that have data, but not where most of their members are: each with those hosts.
+
+    `preflight_without_data` of each host is what preflight found: its members without data.
+    """
+    found = {}
+    for name in dict.fromkeys(node["set"] for node in nodes if node["set"]):
+        members = [node for node in nodes if node["set"] == name]
+        new = [
+            node["on"]
+            for node in members
+            if node["name"] in hostvars[node["on"]]["preflight_without_data"]["stdout_lines"]
+        ]
+        if len(members) <= 2 * len(new) < 2 * len(members):
+            found[name] = list(dict.fromkeys(new))
+    return found
+
+
 def _number(group: str) -> int:
     return int(group.rpartition("_")[2])
 
@@ -61,4 +81,5 @@ class FilterModule:
             "stack_nodes": stack_nodes,
             "shard_groups": shard_groups,
             "with_servers": with_servers,
+            "mostly_new": mostly_new,
         }
