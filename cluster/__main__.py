@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -502,6 +503,11 @@ def restore(state: str, folder: Path, no_compare: bool, as_json: bool) -> None:
     else:
         tell[1](f"{done.documents} documents of {done.collections} collections are restored")
 
+
+if find_spec("cluster.drill"):  # images leave it out
+    from cluster.drill.commands import drill
+
+    main.add_command(drill)
 
 if __name__ == "__main__":
     run(main, "python -m cluster")

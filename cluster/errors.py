@@ -11,7 +11,8 @@
     ├── DeadlineError       something did not happen in time; names each member and its state
     ├── DamageError         a backup is damaged                              (backup)
     ├── VoidError           a backup's moment cannot be read any more        (backup)
-    └── DifferenceError     what was restored differs (one line each, status 3)  (backup)
+    ├── DifferenceError     what was restored differs (one line each, status 3)  (backup)
+    └── DrillError          a drill could not run, or be judged (status 3)       (drill)
 
 A file or folder that cannot be read or written, or is held by another command, is a
 `console.errors.FileError`. The stand-in router speaks to drivers and not to people: its errors are
@@ -55,3 +56,9 @@ class LockedError(ClusterError):
 
 class DeadlineError(ClusterError):
     """A deadline passed; the text names the members and their states."""
+
+
+class DrillError(ClusterError):
+    """A drill could not run, or what it left cannot be judged: it proves nothing."""
+
+    status = 3

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from cluster.errors import StateError
+from cluster.errors import DrillError
 
 VERSION = 1
 """Of `run.json`; a greater one is made by a newer program, and refused."""
@@ -26,6 +26,7 @@ class What(StrEnum):
 
     FAULT = "fault"  # it is being done now
     EVIDENCE = "evidence"  # it took effect; `text` says how that was seen
+    DETECTED = "detected"  # `node` found that its primary was gone, and stood for election
     PRIMARY = "primary"  # `node` became primary of `set_name` in `term`
     UNDONE = "undone"  # the fault was taken back
     WHOLE = "whole"  # every member is there again and has caught up; `text` says how that was seen
@@ -122,18 +123,18 @@ def write(folder: Path, run: Run) -> None:
 
 
 def read(folder: Path) -> Run:
-    """The run of a folder. Raises StateError: there is none, or it cannot be read."""
+    """The run of a folder. Raises DrillError: there is none, or it cannot be read."""
     file = folder / "run.json"
     try:
         run = msgspec.json.decode(file.read_bytes(), type=Run)
     except FileNotFoundError as error:
-        raise StateError(
+        raise DrillError(
             f"{folder} is no folder of a drill: it has no run.json. `drill run` makes them."
         ) from error
     except (OSError, msgspec.MsgspecError) as error:
-        raise StateError(f"{file} cannot be read: {error}") from error
+        raise DrillError(f"{file} cannot be read: {error}") from error
     if run.version > VERSION:
-        raise StateError(
+        raise DrillError(
             f"{file} is of version {run.version}; this program knows versions up to {VERSION}."
         )
     return run

@@ -109,7 +109,7 @@ def summarise(history: History) -> Report:
         gaps=gaps(load, begin, end),
         latencies=_latencies(load),
         errors=dict(errors.most_common()),
-        unverified=_unverified(history.calls),
+        unverified=unverified(history.calls),
         marks=[((mark.at - begin) / 1e9, mark.text) for mark in history.marks],
         violations=check(history),
     )
@@ -151,7 +151,8 @@ def latency(milliseconds: list[float]) -> Latency:
     return Latency(len(ranked), percentile(0.5), percentile(0.95), percentile(0.99), ranked[-1])
 
 
-def _unverified(calls: list[Call]) -> int:
+def unverified(calls: list[Call]) -> int:
+    """How many acknowledged writes no read looked for afterwards that had to see them."""
     looked: dict[str, int] = {}
     for call in calls:
         if (

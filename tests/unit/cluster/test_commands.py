@@ -170,7 +170,7 @@ def test_every_command_is_tried_elsewhere() -> None:
     tried = {
         command.split()[0] for command in [*HOSTED, "up", "down", "logs", "prepare", "mongod-conf"]
     }
-    assert tried == set(main.commands) - {"topology"}  # which is about no cluster
+    assert tried == set(main.commands) - {"topology", "drill"}  # about no cluster, and: drill/
 
 
 def test_the_topology_is_explained_wherever_one_asks(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""`python -m cluster drill`: break a cluster under load, and prove what that costs.
+
+Commands import what they need when they run: `--help` answers without the driver.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cluster.errors import DrillError
+from console.terminal import Commands
+
+if TYPE_CHECKING:
+    from cluster.drill.comparison import Row
+    from cluster.drill.verdict import Reading
+
+JSON = click.option("--json", "as_json", is_flag=True, help="For scripts.")
+FOLDERS = click.argument(
+    "folders",
+    metavar="FOLDER...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+)
+
+
+@click.group(cls=Commands, epilog="Example: python -m cluster drill judge drills/monday")
+def drill() -> None:
+    """Break a cluster under load, and prove what that costs.
+
+    A drill leaves a folder for each run. A FOLDER of these commands is one of those, or one that
+    has some of them below it.
+
+    \b
+    Exit statuses:
+      0  everything acknowledged is there once, and every expectation was met
+      1  an expectation was missed
+      2  something acknowledged was lost or doubled
+      3  a run proves nothing: it could not run, or its fault took no effect
+    """
+
+
+@drill.command(epilog="Example: python -m cluster drill report drills/monday drills/tuesday")
+@FOLDERS
+@JSON
+@click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
+def report(folders: Sequence[Path], as_json: bool, markdown: bool) -> None:
+    """Write each run's report.json, and show all runs side by side.
+
+    Runs of one scenario under the same conditions are one row, with the smallest, the median and
+    the greatest time; runs under other conditions, such as another version or election time-out,
+    are rows of their own.
+    """
+    if as_json and markdown:
+        raise click.UsageError("Give either --json or --markdown.")
+    import msgspec  # noqa: PLC0415
+
+    from cluster.drill import comparison, results  # noqa: PLC0415
+
+    readings = _readings(folders)
+    documents = [results.results(one) for one in readings]
+    files = [results.write(one.folder, it) for one, it in zip(readings, documents, strict=True)]
+    table = comparison.rows(readings)
+    if as_json:
+        click.echo(msgspec.json.encode({"rows": table, "reports": documents}))
+    elif markdown:
+        click.echo(comparison.markdown(table), nl=False)
+    else:
+        _show(table)
+        for file in files:
+            click.echo(f" {file}")
+
+
+def _show(table: Sequence[Row]) -> None:
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - slow to import
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    from cluster.drill.comparison import HEAD  # noqa: PLC0415
+
+    shown = Table(*HEAD, box=SIMPLE_HEAD)
+    for row in table:
+        shown.add_row(*row.cells())
+    console = Console(highlight=False, markup=False)
+    console.width = console.width if console.is_terminal else 160
+    console.print(shown)
+
+
+@drill.command(epilog="Example: python -m cluster drill judge drills/monday --junit drill.xml")
+@FOLDERS
+@JSON
+@click.option(
+    "--junit",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the verdicts to FILE, for CI.",
+)
+def judge(folders: Sequence[Path], as_json: bool, junit: Path | None) -> None:
+    """Judge runs, old ones too, by their records alone.
+
+    Runs of one scenario under the same conditions are judged together: times by their median, all
+    else by the worst. Ends with the worst verdict; `drill --help` lists the statuses.
+    """
+    import msgspec  # noqa: PLC0415
+
+    from cluster.drill.verdict import alike, verdict, worst  # noqa: PLC0415
+
+    verdicts = [verdict(readings) for readings in alike(_readings(folders))]
+    if junit is not None:
+        from cluster.drill.junit import as_junit  # noqa: PLC0415
+
+        try:
+            junit.write_text(as_junit(verdicts), encoding="utf-8")
+        except OSError as error:
+            raise DrillError(f"{junit} cannot be written: {error.strerror}.") from error
+    if as_json:
+        click.echo(json.dumps(msgspec.to_builtins(verdicts), indent=2))
+    else:
+        click.echo("\n\n".join(one.text() for one in verdicts))
+    sys.exit(worst(verdicts))
+
+
+def _readings(folders: Sequence[Path]) -> list[Reading]:
+    """The runs in these folders and below them. Raises DrillError if one of them has none."""
+    from cluster.drill.verdict import read  # noqa: PLC0415
+
+    found: dict[Path, None] = {}
+    for folder in folders:
+        runs = sorted(file.parent for file in folder.rglob("run.json"))
+        if not runs:
+            raise DrillError(f"there is no run in {folder}: no run.json in it, or below it.")
+        found.update(dict.fromkeys(runs))
+    return [read(folder) for folder in found]

@@ -1,0 +1,199 @@
+"""Whether a run held what it promises: nothing lost or doubled, and within its expectation.
+
+`judge` reads a run's folder and speaks to no server, so an old run can be judged again. The
+statuses are what `drill` ends with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import msgspec
+
+from cluster.drill import history as histories
+from cluster.drill import record
+from cluster.drill.checker import Violation, check
+from cluster.drill.expectations import Judged, hold
+from cluster.drill.history import History, HistoryError
+from cluster.drill.measures import Cost, measure
+from cluster.drill.record import Run, What
+from cluster.drill.report import unverified
+from cluster.errors import DrillError
+
+SHOWN = 10
+"""Violations that a text spells out; the rest is counted."""
+BUSY = 0.4
+"""Cores from which on the drill's own load may have held up what it measures."""
+
+
+class Status(IntEnum):
+    """What a drill ends with."""
+
+    PASSED = 0
+    MISSED = 1  # an expectation was not met
+    BROKEN = 2  # something acknowledged was lost or doubled, or a finding says as much
+    PROVES_NOTHING = 3  # it could not run, or the fault took no effect
+
+
+GRAVITY = (Status.PASSED, Status.MISSED, Status.PROVES_NOTHING, Status.BROKEN)
+"""From the best to the worst, which is the verdict of several runs."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a run's folder holds, and what follows from it."""
+
+    folder: Path
+    run: Run
+    history: History
+    violations: list[Violation]
+    cost: Cost
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """The judgement of one run, or of several runs of one scenario under the same conditions.
+
+    `folders` are those of the runs. `failed` says why a run proves nothing, `notes` what one should
+    know of the figures.
+    """
+
+    title: str
+    folders: tuple[str, ...]
+    status: Status
+    acknowledged_writes: int
+    violations: tuple[str, ...]
+    findings: tuple[str, ...]
+    failed: tuple[str, ...]
+    judged: tuple[Judged, ...]
+    notes: tuple[str, ...]
+
+    def text(self) -> str:
+        """The verdict in sentences, a line each; the first one sums it up."""
+        runs = len(self.folders)
+        several = f", {runs} runs" if runs > 1 else ""
+        lines = [f"{self.title}{several}: {SAYS[self.status]}"]
+        lines += [f"  {folder}" for folder in self.folders]
+        lines += [f"  proves nothing: {reason}" for reason in self.failed]
+        if self.violations:
+            lines.append(f"  promises about the data that were broken: {len(self.violations)}")
+            lines += [f"    {told}" for told in self.violations[:SHOWN]]
+            if len(self.violations) > SHOWN:
+                lines.append(f"    … and {len(self.violations) - SHOWN} more")
+        else:
+            lines.append(f"  nothing of {self.acknowledged_writes:,} acknowledged writes is wrong")
+        lines += [f"  found afterwards: {finding}" for finding in self.findings]
+        lines += [f"  {'met   ' if one.met else 'MISSED'}  {one.text()}" for one in self.judged]
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+SAYS = {
+    Status.PASSED: "passed",
+    Status.MISSED: "an expectation was MISSED",
+    Status.BROKEN: "something acknowledged was LOST OR DOUBLED",
+    Status.PROVES_NOTHING: "it PROVES NOTHING",
+}
+
+
+def read(folder: Path) -> Reading:
+    """Read and check a run's folder. Raises DrillError: it is none, or cannot be judged."""
+    run = record.read(folder)
+    file = folder / "history.jsonl"
+    try:
+        history = histories.read(file)
+        violations = check(history)
+    except FileNotFoundError as error:
+        raise DrillError(f"{folder} has no history.jsonl: there is nothing to judge.") from error
+    except (OSError, HistoryError) as error:
+        raise DrillError(f"{file} cannot be judged: {error}") from error
+    return Reading(folder, run, history, violations, measure(run, history))
+
+
+def judge(folder: Path) -> Verdict:
+    """Judge one run. Raises DrillError as `read` does."""
+    return verdict([read(folder)])
+
+
+def judge_all(folders: Iterable[Path]) -> list[Verdict]:
+    """Judge several runs: those of one scenario under the same conditions together."""
+    return [verdict(readings) for readings in alike([read(folder) for folder in folders])]
+
+
+def worst(verdicts: Iterable[Verdict]) -> Status:
+    """The gravest status; PASSED of nothing."""
+    return max((v.status for v in verdicts), key=GRAVITY.index, default=Status.PASSED)
+
+
+def alike(readings: Iterable[Reading]) -> list[list[Reading]]:
+    """The readings by scenario and conditions, in the order of their first."""
+    found: dict[tuple[object, ...], list[Reading]] = {}
+    for one in readings:
+        found.setdefault(conditions(one.run), []).append(one)
+    return list(found.values())
+
+
+def conditions(run: Run) -> tuple[object, ...]:
+    """What two runs must share for their figures to be one distribution."""
+    changing = (sorted(run.settings.items()), sorted(run.versions.items()))
+    asked = (run.load.clients, run.load.rate, run.election_timeout)
+    return (run.scenario, run.target, run.through, str(changing), asked, run.expectation)
+
+
+def verdict(readings: Sequence[Reading]) -> Verdict:
+    """Judge runs of one scenario under the same conditions together: at least one."""
+    run = readings[0].run
+    violations = tuple(f"{v.rule.value}: {v.sentence}" for r in readings for v in r.violations)
+    findings = tuple(finding for r in readings for finding in r.run.findings)
+    failed = tuple(reason for r in readings for reason in _failures(r))
+    judged = () if failed else tuple(hold(run, [one.cost for one in readings]))
+    status = Status.PASSED
+    if violations or findings:
+        status = Status.BROKEN
+    elif failed:
+        status = Status.PROVES_NOTHING
+    elif not all(one.met for one in judged):
+        status = Status.MISSED
+    return Verdict(
+        title=f"{run.title} ({run.scenario}, {run.target}, through {run.through})",
+        folders=tuple(str(one.folder) for one in readings),
+        status=status,
+        acknowledged_writes=sum(r.cost.acknowledged_writes for r in readings),
+        violations=violations,
+        findings=findings,
+        failed=failed,
+        judged=judged,
+        notes=tuple(dict.fromkeys(note for r in readings for note in _notes(r))),
+    )
+
+
+def _failures(reading: Reading) -> list[str]:
+    """Why the run proves nothing."""
+    run, found = reading.run, []
+    if run.failed:
+        found.append(run.failed)
+    else:
+        found += [f"it was stopped: {event.text}" for event in run.events_of(What.STOPPED)]
+    if not reading.cost.turns and not found:
+        found.append("no fault was done")
+    for turn in reading.cost.turns:
+        if not turn.evidence and not found:
+            found.append(f"nothing shows that the fault took effect: {turn.what}")
+    if missed := unverified(reading.history.calls):
+        found.append(f"nothing looked for {missed} acknowledged writes afterwards")
+    return found
+
+
+def _notes(reading: Reading) -> list[str]:
+    load, cost = reading.run.load, reading.cost
+    found = []
+    if load.maximum:
+        share = cost.rate / load.maximum
+        found.append(f"the load was {share:.0%} of what the target answers at most")
+    else:
+        found.append("the target's maximum was not measured: nobody knows how heavy the load was")
+    if load.cpu > BUSY:
+        found.append(f"the drill itself used {load.cpu:.2f} cores: it may have been the bottleneck")
+    return found
