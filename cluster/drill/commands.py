@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import click
@@ -50,8 +51,14 @@ def drill() -> None:
 @FOLDERS
 @JSON
 @click.option("--markdown", is_flag=True, help="Print the table as Markdown.")
-def report(folders: Sequence[Path], as_json: bool, markdown: bool) -> None:
-    """Write each run's report.json, and show all runs side by side.
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write a page of all runs side by side to FILE.",
+)
+def report(folders: Sequence[Path], as_json: bool, markdown: bool, html: Path | None) -> None:
+    """Write each run's report.json and report.html, and show all runs side by side.
 
     Runs of one scenario under the same conditions are one row, with the smallest, the median and
     the greatest time; runs under other conditions, such as another version or election time-out,
@@ -63,9 +70,15 @@ def report(folders: Sequence[Path], as_json: bool, markdown: bool) -> None:
 
     from cluster.drill import comparison, results  # noqa: PLC0415
 
+    page = _page()
     readings = _readings(folders)
     documents = [results.results(one) for one in readings]
-    files = [results.write(one.folder, it) for one, it in zip(readings, documents, strict=True)]
+    files = []
+    for one, document in zip(readings, documents, strict=True):
+        results.write(one.folder, document)
+        files.append(page.write(one.folder / "report.html", page.render(one, document)))
+    if html is not None:
+        files.append(page.write(html, page.render_several(readings)))
     table = comparison.rows(readings)
     if as_json:
         click.echo(msgspec.json.encode({"rows": table, "reports": documents}))
@@ -75,6 +88,19 @@ def report(folders: Sequence[Path], as_json: bool, markdown: bool) -> None:
         _show(table)
         for file in files:
             click.echo(f" {file}")
+
+
+def _page() -> ModuleType:
+    try:
+        from cluster.drill import page  # noqa: PLC0415 - takes a second
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
+        raise DrillError(
+            "there is no matplotlib, which draws the plots of a report. Install it:"
+            " pip install matplotlib. `drill judge` goes without it."
+        ) from error
+    return page
 
 
 def _show(table: Sequence[Row]) -> None:

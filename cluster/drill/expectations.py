@@ -31,18 +31,19 @@ class Judged(msgspec.Struct, frozen=True):
 
     def text(self) -> str:
         """The limit and the measurement in a sentence."""
-        limit = f"allowed is {_number(self.limit)}{self.unit}"
+        limit = f"allowed is {number(self.limit)}{self.unit}"
         if self.measured is None:
             return f"{self.says}: this was not measured; {limit}"
-        told = f"{self.says}: {_number(self.measured)}{self.unit}"
+        told = f"{self.says}: {number(self.measured)}{self.unit}"
         if len(self.values) > 1:
             told += f" ({self.by} of {len(self.values)}"
-            told += f", worst {_number(max(self.values))})" if self.by == "median" else ")"
+            told += f", worst {number(max(self.values))})" if self.by == "median" else ")"
         return f"{told}; {limit}"
 
 
-def _number(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
+def number(value: float) -> str:
+    """It with at most two digits behind the point."""
+    return f"{value:.2f}".rstrip("0").rstrip(".") or "0"
 
 
 def hold(run: Run, costs: Sequence[Cost]) -> list[Judged]:

@@ -17,7 +17,7 @@ import math
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from itertools import pairwise
 
@@ -144,6 +144,18 @@ def measure(run: Run, history: History) -> Cost:
         turns=turns,
         outages=distribution(turn.outage for turn in turns),
     )
+
+
+def period_of(run: Run, history: History) -> Callable[[Call], Period | None]:
+    """A function that tells the part of a turn that a call belongs to, whichever turn it is."""
+    load = [call for call in history.calls if call.client != AUDITOR]
+    begin = min((call.begin for call in load), default=run.origin)
+    spans = _spans(run, begin, max((call.end for call in load), default=begin))
+
+    def period(call: Call) -> Period | None:
+        return next((p for span in spans if (p := span.period(call)) is not None), None)
+
+    return period
 
 
 def errors(calls: Iterable[Call]) -> dict[str, int]:

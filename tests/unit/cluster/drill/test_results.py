@@ -79,7 +79,7 @@ def test_the_table_is_printed_as_text_and_as_markdown_and_as_json(three: Path) -
     shown = invoke("report", three)
     assert shown.exit_code == 0
     assert "election time-out 10 s" in " ".join(shown.output.split())
-    assert str(three / "b" / "report.json") in shown.output
+    assert str(three / "b" / "report.html") in shown.output
     assert (three / "a" / "1" / "report.json").exists()
     assert invoke("report", three, "--markdown").output.count("\n") == 4
     found = json.loads(invoke("report", three, "--json").output)
