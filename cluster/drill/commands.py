@@ -141,15 +141,50 @@ def judge(folders: Sequence[Path], as_json: bool, junit: Path | None) -> None:
     if junit is not None:
         from cluster.drill.junit import as_junit  # noqa: PLC0415
 
-        try:
-            junit.write_text(as_junit(verdicts), encoding="utf-8")
-        except OSError as error:
-            raise DrillError(f"{junit} cannot be written: {error.strerror}.") from error
+        _write(junit, as_junit(verdicts))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(verdicts), indent=2))
     else:
         click.echo("\n\n".join(one.text() for one in verdicts))
     sys.exit(worst(verdicts))
+
+
+@drill.command(epilog="Example: python -m cluster drill export drills/monday --as elle --out e.edn")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(["porcupine", "elle"]),
+    required=True,
+    help="Whose format: Porcupine's key-value log, or Elle's history of list-append (EDN).",
+)
+@click.option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="Where to.",
+)
+def export(folder: Path, form: str, out: Path) -> None:
+    """Write the history of one run for another judge: Porcupine or Elle.
+
+    cluster/drill/README.md tells how they are asked.
+    """
+    from cluster.drill.export import Format  # noqa: PLC0415
+    from cluster.drill.export import export as work  # noqa: PLC0415
+    from cluster.drill.verdict import read_history  # noqa: PLC0415
+
+    lines = [f"{line}\n" for line in work(read_history(folder), Format(form))]
+    _write(out, "".join(lines))
+    click.echo(f"{len(lines)} lines are in {out}")
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file that the command line names. Raises DrillError."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DrillError(f"{file} cannot be written: {error.strerror}.") from error
 
 
 def _readings(folders: Sequence[Path]) -> list[Reading]:

@@ -100,16 +100,23 @@ SAYS = {
 
 def read(folder: Path) -> Reading:
     """Read and check a run's folder. Raises DrillError: it is none, or cannot be judged."""
-    run = record.read(folder)
+    run, history = record.read(folder), read_history(folder)
+    try:
+        violations = check(history)
+    except HistoryError as error:
+        raise DrillError(f"the history of {folder} cannot be judged: {error}") from error
+    return Reading(folder, run, history, violations, measure(run, history))
+
+
+def read_history(folder: Path) -> History:
+    """The history of a run. Raises DrillError: there is none, or it is damaged."""
     file = folder / "history.jsonl"
     try:
-        history = histories.read(file)
-        violations = check(history)
+        return histories.read(file)
     except FileNotFoundError as error:
         raise DrillError(f"{folder} has no history.jsonl: there is nothing to judge.") from error
     except (OSError, HistoryError) as error:
-        raise DrillError(f"{file} cannot be judged: {error}") from error
-    return Reading(folder, run, history, violations, measure(run, history))
+        raise DrillError(f"{file} cannot be read: {error}") from error
 
 
 def judge(folder: Path) -> Verdict:

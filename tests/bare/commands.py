@@ -40,9 +40,10 @@ NOT_HERE = {
     "python -m api setup --jwt-file jwt --admin-file admin.json": "for containers and hosts",
     "python -m api new-resource notes": "it changes the code; a test of its own does that",
     'mongosh "$(python -m cluster uri --user app)"': "mongosh comes from npm: make tools",
-    "python -m cluster drill judge drills/monday": "there is no run of a drill",
-    "python -m cluster drill judge drills/monday --junit drill.xml": "there is no run of a drill",
-    "python -m cluster drill report drills/monday drills/tuesday": "there is no run of a drill",
+    "python -m cluster drill export drills/monday --as elle --out e.edn": "there is no run",
+    "python -m cluster drill judge drills/monday": "there is no run",
+    "python -m cluster drill judge drills/monday --junit drill.xml": "there is no run",
+    "python -m cluster drill report drills/monday drills/tuesday": "there is no run",
 }
 """Other examples of --help, and why they are not run on a bare machine."""
 
