@@ -17,7 +17,7 @@ export SHARDSTACK_STATE := $(STATE)
 
 .DEFAULT_GOAL := help
 .PHONY: help ask setup setup-ansible tools up down status compose-up compose-down compose-status test \
-  test-browser test-compose test-deploy test-deep test-bare test-all viewer lint format bench
+  test-browser test-compose test-deploy test-deep test-bare test-all viewer lint format bench drill
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,6 +120,9 @@ lint: setup ## Check style and types
 format: setup ## Put the code into the project's style
 	@$(VENV)/bin/ruff check --fix-only .
 	@$(VENV)/bin/ruff format .
+
+drill: setup ## Break the cluster of `make up` in the ways of the core set, and judge what came of it
+	@$(RUN) -m cluster drill run core
 
 bench: setup ## Compare the API's speed with bare Flask's and Eve's; JSON=FILE, KEEP=1
 	@$(RUN) -m tests.bench api $(if $(JSON),--json $(JSON)) $(if $(KEEP),--keep)

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cluster.errors import DrillError
-from console.terminal import Commands
+from console.terminal import Commands, state_option
 
 if TYPE_CHECKING:
     from cluster.drill.comparison import Row
     from cluster.drill.verdict import Reading
 
+OUT = "drills"
 JSON = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 FOLDERS = click.argument(
     "folders",
@@ -31,7 +32,7 @@ FOLDERS = click.argument(
 )
 
 
-@click.group(cls=Commands, epilog="Example: python -m cluster drill judge drills/monday")
+@click.group(cls=Commands, epilog="Example: python -m cluster drill run primary-killed")
 def drill() -> None:
     """Break a cluster under load, and prove what that costs.
 
@@ -45,6 +46,165 @@ def drill() -> None:
       2  something acknowledged was lost or doubled
       3  a run proves nothing: it could not run, or its fault took no effect
     """
+
+
+@drill.command("list", epilog="Example: python -m cluster drill list")
+@state_option("the cluster")
+@JSON
+def list_(state: str, as_json: bool) -> None:
+    """Show the scenarios, and why one cannot be run here."""
+    from cluster.drill.scenario import scenarios  # noqa: PLC0415 - takes 0.3 s
+    from cluster.drill.targets.local import LocalTarget  # noqa: PLC0415
+    from cluster.local.cluster import LocalCluster  # noqa: PLC0415
+
+    target = LocalTarget(LocalCluster(Path(state)))
+    known = [(one, one.why_not(target, through_api=True)) for one in scenarios()]
+    if as_json:
+        rows = [
+            {
+                "number": one.number,
+                "name": one.name,
+                "title": one.title,
+                "hypothesis": one.hypothesis,
+                "core": one.core,
+                "not_here": why,
+            }
+            for one, why in known
+        ]
+        click.echo(json.dumps(rows, indent=2))
+        return
+    for one, why in known:
+        click.echo(f"{one.number:>3}{'*' if one.core else ' '} {one.name:<24} {one.title}")
+        if why:
+            click.echo(f"{'':>30}not here: {why}")
+    click.echo("* of the core set: drill run core")
+
+
+def _run_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(
+        (
+            click.option(
+                "--runs",
+                type=click.IntRange(1),
+                default=1,
+                show_default=True,
+                help="Of each scenario.",
+            ),
+            click.option(
+                "--faults",
+                type=click.IntRange(1),
+                default=1,
+                show_default=True,
+                help="In each run, one after the other, each at a moment drawn anew.",
+            ),
+            click.option(
+                "--seed", type=int, help="Repeats what chance decided; drawn if left out."
+            ),
+            click.option(
+                "--for",
+                "seconds",
+                type=click.FloatRange(0),
+                metavar="SECONDS",
+                help="How long a fault is kept up; else as its scenario says.",
+            ),
+            click.option(
+                "--rate",
+                type=click.FloatRange(0),
+                metavar="CALLS",
+                help="Calls in a second; 0: as many as are answered. Left out: half of "
+                "what the cluster answers at most, which is measured first.",
+            ),
+            click.option(
+                "--through",
+                type=click.Choice(["routers", "api"]),
+                default="routers",
+                show_default=True,
+                help="By what way the load comes.",
+            ),
+            click.option("--url", help="The API, for --through api: http://127.0.0.1:8000"),
+            click.option(
+                "--ca",
+                type=click.Path(exists=True, path_type=Path),
+                metavar="FILE",
+                help="The authority of the API's certificate, if not a public one.",
+            ),
+            click.option(
+                "--out",
+                type=click.Path(path_type=Path, file_okay=False),
+                default=OUT,
+                show_default=True,
+                metavar="FOLDER",
+                help="Where each run gets a folder.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="For scripts."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@drill.command(epilog="Example: python -m cluster drill run primary-killed --faults 3")
+@state_option("the cluster")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...|core|all")
+@_run_options
+def run(  # noqa: PLR0913 - one for each option
+    *,
+    state: str,
+    names: tuple[str, ...],
+    through: str,
+    url: str | None,
+    ca: Path | None,
+    seconds: float | None,
+    as_json: bool,
+    **more: Any,
+) -> None:
+    """Run scenarios, by name or number: load, fault, evidence, recovery, proof.
+
+    A cluster that is not whole is refused. Ctrl-C stops at any moment and heals; if the drill
+    itself was killed, `drill heal` does. Ends with the worst verdict; `drill --help` lists the
+    statuses.
+    """
+    import msgspec  # noqa: PLC0415
+
+    from cluster.drill.scenario import chosen  # noqa: PLC0415 - takes 0.3 s
+    from cluster.drill.session import Asked, Session  # noqa: PLC0415
+    from cluster.drill.stores import Api, Through  # noqa: PLC0415
+    from cluster.drill.targets.local import local_target  # noqa: PLC0415
+    from cluster.drill.verdict import worst  # noqa: PLC0415
+
+    if (through == "api") != (url is not None):
+        raise click.UsageError("Give --through api and --url together.")
+    api = Api(url, ca) if url else None
+    asked = Asked(state, hold=seconds, through=Through(through), api=api, quiet=as_json, **more)
+    session = Session(local_target(state), asked)
+    verdicts = session.run(chosen(names))
+    if as_json:
+        answer = {"verdicts": msgspec.to_builtins(verdicts), "skipped": session.skipped}
+        click.echo(json.dumps(answer, indent=2))
+    sys.exit(worst(verdicts))
+
+
+@drill.command(epilog="Example: python -m cluster drill heal")
+@state_option("the cluster")
+def heal(state: str) -> None:
+    """Take back whatever a drill did that was broken off, and make the cluster whole.
+
+    It may be run at any moment, and again after an interruption.
+    """
+    from cluster.drill.runner import heal as work  # noqa: PLC0415 - takes 0.3 s
+    from cluster.drill.runner import working  # noqa: PLC0415
+    from cluster.drill.target import read_note  # noqa: PLC0415
+    from cluster.drill.targets.local import local_target  # noqa: PLC0415
+
+    target = local_target(state)
+    with working(target):
+        note = read_note(target)
+        if note is not None:
+            click.echo(f"{note.scenario}, begun {note.began}, was broken off.")
+            for deed in note.deeds:
+                click.echo(f"  it did: {deed}")
+        work(target, click.echo)
+    click.echo("the cluster is whole")
 
 
 @drill.command(epilog="Example: python -m cluster drill report drills/monday drills/tuesday")

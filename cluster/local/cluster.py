@@ -289,16 +289,20 @@ class LocalCluster:
             if process.status() == psutil.STATUS_STOPPED:
                 process.send_signal(signal.SIGCONT)
 
-    def start(self, name: str, *, seconds: float = 60) -> None:
-        """Starts a node, if it does not run, and waits until it serves."""
-        self.node(name)
+    def start(self, *names: str, seconds: float = 60) -> None:
+        """Starts nodes that do not run, all together, and waits until each serves."""
+        for name in names:
+            self.node(name)
         with self.state.locked():
             record = self.record()
             launcher = Launcher()
-            program = prepare(self.state, record, silent)[name]
-            if name not in launcher.running([program]):
-                launcher.start(program)
-            wait_until_serving(self.state, record, program, launcher, seconds)
+            wanted = prepare(self.state, record, silent)
+            running = launcher.running(wanted[name] for name in names)
+            for name in names:
+                if name not in running:
+                    launcher.start(wanted[name])
+            for name in names:
+                wait_until_serving(self.state, record, wanted[name], launcher, seconds)
 
     def restart(self, name: str, *, seconds: float = 60) -> None:
         """Stops a node cleanly, a primary having handed over first, and starts it again."""

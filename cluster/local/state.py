@@ -39,7 +39,7 @@ from console.files import write
 from console.ports import HOST
 
 FORMAT = 1  # of cluster.json
-PARTS = ("nodes", "secrets", "api")
+PARTS = ("nodes", "secrets", "api", "drill")
 FILES = ("cluster.json", "mongod.conf", "lock")
 
 

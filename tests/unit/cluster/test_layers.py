@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
 from tests.helpers.streets import climbs, graph, modules
@@ -26,13 +28,40 @@ def test_imports(module: str) -> None:
     assert climbs(module, ORDER) == set()
 
 
-def test_the_stand_in_router_and_the_drill_stand_alone() -> None:
-    """Each is a program of its own: it needs of the cluster what it is given, and no more."""
-    needed = {
-        name.split(".")[1]
-        for module, names in graph().items()
-        if module.startswith(("cluster.router", "cluster.drill"))
-        for name in names
-        if name.startswith("cluster.")
+BREAKING = {"book", "commands", "faults", "guard", "runner", "scenario", "scenarios", "session"}
+BREAKING |= {"stores", "target", "targets", "view", "watch", "whole"}
+"""The parts of drill that break a cluster, or show how it is being broken."""
+
+
+def _needed(modules: Iterable[str]) -> set[str]:
+    """The modules of cluster that these import."""
+    return {name for one in modules for name in graph()[one] if name.startswith("cluster.")}
+
+
+def _breaks(module: str) -> bool:
+    return module.startswith("cluster.drill.") and module.split(".")[2] in BREAKING
+
+
+def test_the_stand_in_router_stands_alone() -> None:
+    """It is a program of its own: it needs of the cluster what it is given, and no more."""
+    needed = _needed(name for name in graph() if name.startswith("cluster.router"))
+    assert {name.split(".")[1] for name in needed} <= {"router", "model"}
+
+
+def test_the_load_and_the_judge_of_a_drill_stand_alone() -> None:
+    """They speak to a store or read a folder, and need not know how a cluster is broken."""
+    reading = [n for n in graph() if n.startswith("cluster.drill") and not _breaks(n)]
+    needed = _needed(reading)
+    assert {name.split(".")[1] for name in needed} <= {"drill", "errors"}
+    assert [name for name in needed if _breaks(name)] == []
+
+
+def test_only_a_target_of_a_drill_knows_who_runs_the_servers() -> None:
+    """And the commands, which choose the target."""
+    knowing = {
+        name
+        for name in graph()
+        if name.startswith("cluster.drill")
+        and any(one.startswith("cluster.local") for one in graph()[name])
     }
-    assert needed <= {"router", "drill", "model", "errors"}
+    assert knowing <= {"cluster.drill.commands", "cluster.drill.targets.local"}

@@ -1,0 +1,45 @@
+"""A worker process of the API is killed."""
+
+from cluster.drill.faults import Once
+from cluster.drill.record import Expectation
+from cluster.drill.scenario import Scenario, Stage
+from cluster.drill.target import Ability
+
+
+class WorkerKilled(Once):
+    """SIGKILL to one worker; whoever looks after the workers starts another."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.before = stage.target.workers(stage.url)
+        self.pid = int(stage.draw("worker", [str(pid) for pid in self.before]))
+        super().__init__(
+            stage, f"SIGKILL to process {self.pid}, one of {len(self.before)} workers of the API"
+        )
+
+    def strike(self) -> None:
+        """Kill it."""
+        self.stage.target.kill_worker(self.pid)
+
+    def evidence(self) -> str:
+        """It is gone, and another one serves in its place."""
+        now = self.stage.target.workers(self.stage.url)
+        if self.pid in now or len(now) < len(self.before):
+            return ""
+        new = ", ".join(str(pid) for pid in now if pid not in self.before)
+        return f"process {self.pid} is gone, and process {new} serves in its place"
+
+
+SCENARIO = Scenario(
+    number=13,
+    name="api-worker-lost",
+    title="A worker of the API is killed",
+    hypothesis="The other workers go on and another one is started; only the requests that the "
+    "worker had are lost, and a consumer who repeats one under its key finds it done once.",
+    expectation=Expectation(gap=0.5, errors=0, elections=0),
+    plan=WorkerKilled,
+    needs=(Ability.WORKERS,),
+    read="The API's log: the master's line about the worker that ended.",
+    concerns="all",
+    core=True,
+    through_api=True,
+)

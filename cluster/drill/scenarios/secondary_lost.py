@@ -1,0 +1,26 @@
+"""A secondary of a shard is killed."""
+
+from cluster.drill.faults import Kill
+from cluster.drill.record import Expectation
+from cluster.drill.scenario import Fault, Scenario, Stage
+from cluster.drill.target import Ability
+
+
+def plan(stage: Stage) -> Fault:
+    """Kill one of the shard's secondaries."""
+    shard = stage.shard()
+    return Kill(stage, [stage.secondary(shard)], f"a secondary of {shard}")
+
+
+SCENARIO = Scenario(
+    number=7,
+    name="secondary-lost",
+    title="A secondary of a shard is killed",
+    hypothesis="The primary and the other secondary are a majority: writes go on without anybody "
+    "noticing.",
+    expectation=Expectation(gap=0.5, others_slower=2.0, elections=0, whole=30),
+    plan=plan,
+    needs=(Ability.END,),
+    read="Whether the secondary that is left got slower: every majority write waits for it now.",
+    core=True,
+)

@@ -1,0 +1,135 @@
+"""What a run's load writes to: a collection of its own through the routers, or the API."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from cluster.drill.http import ApiError, ApiStore, HttpClient, refusal
+from cluster.drill.mongo import MongoStore, prepare
+from cluster.drill.target import Target
+from cluster.drill.workload import Load, Store, Workload
+from cluster.errors import DrillError
+from cluster.servers.connections import Client, short
+
+DATABASE = "shardstack_drill"
+"""The load's own database; it is dropped afterwards."""
+HANGS_MS = 120_000
+"""The driver's defaults retry each call once, and wait for ever. No run does."""
+SIGN_UPS = 40
+"""Tries to get an account on each shard: chance decides which one an account is on."""
+PASSWORD_BYTES = 18
+MEASURED_SECONDS = 4.0
+MEASURING = Load(clients=8)
+"""In a closed loop, so as fast as the target answers them."""
+
+
+class Through(StrEnum):
+    """By what way the load reaches the cluster."""
+
+    ROUTERS = "routers"
+    API = "api"
+
+
+@dataclass(frozen=True)
+class Api:
+    """Where an API is. `ca` is the authority that its certificate is from, if not a public one."""
+
+    url: str
+    ca: Path | None = None
+
+
+@contextlib.contextmanager
+def opened(target: Target, through: Through, api: Api | None) -> Iterator[Store]:
+    """A store with a group for each shard. Raises DrillError: it could not be made."""
+    access = target.access()
+    shards = [shard.name for shard in access.layout.shards]
+    client: Client
+    with MongoClient(access.uri("admin"), socketTimeoutMS=HANGS_MS) as client:
+        try:
+            if through is Through.ROUTERS:
+                name = f"keys_{secrets.token_hex(4)}"
+                prepare(client, DATABASE, name, shards)
+                yield MongoStore(client, DATABASE, name, shards)
+                return
+            if api is None:
+                raise DrillError("--through api needs --url, the API's address.")
+            accounts = _accounts(client, access.layout.database, api, shards)
+        except PyMongoError as error:
+            raise DrillError(f"the load has nothing to write to: {short(error)}.") from None
+        with contextlib.closing(ApiStore(api.url, accounts, api.ca)) as store:
+            yield store
+
+
+def drop(target: Target) -> None:
+    """Drop what loads have written through routers. Raises DrillError."""
+    client: Client
+    with MongoClient(target.access().uri("admin"), socketTimeoutMS=HANGS_MS) as client:
+        try:
+            client.drop_database(DATABASE)
+        except PyMongoError as error:
+            raise DrillError(f"{DATABASE} was not dropped: {short(error)}.") from None
+
+
+def maximum(target: Target, through: Through, api: Api | None) -> float:
+    """Calls in a second that the target answers to a few clients who never pause."""
+    with opened(target, through, api) as store, Workload(store, MEASURING) as workload:
+        workload.run(1.0)
+        before = workload.progress().calls
+        workload.run(MEASURED_SECONDS)
+        return (workload.progress().calls - before) / MEASURED_SECONDS
+
+
+# ---- accounts ----------------------------------------------------------------------------------
+
+
+def _accounts(
+    client: Client, database: str, api: Api, shards: Sequence[str]
+) -> dict[str, tuple[str, str]]:
+    """New accounts, e-mail and password, by the shard that all of their projects are on."""
+    found: dict[str, tuple[str, str]] = {}
+    with contextlib.closing(HttpClient(api.url, api.ca)) as connections:
+        for _ in range(SIGN_UPS):
+            if set(found) == set(shards):
+                return {shard: found[shard] for shard in shards}
+            user, account = _sign_up(connections)
+            found.setdefault(_shard_of(client, database, user), account)
+    raise DrillError(f"{SIGN_UPS} accounts are on {', '.join(found)} only. Run it again.")
+
+
+def _sign_up(connections: HttpClient) -> tuple[str, tuple[str, str]]:
+    mark, password = secrets.token_hex(6), secrets.token_urlsafe(PASSWORD_BYTES)
+    email = f"drill.{mark}@example.com"
+    person = {
+        "name": "Drill Sergeant",
+        "national_id": f"D-{mark.upper()}",
+        "email": email,
+        "password": password,
+    }
+    try:
+        answer = connections.send(
+            "POST", "/api/v1/auth/signup", {"Content-Type": "application/json"}, person
+        )
+    except ApiError as error:
+        raise DrillError(f"nobody could sign up: {error}.") from None
+    if answer.status != 201:
+        hint = " The setting is SHARDSTACK_REGISTER_RATE_ADDRESS." if answer.status == 429 else ""
+        raise DrillError(f"a sign-up was answered {refusal(answer)}.{hint}")
+    return answer.body["id"], (email, password)
+
+
+def _shard_of(client: Client, database: str, owner: str) -> str:
+    """The shard with the projects of this user, as the API keeps them."""
+    find: dict[str, Any] = {"find": "projects", "filter": {"owner": ObjectId(owner)}}
+    plan = client[database].command("explain", find, verbosity="queryPlanner")
+    [shard] = plan["queryPlanner"]["winningPlan"]["shards"]
+    return str(shard["shardName"])

@@ -1,0 +1,168 @@
+"""The cluster that a drill breaks, whoever runs its servers: what can be done to it, and undone.
+
+A target names its nodes as the layout does (shard-1-2, config-1, router-2). What a node is, and who
+leads a set, is asked of the servers (watch.py, whole.py), which is the same for every target; a
+target does what only whoever runs the servers can do: end processes, stop them, cut them off.
+
+Every fault is one that `heal` can take back without knowing what was done: it looks for what a
+drill may have left, and needs the note (`Note`) only for what cannot be seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from cluster.deployment import Deployment
+from cluster.errors import StateError
+from cluster.servers.connections import Access
+from console import Report, files
+
+
+class Ability(StrEnum):
+    """What a target may be able to do to its nodes."""
+
+    END = "end processes, and start them again"
+    PAUSE = "make processes stand still"
+    CUT = "cut nodes off"
+    LOSE = "lose packets"
+    WIPE = "delete a member's data"
+    DAMAGE = "damage a member's data"
+    WORKERS = "find the API's workers"
+
+
+class Way(StrEnum):
+    """Which packets do not arrive."""
+
+    BOTH = "both"  # it is cut off
+    MUTE = "mute"  # it hears the others, and is not heard
+    DEAF = "deaf"  # it is heard, and does not hear
+
+
+class NodeState(StrEnum):
+    """How a node's process is, as the machine that it runs on sees it."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    DOWN = "down"
+
+
+class Target(Protocol):
+    """One cluster, and what can be done to its nodes. Each method raises ClusterError.
+
+    `folder` is where the drill keeps what concerns this target, on the drill's own machine.
+    """
+
+    @property
+    def kind(self) -> str:
+        """local, compose or hosts."""
+
+    @property
+    def place(self) -> str:
+        """Where it is: the state folder, the stack's name, the inventory."""
+
+    @property
+    def folder(self) -> Path:
+        """The drill's own folder of this target; others leave it alone."""
+
+    def access(self) -> Access:
+        """What it takes to reach the servers; the layout in it names the nodes."""
+
+    def deployment(self) -> Deployment:
+        """The same cluster for those verbs that are faults here: a rolling restart, a new shard."""
+
+    def unfit(self) -> list[str]:
+        """Why nobody should break this cluster now, a sentence each; [] when one may."""
+
+    def cannot(self, ability: Ability) -> str:
+        """Why it cannot do that, here; "" when it can."""
+
+    def state(self, name: str) -> NodeState:
+        """How a node's process is."""
+
+    def kill(self, names: Sequence[str]) -> None:
+        """End nodes all together, without a chance to tidy up; returns when they are gone."""
+
+    def start(self, names: Sequence[str]) -> None:
+        """Start nodes all together, and wait until each serves or is in sync."""
+
+    def pause(self, names: Sequence[str]) -> None:
+        """Make nodes stand still; the kernel keeps their connections."""
+
+    def resume(self, names: Sequence[str]) -> None:
+        """Let nodes that stand still go on."""
+
+    def cut(self, names: Sequence[str], way: Way, share: float = 1.0) -> None:
+        """Drop this share of a node's packets, from and to everybody, and tell nobody."""
+
+    def join(self, names: Sequence[str]) -> None:
+        """Take that back."""
+
+    def dropped(self, name: str) -> int:
+        """The packets that have been dropped since the node was cut off."""
+
+    def wipe(self, name: str) -> None:
+        """Delete the data of a node that is down."""
+
+    def damage(self, name: str) -> str:
+        """Overwrite a part of a data file of a node that is down; which one, in words."""
+
+    def workers(self, url: str) -> list[int]:
+        """The process ids of the API's workers that serve at an address."""
+
+    def kill_worker(self, pid: int) -> None:
+        """End one of them, without a chance to tidy up."""
+
+    def heal(self, report: Report, note: Note | None) -> None:
+        """Take back whatever a drill did and make the cluster whole, at any moment.
+
+        Others' things are left alone. It may be interrupted and run again.
+        """
+
+    def free_mib(self) -> int:
+        """The least free space of a disk that holds the servers' data."""
+
+    def rolled_back(self, since: datetime) -> dict[str, int]:
+        """Files by node in which members put aside writes that they undid since then."""
+
+    def save_logs(self, folder: Path, since: datetime, until: datetime) -> None:
+        """Put what every server logged between two moments (in UTC) into a file for each."""
+
+
+class Note(msgspec.Struct, omit_defaults=True):
+    """What a drill is doing to a target, written before it does it.
+
+    `deeds` are sentences, in order. `shard` is one that the drill adds, to be removed again.
+    """
+
+    scenario: str
+    began: str
+    pid: int
+    deeds: list[str] = []
+    shard: str = ""
+
+
+def write_note(target: Target, note: Note) -> None:
+    """Keep it in the target's folder. Raises FileError."""
+    files.write(target.folder / "note.json", msgspec.json.encode(note))
+
+
+def read_note(target: Target) -> Note | None:
+    """What was kept; None without a drill, or after one that has healed. Raises StateError."""
+    file = target.folder / "note.json"
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Note)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise StateError(f"{file} cannot be read: {error}. Remove it, then run `up`.") from error
+
+
+def drop_note(target: Target) -> None:
+    """All is taken back."""
+    (target.folder / "note.json").unlink(missing_ok=True)

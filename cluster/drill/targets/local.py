@@ -1,0 +1,319 @@
+"""A cluster of processes on this machine, as `python -m cluster up` makes it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+
+from cluster.deployment import Deployment, local_deployment
+from cluster.drill.target import Ability, NodeState, Note, Way
+from cluster.drill.targets.silence import Silence
+from cluster.errors import DrillError
+from cluster.local.cluster import LocalCluster
+from cluster.local.launcher import is_alive
+from cluster.servers.connections import Access
+from cluster.servers.waiting import Waiter
+from console import Report
+from console.errors import FileError
+
+LEAST_FREE_MIB = 1024
+"""A drill writes little, but a member that starts from scratch copies all there is."""
+LARGEST_LAG = 10.0
+GONE_SECONDS = 10.0
+START_SECONDS = 90.0
+DAMAGED_BYTES = 64 * 1024
+
+
+class LocalTarget:
+    """The processes of one state folder."""
+
+    kind = "local"
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        self.cluster = cluster
+        self.folder = cluster.state.folder / "drill"
+        self.place = str(cluster.state.folder)
+        self._silence = Silence(cluster.state.folder)
+        self._known: dict[str, psutil.Process] = {}
+
+    def access(self) -> Access:
+        """What it takes to reach the servers."""
+        return self.cluster.access()
+
+    def deployment(self) -> Deployment:
+        """The same cluster for other verbs."""
+        return self.cluster
+
+    def cannot(self, ability: Ability) -> str:
+        """Only a packet filter may be missing here."""
+        return self._silence.cannot() if ability in (Ability.CUT, Ability.LOSE) else ""
+
+    # ---- may it be broken ---------------------------------------------------------------------
+
+    def unfit(self) -> list[str]:
+        """Why nobody should break this cluster now."""
+        if why := self.cluster.stopped():
+            return [f"the cluster {why}"]
+        found = self._busy()
+        if found:
+            return found
+        status = self.cluster.status()
+        found = list(status.problems)
+        for one in status.sets:
+            for member in one.members:
+                if member.lag_seconds is None or member.lag_seconds > LARGEST_LAG:
+                    found.append(f"{member.name} is {member.lag_seconds} s behind its primary")
+        if status.balancer_holder:
+            found.append(f"{status.balancer_holder.purpose} is under way")
+        found += [f"{shard.name} is being drained" for shard in status.shards if shard.draining]
+        if (free := self.free_mib()) < LEAST_FREE_MIB:
+            found.append(f"{free} MiB of disk are free, and {LEAST_FREE_MIB} are needed")
+        return found
+
+    def _busy(self) -> list[str]:
+        try:
+            with self.cluster.state.locked():
+                pass
+        except FileError as error:
+            return [str(error)]
+        return [f"{what} is under way (process {pid})" for pid, what in self._backups()]
+
+    def _backups(self) -> Iterator[tuple[int, str]]:
+        """Commands that read or fill this cluster for a backup; nothing in the cluster tells."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                argv = process.cmdline()
+                verb = next((word for word in argv if word in ("dump", "restore")), None)
+                if verb and "cluster" in argv and self._is_about(process, argv):
+                    yield process.pid, f"a {verb}"
+
+    def _is_about(self, process: psutil.Process, argv: list[str]) -> bool:
+        """Whether a command of ours is about this state folder."""
+        named = process.environ().get("SHARDSTACK_STATE", ".shardstack")
+        if "--state" in argv[:-1]:
+            named = argv[argv.index("--state") + 1]
+        return (Path(process.cwd()) / named).resolve() == self.cluster.state.folder.resolve()
+
+    # ---- processes ----------------------------------------------------------------------------
+
+    def state(self, name: str) -> NodeState:
+        """How a node's process is."""
+        process = self._process(name)
+        if process is None:
+            return NodeState.DOWN
+        try:
+            stopped = process.status() == psutil.STATUS_STOPPED
+        except psutil.NoSuchProcess:
+            return NodeState.DOWN
+        return NodeState.PAUSED if stopped else NodeState.RUNNING
+
+    def kill(self, names: Sequence[str]) -> None:
+        """SIGKILL to all at once; returns when they are gone."""
+        found = self._signal(names, signal.SIGKILL)
+        Waiter(GONE_SECONDS).until(
+            lambda: None if any(is_alive(process) for process in found) else True,
+            lambda: f"{', '.join(names)}: survived SIGKILL. Look at the machine's log.",
+            every=0.01,
+        )
+
+    def start(self, names: Sequence[str]) -> None:
+        """Start nodes all together, and wait until each serves or is in sync."""
+        self.cluster.start(*names, seconds=START_SECONDS)
+
+    def pause(self, names: Sequence[str]) -> None:
+        """SIGSTOP."""
+        self._signal(names, signal.SIGSTOP)
+
+    def resume(self, names: Sequence[str]) -> None:
+        """SIGCONT."""
+        self._signal(names, signal.SIGCONT)
+
+    def _signal(self, names: Sequence[str], number: int) -> list[psutil.Process]:
+        found = []
+        for name in names:
+            process = self._process(name)
+            if process is None:
+                raise DrillError(f"{name} does not run. Start it with `up`.")
+            found.append(process)
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        return found
+
+    def _process(self, name: str) -> psutil.Process | None:
+        """A node's process; looked up among all only when the one that is known has ended."""
+        known = self._known.get(name)
+        if known is None or not is_alive(known):
+            self._known.pop(name, None)
+            pid = self.cluster.node(name).pid
+            if pid is None:
+                return None
+            known = self._known[name] = psutil.Process(pid)
+        return known
+
+    # ---- packets ------------------------------------------------------------------------------
+
+    def cut(self, names: Sequence[str], way: Way, share: float = 1.0) -> None:
+        """Drop packets of these nodes."""
+        for name in names:
+            node, process = self.cluster.node(name), self._process(name)
+            if process is None:
+                raise DrillError(f"{name} does not run. Start it with `up`.")
+            self._silence.cut(name, process.pid, node.port, way, share)
+
+    def join(self, names: Sequence[str]) -> None:
+        """Let them pass again."""
+        self._silence.join(names)
+
+    def dropped(self, name: str) -> int:
+        """Packets that met the node's rules."""
+        return self._silence.dropped(name)
+
+    # ---- data ---------------------------------------------------------------------------------
+
+    def wipe(self, name: str) -> None:
+        """Delete the data of a node that is down."""
+        self._assert_down(name)
+        shutil.rmtree(self._data(name))
+
+    def damage(self, name: str) -> str:
+        """Overwrite the middle of its largest collection with what is no WiredTiger block."""
+        self._assert_down(name)
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        (self.folder / f"damaged-{name}").touch()
+        largest = max(
+            self._data(name).rglob("collection-*.wt"), key=lambda file: file.stat().st_size
+        )
+        with largest.open("r+b") as file:
+            size = largest.stat().st_size
+            length = min(DAMAGED_BYTES, size // 2)
+            file.seek((size - length) // 2)
+            file.write(os.urandom(length))
+        return f"{length} bytes in the middle of {largest.name}, of {size}"
+
+    def _data(self, name: str) -> Path:
+        return self.cluster.state.node(name) / "data"
+
+    def _assert_down(self, name: str) -> None:
+        if self.state(name) is not NodeState.DOWN:
+            raise DrillError(f"{name} runs. Its data is touched only while it does not.")
+
+    def rolled_back(self, since: datetime) -> dict[str, int]:
+        """Files below each member's `rollback` folder that were written since then."""
+        found = {}
+        for folder in sorted(self.cluster.state.nodes.glob("*/data/rollback")):
+            new = [
+                file for file in folder.rglob("*.bson") if file.stat().st_mtime >= since.timestamp()
+            ]
+            if new:
+                found[folder.parents[1].name] = len(new)
+        return found
+
+    def free_mib(self) -> int:
+        """All nodes share one disk."""
+        return shutil.disk_usage(self.cluster.state.folder).free // 2**20
+
+    # ---- the API ------------------------------------------------------------------------------
+
+    def workers(self, url: str) -> list[int]:
+        """The processes that accept connections there and have no such process below them."""
+        port = urlsplit(url).port
+        holders = [p for p in psutil.process_iter() if port is not None and _holds(p, port)]
+        parents = {parent for process in holders if (parent := _parent(process)) is not None}
+        return sorted(process.pid for process in holders if process.pid not in parents)
+
+    def kill_worker(self, pid: int) -> None:
+        """SIGKILL."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+    # ---- afterwards ---------------------------------------------------------------------------
+
+    def heal(self, report: Report, note: Note | None) -> None:
+        """Take back whatever a drill did, and make the cluster whole."""
+        if self._silence.join():
+            report("packet filter: the drill's rules are out")
+        paused = [n.name for n in self.cluster.nodes() if self.state(n.name) is NodeState.PAUSED]
+        if paused:
+            self.cluster.resume()
+            report(f"stood still, and go on: {', '.join(paused)}")
+        for mark in sorted(self.folder.glob("damaged-*")):
+            name = mark.name.removeprefix("damaged-")
+            if self.state(name) is not NodeState.DOWN:
+                self.kill([name])
+            if self._data(name).exists():
+                self.wipe(name)
+            report(f"{name}: its damaged data is deleted, and it copies the others'")
+            self.start([name])
+            mark.unlink()
+        self.cluster.up(report=report)
+        if note is not None and note.shard and note.shard in self.cluster.record().shards:
+            self.cluster.remove_shard(note.shard, report=report)
+
+    def save_logs(self, folder: Path, since: datetime, until: datetime) -> None:
+        """Each node's lines between two moments, as they are."""
+        folder.mkdir(exist_ok=True)
+        begin, end = (moment.astimezone(UTC) for moment in (since, until))
+        for place in sorted(self.cluster.state.nodes.glob("*/")):
+            kept = [line for one in ("log.old", "log") for line in _lines(place / one, begin, end)]
+            (folder / f"{place.name}.log").write_text("".join(kept), encoding="utf-8")
+
+
+def _holds(process: psutil.Process, port: int) -> bool:
+    """Whether a process has the socket on which connections to a port are accepted."""
+    with contextlib.suppress(psutil.Error):
+        return any(
+            one.status == psutil.CONN_LISTEN and one.laddr.port == port
+            for one in process.net_connections(kind="tcp")
+        )
+    return False
+
+
+def _parent(process: psutil.Process) -> int | None:
+    with contextlib.suppress(psutil.Error):
+        return process.ppid()
+    return None
+
+
+def _lines(log: Path, since: datetime, until: datetime) -> Iterator[str]:
+    """The lines of a log between two moments; one without a time belongs to the one before."""
+    try:
+        lines = log.open(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return
+    within = False
+    with lines:
+        for line in lines:
+            if (moment := _moment(line)) is not None:
+                within = since <= moment <= until
+            if within:
+                yield line
+
+
+def _moment(line: str) -> datetime | None:
+    """When a line was written: a mongod's, in JSON, or the stand-in router's, in local time."""
+    parse: Callable[[], datetime]
+    if line.startswith("{"):
+        parse = lambda: datetime.fromisoformat(json.loads(line)["t"]["$date"])  # noqa: E731
+    else:
+        parse = lambda: datetime.strptime(line[:23], "%Y-%m-%d %H:%M:%S,%f").astimezone()  # noqa: E731
+    try:
+        return parse()
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def local_target(state: str) -> LocalTarget:
+    """The target of a state folder. Raises StateError: no cluster was made there."""
+    cluster = local_deployment(state, "drill")
+    cluster.record()
+    return LocalTarget(cluster)

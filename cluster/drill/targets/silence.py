@@ -1,0 +1,169 @@
+"""Cut one process of this machine off from all others, by a packet filter on the loopback device.
+
+All nodes share the address 127.0.0.1, so what is a node's must be told otherwise:
+
+- connections that others made to it, by its port;
+- those that it makes from now on, by its control group: it is moved into one of its own;
+- those that it has made before, by both ports of each. They are listed once it is in that group, so
+  none is missed: what is made later belongs to the group.
+
+The rules are in chains of their own, for each state folder and node, and the jump to them carries a
+comment that names the folder. They concern TCP over loopback only, and are put in and taken out by
+that name alone; nobody else's rule is read or changed. It takes root, iptables with its `cgroup`
+match, and control groups of version 2. (Sockets stay with the group in which they were made:
+net/netfilter/xt_cgroup.c, sock_cgroup_ptr.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from cluster.drill.target import Way
+from cluster.errors import ClusterError
+
+MOUNTS = Path("/proc/mounts")
+IPTABLES = ("iptables", "--wait", "5")
+
+
+class Silence:
+    """The packet filter's rules for the nodes of one state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._mark = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+        self._comment = f"shardstack-drill {self._mark}"
+
+    def cannot(self) -> str:
+        """Why nothing can be cut off here; "" when it can."""
+        if os.geteuid() != 0:
+            return "a packet filter takes root, which this is not (in Compose it does not)"
+        if shutil.which("iptables") is None:
+            return "there is no iptables (apt-get install iptables)"
+        root = groups_root()
+        if root is None or not os.access(root, os.W_OK):
+            return "there are no control groups of version 2 that may be changed"
+        return ""
+
+    def cut(self, name: str, pid: int, port: int, way: Way, share: float) -> None:
+        """Drop this share of the packets of one process. Raises ClusterError."""
+        path = self._group(name)
+        path.mkdir(exist_ok=True)
+        _enter(path, pid)
+        own = [
+            (c.laddr.port, c.raddr.port)
+            for c in psutil.Process(pid).net_connections(kind="tcp4")
+            if c.raddr and c.laddr.port != port
+        ]
+        out, into = self._chains(name)
+        chance = f"-m statistic --mode random --probability {share}" if share < 1 else ""
+        group = f"-m cgroup --path {path.name}"
+        lines = ["*filter", f":{out} - [0:0]", f":{into} - [0:0]"]
+        if way is not Way.DEAF:
+            matches = [f"-p tcp --sport {port}", group]
+            matches += [f"-p tcp --sport {ours} --dport {theirs}" for ours, theirs in own]
+            lines += [f"-A {out} {match} {chance} -j DROP" for match in matches]
+        if way is not Way.MUTE:
+            matches = [f"-p tcp --dport {port}"]
+            matches += [f"-p tcp --sport {theirs} --dport {ours}" for ours, theirs in own]
+            lines += [f"-A {out} {match} {chance} -j DROP" for match in matches]
+            lines += [f"-A {into} {group} {chance} -j DROP"]
+        comment = f'-m comment --comment "{self._comment}"'
+        lines += [f"-I OUTPUT -o lo {comment} -j {out}", f"-I INPUT -i lo {comment} -j {into}"]
+        _run("iptables-restore", "--wait", "5", "--noflush", given="\n".join([*lines, "COMMIT\n"]))
+
+    def dropped(self, name: str) -> int:
+        """How many packets its rules have dropped."""
+        return sum(
+            int(line.split()[0])
+            for chain in self._chains(name)
+            for line in _run(*IPTABLES, "-L", chain, "-v", "-n", "-x").splitlines()
+            if " DROP " in line
+        )
+
+    def join(self, names: Sequence[str] | None = None) -> list[str]:
+        """Take out the rules of these nodes, or of all; returns the chains that there were."""
+        if shutil.which("iptables") is None or os.geteuid() != 0:
+            return []
+        wanted = {chain for name in names or () for chain in self._chains(name)}
+        there = [chain for chain in self._there() if names is None or chain in wanted]
+        rules = _run(*IPTABLES, "-S").splitlines()
+        for chain in there:
+            for rule in rules:
+                if self._comment in rule and rule.endswith(f" -j {chain}"):
+                    _run(*IPTABLES, "-D", *shlex.split(rule)[1:])
+            _run(*IPTABLES, "-F", chain)
+            _run(*IPTABLES, "-X", chain)
+        self._leave(names)
+        return there
+
+    def _chains(self, name: str) -> tuple[str, str]:
+        return f"SSD-{self._mark}-{name}-O", f"SSD-{self._mark}-{name}-I"
+
+    def _there(self) -> list[str]:
+        return re.findall(rf"^-N (SSD-{self._mark}-\S+)$", _run(*IPTABLES, "-S"), re.M)
+
+    def _group(self, name: str) -> Path:
+        root = groups_root()
+        if root is None:
+            raise ClusterError("there are no control groups of version 2 here.")
+        return root / f"shardstack-drill-{self._mark}-{name}"
+
+    def _leave(self, names: Sequence[str] | None) -> None:
+        """Let processes go to the group that this one is in, and delete theirs."""
+        root = groups_root()
+        if root is None:
+            return
+        home = root / own_group().lstrip("/")
+        for group in root.glob(f"shardstack-drill-{self._mark}-*"):
+            if names is not None and not any(group.name.endswith(f"-{name}") for name in names):
+                continue
+            for pid in (group / "cgroup.procs").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    _enter(home, int(pid))
+            with contextlib.suppress(OSError):  # one that ends this moment is in it still
+                group.rmdir()
+
+
+def groups_root() -> Path | None:
+    """Where control groups of version 2 are; None without them."""
+    for fields in _mounts():
+        if fields[2] == "cgroup2":
+            return Path(fields[1])
+    return None
+
+
+def own_group() -> str:
+    """The group of this process, from the root of them all."""
+    found = re.search(r"^0::(.*)$", Path("/proc/self/cgroup").read_text(), re.M)
+    return found[1] if found else "/"
+
+
+def _mounts() -> Iterator[list[str]]:
+    with contextlib.suppress(OSError):
+        for line in MOUNTS.read_text().splitlines():
+            yield line.split()
+
+
+def _enter(group: Path, pid: int) -> None:
+    (group / "cgroup.procs").write_text(str(pid))
+
+
+def _run(*command: str, given: str | None = None) -> str:
+    done = subprocess.run(
+        command, input=given, capture_output=True, text=True, check=False, timeout=30
+    )
+    if done.returncode != 0:
+        raise ClusterError(
+            f"`{command[0]}` refuses: {' '.join(done.stderr.split())}. "
+            "Take back what was done by `drill heal`."
+        )
+    return done.stdout
