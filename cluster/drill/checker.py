@@ -24,18 +24,19 @@ from cluster.drill.history import (
     Call,
     Guarantee,
     History,
-    HistoryError,
     Kind,
     Outcome,
     State,
 )
+from cluster.drill.writes import Writes, sort_out
 
 
 class Rule(StrEnum):
     """The promise that was broken."""
 
     LOST = "lost"  # an acknowledged write is gone
-    DOUBLED = "doubled"  # one write is there twice, or counted twice
+    DOUBLED = "doubled"  # one write is there twice, or counted twice, or answered in two ways
+    CLAIMED_TWICE = "claimed-twice"  # two inserts of one key were acknowledged
     ORDER = "order"  # a write took effect before one that ended before it began
     STALE = "stale"  # a read missed a write that was acknowledged before it began
     BACKWARDS = "backwards"  # a read saw less than an earlier one
@@ -172,13 +173,18 @@ class _Reader:
         elif writer.key != self._contents.key:
             sentence = f'{said} saw "{token}", which was written to {writer.key}'
             self._report(Rule.INVENTED, token, sentence, call, writer)
-        elif writer.outcome is Outcome.FAILED or _matched_nothing(writer):
+        elif writer.outcome is Outcome.FAILED or _matched_nothing(writer) or self._lost(writer):
             sentence = f"{describe(writer, self._origin)} took effect after all: {said} saw it"
             self._report(Rule.FAILED_VISIBLE, token, sentence, writer, call)
         if times > 1:
             written = (writer,) if writer else ()
             sentence = f'{said} saw "{token}" {times} times'
             self._report(Rule.DOUBLED, token, sentence, *written, call)
+
+    def _lost(self, writer: Call) -> bool:
+        """Whether it is an insert without an answer, of a key that another one made."""
+        unknown = writer.kind is Kind.INSERT and writer.outcome is Outcome.UNKNOWN
+        return unknown and writer is not self._insert
 
     def _check_ends(self, call: Call, tokens: tuple[str, ...], said: str) -> None:
         """A list begins with its insert's token; an append's answer ends with its own."""
@@ -364,16 +370,15 @@ def explain(key: str, earlier: Placed, later: Placed, origin: int) -> Violation:
 
 
 def check(history: History) -> list[Violation]:
-    """Every broken promise in the history, ordered by key; an empty list if there is none.
+    """Every broken promise in the history; an empty list if there is none.
 
-    Raises HistoryError if the history cannot be judged: a token written by two calls, a key with
-    two inserts or two deletes, a call that ends before it begins, a read without what it saw.
+    Raises HistoryError if the history cannot be judged: see `writes.sort_out`.
     """
-    writers, keys = _sort_out(history)
+    writes = sort_out(history)
     origin = min((call.begin for call in history.calls), default=0)
-    violations: list[Violation] = []
-    for key, calls in sorted(keys.items()):
-        contents = examine(key, calls, writers, origin)
+    violations = [*_check_claims(writes, origin), *_check_answers(writes, origin)]
+    for key, calls in sorted(writes.keys.items()):
+        contents = examine(key, calls, writes.writers, origin)
         violations += contents.violations
         removed = _check_removed(contents, origin)
         violations += removed
@@ -382,28 +387,32 @@ def check(history: History) -> list[Violation]:
     return violations
 
 
-def _sort_out(history: History) -> tuple[dict[str, Call], dict[str, list[Call]]]:
-    """The call behind each token, and the calls on each key."""
-    writers: dict[str, Call] = {}
-    keys: dict[str, list[Call]] = {}
-    singles: set[tuple[str, Kind]] = set()
-    for call in history.calls:
-        keys.setdefault(call.key, []).append(call)
-        if call.end < call.begin:
-            raise HistoryError(f"a call on {call.key} ends before it begins: {call}")
-        if call.kind is Kind.READ:
-            if call.outcome is Outcome.OK and call.found > 0 and call.state is None:
-                raise HistoryError(f"a read of {call.key} does not say what it saw: {call}")
-            continue
-        if call.kind in (Kind.INSERT, Kind.DELETE):
-            if (call.key, call.kind) in singles:
-                raise HistoryError(f"{call.key} has two calls of kind {call.kind}")
-            singles.add((call.key, call.kind))
-        if call.kind is not Kind.DELETE:
-            if not call.token or call.token in writers:
-                raise HistoryError(f'the token "{call.token}" on {call.key} is not unique')
-            writers[call.token] = call
-    return writers, keys
+def _check_claims(writes: Writes, origin: int) -> list[Violation]:
+    """Only one insert of a key is acknowledged."""
+    return [
+        _violation(
+            Rule.CLAIMED_TWICE,
+            one.key,
+            f"{describe(one, origin)} and {describe(other, origin)} both succeeded",
+            one,
+            other,
+        )
+        for one, other in writes.claims
+    ]
+
+
+def _check_answers(writes: Writes, origin: int) -> list[Violation]:
+    """A repetition is answered as the first try was."""
+    return [
+        _violation(
+            Rule.DOUBLED,
+            one.key,
+            f"{describe(other, origin)} repeats {describe(one, origin)}, with another answer",
+            one,
+            other,
+        )
+        for one, other in writes.answers
+    ]
 
 
 def _check_removed(contents: Contents, origin: int) -> list[Violation]:

@@ -2,9 +2,10 @@
 
 Calls are left out as long as the rest breaks the same promise, and only so that the rest is a
 history of its own: if the whole could be explained, so could the rest. So an append is left out
-together with its token, wherever that was seen; an insert stays, since every other call depends on
-it; a delete stays as long as there is a call that found nothing. (Minimising by removal: Zeller and
-Hildebrandt, "Simplifying and isolating failure-inducing input", IEEE TSE 2002.)
+together with its token, wherever that was seen, and with all tries of it; an insert stays, since
+every other call depends on it; a delete stays as long as there is a call that found nothing.
+(Minimising by removal: Zeller and Hildebrandt, "Simplifying and isolating failure-inducing input",
+IEEE TSE 2002.)
 """
 
 from __future__ import annotations
@@ -87,7 +88,9 @@ def remainder(calls: Sequence[Call], kept: Sequence[Call]) -> list[Call] | None:
     kinds = {call.kind for call in others}
     if Kind.INSERT in kinds or (Kind.DELETE in kinds and not all(call.found for call in kept)):
         return None
-    gone = {call.token for call in calls if call.token and id(call) not in there}
+    gone = {call.token for call in others if call.token}
+    if gone.intersection(call.token for call in kept):
+        return None  # tries of one write
     return [without(call, gone) for call in kept]
 
 

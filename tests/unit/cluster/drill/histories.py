@@ -115,6 +115,47 @@ def arbitrary_calls(draw: st.DrawFn) -> list[Call]:
 
 
 @st.composite
+def claimed_calls(draw: st.DrawFn) -> list[Call]:
+    """Valid calls, and more inserts of the key, one of which may be what all saw as the first."""
+    calls = draw(valid_calls(size=6))
+    for token in ("x", "y")[: draw(st.integers(1, 2))]:
+        begin = draw(st.integers(-STEP, 6 * STEP))
+        outcome = draw(st.sampled_from(Outcome))
+        calls.append(insert(begin, begin + draw(st.integers(1, 2 * STEP)), token, outcome=outcome))
+    first = draw(st.sampled_from([c.token for c in calls if c.kind is Kind.INSERT]))
+    if draw(st.booleans()):
+        calls = [_begun_with(call, first) for call in calls]
+    return calls
+
+
+def _begun_with(one: Call, token: str) -> Call:
+    if one.state is None or one.kind is Kind.INSERT:
+        return one
+    return replace(one, state=State((token, *one.state.tokens[1:]), one.state.version))
+
+
+@st.composite
+def tried_again(draw: st.DrawFn, calls: list[Call]) -> list[Call]:
+    """The same calls, some of the acknowledged writes tried twice within their time."""
+    tried = []
+    for one in calls:
+        long = one.token and one.outcome is Outcome.OK and one.end - one.begin > 4
+        if not long or draw(st.booleans()):
+            tried.append(one)
+            continue
+        end, begin = sorted(draw(st.lists(_within(one), min_size=2, max_size=2)))
+        outcome = draw(st.sampled_from([Outcome.UNKNOWN, Outcome.UNKNOWN, Outcome.FAILED]))
+        early = one.begin if outcome is Outcome.FAILED else begin
+        tried.append(replace(one, end=end, outcome=outcome, state=None, found=1))
+        tried.append(replace(one, begin=early))
+    return tried
+
+
+def _within(one: Call) -> st.SearchStrategy[int]:
+    return st.integers(one.begin + 1, one.end - 1)
+
+
+@st.composite
 def _changed(draw: st.DrawFn, one: Call, calls: list[Call]) -> Call:
     what = draw(st.sampled_from(["time", "state", "outcome", "found"]))
     if what == "time":

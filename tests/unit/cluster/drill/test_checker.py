@@ -71,6 +71,33 @@ GOOD = {
         read_nothing(30, 40, guarantee=Guarantee.LOCAL),
         append(50, 60, "b", state=State(("a", "b"), 2)),
     ],
+    "several claim the key, and one gets it": [
+        A,
+        insert(5, 15, "x", outcome=Outcome.FAILED),
+        insert(5, 15, "y", outcome=Outcome.UNKNOWN),
+        read(20, 30, "a"),
+    ],
+    "two claim the key without an answer, and the second has it": [
+        insert(0, 10, "x", outcome=Outcome.UNKNOWN),
+        insert(5, 15, "y", outcome=Outcome.UNKNOWN),
+        read_nothing(20, 30),
+        read(40, 50, "y"),
+    ],
+    "two claim the key without an answer, and nobody saw who has it": [
+        insert(0, 10, "x", outcome=Outcome.UNKNOWN),
+        insert(30, 40, "y", outcome=Outcome.UNKNOWN),
+        append(20, 25, "b"),
+    ],
+    "a write is tried three times, and the first try took effect late": [
+        A,
+        append(20, 30, "b", outcome=Outcome.UNKNOWN),
+        append(40, 50, "b", outcome=Outcome.FAILED),
+        read(60, 70, "a"),
+        append(80, 90, "b", state=State(("a", "b"), 2)),
+        append(100, 110, "c"),
+        append(120, 130, "b", state=State(("a", "b"), 2)),
+        read(140, 150, "a", "b", "c"),
+    ],
     "nothing at all": [],
 }
 
@@ -160,6 +187,39 @@ BAD: dict[str, tuple[Rule, list[Call]]] = {
         Rule.RESURRECTED,
         [A, delete(20, 30), append(40, 50, "b")],
     ),
+    "two claims of a key succeed": (
+        Rule.CLAIMED_TWICE,
+        [A, insert(20, 30, "x"), read(40, 50, "a")],
+    ),
+    "a claim that was refused took effect": (
+        Rule.FAILED_VISIBLE,
+        [A, insert(20, 30, "x", outcome=Outcome.FAILED), read(40, 50, "x")],
+    ),
+    "a claim without an answer replaced one that had succeeded": (
+        Rule.FAILED_VISIBLE,
+        [A, insert(20, 30, "x", outcome=Outcome.UNKNOWN), read(40, 50, "x")],
+    ),
+    "a write that was tried twice is there twice": (
+        Rule.DOUBLED,
+        [A, replace(B, outcome=Outcome.UNKNOWN), append(40, 50, "b"), read(60, 70, "a", "b", "b")],
+    ),
+    "a write that was tried twice is lost": (
+        Rule.LOST,
+        [A, replace(B, outcome=Outcome.UNKNOWN), append(40, 50, "b"), read(60, 70, "a")],
+    ),
+    "a repetition is answered otherwise": (
+        Rule.DOUBLED,
+        [
+            A,
+            append(20, 30, "b", state=State(("a", "b"), 2)),
+            append(40, 50, "b", found=0),
+            read(60, 70, "a", "b"),
+        ],
+    ),
+    "a write was tried again after a read that saw it too early": (
+        Rule.FUTURE,
+        [A, read(12, 15, "a", "b"), append(20, 30, "b"), append(40, 50, "b")],
+    ),
     "a value nobody wrote": (Rule.INVENTED, [A, read(20, 30, "a", "x")]),
     "a document nobody inserted": (Rule.INVENTED, [read(20, 30, "x")]),
     "a value of another key": (
@@ -232,7 +292,7 @@ def test_keys_are_judged_each_by_itself() -> None:
     ("calls", "words"),
     [
         ([A, replace(B, token="a")], "not unique"),
-        ([A, insert(20, 30, "b")], "two calls of kind insert"),
+        ([A, insert(20, 30, "a", key="l")], "not unique"),
         ([A, delete(20, 30), delete(40, 50)], "two calls of kind delete"),
         ([insert(10, 0, "a")], "ends before it begins"),
         ([A, replace(read(20, 30, "a"), state=None)], "does not say what it saw"),

@@ -11,8 +11,13 @@ from cluster.drill.history import Call, Kind, Outcome, State
 from tests.unit.cluster.drill.histories import (
     append,
     arbitrary_calls,
+    claimed_calls,
+    delete,
     history,
+    insert,
     linearizable,
+    read,
+    tried_again,
     valid_calls,
 )
 
@@ -61,6 +66,19 @@ def test_an_audited_history_passes(calls: list[Call]) -> None:
 @given(arbitrary_calls())
 def test_the_verdict_is_that_of_trying_every_order(calls: list[Call]) -> None:
     assert (check(history(*calls)) == []) == linearizable(calls)
+
+
+@settings(deadline=None, max_examples=300)
+@given(claimed_calls())
+def test_the_verdict_on_claims_is_that_of_trying_every_order(calls: list[Call]) -> None:
+    assert (check(history(*calls)) == []) == linearizable(calls)
+
+
+@settings(deadline=None, max_examples=200)
+@given(arbitrary_calls(), st.data())
+def test_trying_a_write_again_changes_no_verdict(calls: list[Call], data: st.DataObject) -> None:
+    tried = data.draw(tried_again(calls))
+    assert (check(history(*tried)) == []) == (check(history(*calls)) == [])
 
 
 @unhurried
@@ -134,3 +152,41 @@ def test_a_document_that_vanished_is_found(calls: list[Call]) -> None:
 @given(valid_calls(audited=True))
 def test_a_document_on_two_shards_is_found(calls: list[Call]) -> None:
     assert Rule.DOUBLED in rules([*calls[:-1], replace(calls[-1], found=2)])
+
+
+@unhurried
+@given(valid_calls(audited=True))
+def test_a_claim_that_two_were_given_is_found(calls: list[Call]) -> None:
+    end = calls[-1].end
+    assert rules([*calls, insert(end + 1, end + 2, "second")]) == {Rule.CLAIMED_TWICE}
+
+
+@unhurried
+@given(valid_calls(audited=True), st.data())
+def test_a_stale_read_is_found(calls: list[Call], data: st.DataObject) -> None:
+    """It misses y, or more, which was acknowledged before it began and is there afterwards."""
+    *others, last = calls
+    tokens = audited(calls)
+    seen = tokens[: data.draw(st.integers(1, len(tokens) - 2))]
+    stale = read(last.begin, last.end, *seen)
+    later = replace(last, begin=last.end + 1, end=last.end + 2)
+    assert Rule.STALE in rules([*others, stale, later])
+
+
+@unhurried
+@given(valid_calls(audited=True))
+def test_a_document_that_came_back_is_found(calls: list[Call]) -> None:
+    end, tokens = calls[-1].end, audited(calls)
+    gone = delete(end + 1, end + 2, *tokens)
+    assert check(history(*calls, gone)) == []
+    assert Rule.RESURRECTED in rules([*calls, gone, read(end + 3, end + 4, *tokens)])
+
+
+@unhurried
+@given(valid_calls(audited=True))
+def test_two_versions_that_changed_places_are_found(calls: list[Call]) -> None:
+    """A read saw y and z; one that began when it had ended saw only y."""
+    *others, last = calls
+    less = read(last.end + 1, last.end + 2, *audited(calls)[:-1])
+    full = replace(last, begin=last.end + 3, end=last.end + 4)
+    assert rules([*others, last, less, full]) & {Rule.BACKWARDS, Rule.STALE}
