@@ -217,11 +217,25 @@ def heal(state: str) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Also write a page of all runs side by side to FILE.",
 )
-def report(folders: Sequence[Path], as_json: bool, markdown: bool, html: Path | None) -> None:
+@click.option(
+    "--into",
+    metavar="FILE",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Also put the table into FILE, of Markdown, between <!-- drill: NAME --> and "
+    "<!-- /drill -->; NAME names scenarios, or is `all`. May be given several times.",
+)
+def report(
+    folders: Sequence[Path],
+    as_json: bool,
+    markdown: bool,
+    html: Path | None,
+    into: Sequence[Path],
+) -> None:
     """Write each run's report.json and report.html, and show all runs side by side.
 
     Runs of one scenario under the same conditions are one row, with the smallest, the median and
-    the greatest time; runs under other conditions, such as another version or election time-out,
+    the greatest time; runs under other conditions, such as another version or election timeout,
     are rows of their own.
     """
     if as_json and markdown:
@@ -240,6 +254,8 @@ def report(folders: Sequence[Path], as_json: bool, markdown: bool, html: Path | 
     if html is not None:
         files.append(page.write(html, page.render_several(readings)))
     table = comparison.rows(readings)
+    for place in into:
+        _write(place, comparison.fill(place.read_text(encoding="utf-8"), table))
     if as_json:
         click.echo(msgspec.json.encode({"rows": table, "reports": documents}))
     elif markdown:

@@ -1,18 +1,20 @@
 """Several runs side by side: a row for each scenario under the same conditions.
 
 Where runs of one scenario differ in a version or a setting, the row says which: so two versions, or
-two election time-outs, are compared by giving the folders of both.
+two election timeouts, are compared by giving the folders of both.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from cluster.drill.measures import Distribution, distribution
 from cluster.drill.record import Run
-from cluster.drill.verdict import Reading, Status, alike, verdict
+from cluster.drill.verdict import Reading, Status, alike, conditions, verdict
+from cluster.errors import DrillError
 
 HEAD = (
     "what fails",
@@ -117,13 +119,31 @@ def _row(readings: list[Reading], differs: dict[str, str]) -> Row:
 
 def _differences(run: Run, groups: list[list[Reading]]) -> dict[str, str]:
     """The conditions of a run in which another run of its scenario differs."""
-    others = [_named(g[0].run) for g in groups if g[0].run.scenario == run.scenario]
-    mine = _named(run)
+    others = [conditions(g[0].run) for g in groups if g[0].run.scenario == run.scenario]
+    mine = conditions(run)
     return {n: v for n, v in mine.items() if any(other.get(n) != v for other in others)}
 
 
-def _named(run: Run) -> dict[str, str]:
-    load = f"{run.load.rate:g}/s" if run.load.rate else f"{run.load.clients} clients"
-    asked = {"on": run.target, "through": run.through, "load": load}
-    asked["election time-out"] = f"{run.election_timeout:g} s"
-    return {**asked, **run.settings, **run.versions}
+# ---- places that a table fills -------------------------------------------------------------------
+
+PLACE = re.compile(r"(<!-- drill: ([a-z0-9 -]+) -->\n).*?(<!-- /drill -->)", re.DOTALL)
+"""A place in a page of Markdown: the names of scenarios, or `all`, and the end."""
+
+
+def fill(text: str, table: Sequence[Row]) -> str:
+    """The text, with the rows of its scenarios in each place; a place without any stays as it is.
+
+    Raises DrillError: there is no place.
+    """
+    if not PLACE.search(text):
+        raise DrillError(
+            "there is no place for a table in it: <!-- drill: NAME --> and <!-- /drill -->,"
+            " each on a line, with the names of scenarios or `all`."
+        )
+
+    def filled(place: re.Match[str]) -> str:
+        names = place[2].split()
+        mine = [row for row in table if row.scenario in names or names == ["all"]]
+        return f"{place[1]}{markdown(mine)}{place[3]}" if mine else place[0]
+
+    return PLACE.sub(filled, text)

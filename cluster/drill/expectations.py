@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from cluster.drill.measures import Cost, Period, TurnCost
 from cluster.drill.record import Run
@@ -46,8 +47,9 @@ def number(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") or "0"
 
 
-def hold(run: Run, costs: Sequence[Cost]) -> list[Judged]:
-    """Every limit that the run's scenario has, held against what these runs of it cost."""
+def hold(runs: Sequence[Run], costs: Sequence[Cost]) -> list[Judged]:
+    """Every limit that the runs' scenario has, held against what each of them cost."""
+    run = replace(runs[0], concerned=tuple(sorted({g for one in runs for g in one.concerned})))
     turns = [turn for cost in costs for turn in cost.turns]
     limits = (_gap, _elections_gap, _others_gap, _others_slower, _elections, _whole)
     found = [limit(run, turns) for limit in limits]
@@ -62,7 +64,7 @@ def _gap(run: Run, turns: list[TurnCost]) -> Judged | None:
 
 
 def _elections_gap(run: Run, turns: list[TurnCost]) -> Judged | None:
-    says = f"the same in election time-outs of {run.election_timeout:g} s, {_where(run)}"
+    says = f"the same in election timeouts of {run.election_timeout:g} s, {_where(run)}"
     shares = (turn.outage / run.election_timeout for turn in turns)
     return _times("elections_gap", says, "", run.expectation.elections_gap, shares)
 

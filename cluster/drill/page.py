@@ -224,7 +224,8 @@ def _groups(found: Results, number: int) -> Iterable[Sequence[str]]:
             for late in map(group.latencies.get, Period)
         )
         label = f"{name} (concerned)" if group.concerned else name
-        outage, again = f"{group.outage:.2f}", _seconds(group.again)
+        again = _seconds(group.again) if group.concerned else "-"  # a pause of the others is none
+        outage = f"{group.outage:.2f}"
         yield (str(number + 1), label, outage, again, *figures, str(sum(group.late.values())))
 
 
@@ -296,7 +297,7 @@ def _conditions(reading: Reading, found: Results) -> str:
         "load": f"{load.clients} clients, {kind}: {load.rate:.0f} calls/s before the fault",
         "share of the maximum": share,
         "the drill's own use": f"{load.cpu:.2f} cores",
-        "election time-out": f"{found.election_timeout:g} s",
+        "election timeout": f"{found.election_timeout:g} s",
         "seed": str(found.seed),
         **{f"drawn: {name}": value for name, value in found.drawn.items()},
         **found.settings,

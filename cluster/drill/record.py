@@ -50,7 +50,7 @@ class Expectation(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a scenario promises, as limits. None is no promise.
 
     `gap` is the longest time without an acknowledged write in the groups that the fault concerns,
-    `others_gap` in the others, in seconds; `elections_gap` the former in election time-outs.
+    `others_gap` in the others, in seconds; `elections_gap` the former in election timeouts.
     `others_slower` is how much greater the others' p99 may be during the fault than before it.
     `errors` are the clients' errors, `elections` new primaries for each fault, `whole` the seconds
     from the fault's end to full redundancy.

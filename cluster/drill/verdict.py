@@ -25,6 +25,8 @@ from cluster.errors import DrillError
 
 SHOWN = 10
 """Violations that a text spells out; the rest is counted."""
+COUNTS = ("faults",)
+"""Settings that say how often something was done, and not how."""
 BUSY = 0.4
 """Cores from which on the drill's own load may have held up what it measures."""
 
@@ -136,17 +138,27 @@ def worst(verdicts: Iterable[Verdict]) -> Status:
 
 def alike(readings: Iterable[Reading]) -> list[list[Reading]]:
     """The readings by scenario and conditions, in the order of their first."""
-    found: dict[tuple[object, ...], list[Reading]] = {}
+    found: dict[object, list[Reading]] = {}
     for one in readings:
-        found.setdefault(conditions(one.run), []).append(one)
+        same = (one.run.scenario, one.run.expectation, frozenset(conditions(one.run).items()))
+        found.setdefault(same, []).append(one)
     return list(found.values())
 
 
-def conditions(run: Run) -> tuple[object, ...]:
-    """What two runs must share for their figures to be one distribution."""
-    changing = (sorted(run.settings.items()), sorted(run.versions.items()))
-    asked = (run.load.clients, run.load.rate, run.election_timeout)
-    return (run.scenario, run.target, run.through, str(changing), asked, run.expectation)
+def conditions(run: Run) -> dict[str, str]:
+    """What runs of one scenario must share for their figures to be one distribution.
+
+    The rate of a load counts as a share of what the target answers at most, to the nearest tenth:
+    so the same drill on another day, or another machine, has the same load.
+    """
+    load, settings = run.load, {k: v for k, v in run.settings.items() if k not in COUNTS}
+    amount = f"{load.clients} clients"
+    if load.rate:
+        share = round(10 * load.rate / load.maximum) * 10 if load.maximum else 0
+        amount = f"{share} % of the maximum" if load.maximum else f"{load.rate:g} calls/s"
+    own = {"election timeout": f"{run.election_timeout:g} s"}
+    asked = {"on": run.target, "through": run.through, "load": amount}
+    return asked | own | settings | run.versions
 
 
 def verdict(readings: Sequence[Reading]) -> Verdict:
@@ -155,7 +167,7 @@ def verdict(readings: Sequence[Reading]) -> Verdict:
     violations = tuple(f"{v.rule.value}: {v.sentence}" for r in readings for v in r.violations)
     findings = tuple(finding for r in readings for finding in r.run.findings)
     failed = tuple(reason for r in readings for reason in _failures(r))
-    judged = () if failed else tuple(hold(run, [one.cost for one in readings]))
+    judged = () if failed else tuple(hold([r.run for r in readings], [r.cost for r in readings]))
     status = Status.PASSED
     if violations or findings:
         status = Status.BROKEN

@@ -144,7 +144,7 @@ RUN = Run(
     load=LoadUsed(clients=4, seconds=LENGTH, maximum=2000, cpu=0.1),
     election_timeout=1.7,
     events=EVENTS,
-    settings={"electionTimeoutMillis": "1700"},
+    settings={"routers": "2", "faults": "1"},
     versions={"mongod": "6.0.5"},
 )
 

@@ -138,7 +138,7 @@ def test_several_runs_have_a_page_with_all_outages(tmp_path: Path) -> None:
     done = CliRunner().invoke(drill, ["report", str(tmp_path), "--html", str(file)])
     assert done.exit_code == 0
     text = file.read_text(encoding="utf-8")
-    assert "election time-out 10 s" in text
+    assert "election timeout 10 s" in text
     assert "2 faults, median" in text
     assert "Outages, fault by fault" in (tmp_path / "a" / "report.html").read_text("utf-8")
 

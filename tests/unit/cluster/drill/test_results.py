@@ -29,7 +29,7 @@ def good() -> History:
 
 @pytest.fixture
 def three(tmp_path: Path, good: History) -> Path:
-    """Two runs under the same conditions, and one with a longer election time-out."""
+    """Two runs under the same conditions, and one with a longer election timeout."""
     leave(tmp_path / "a" / "1", good)
     leave(tmp_path / "a" / "2", Model(seed=2).run())
     away = (("shard-1", 2.0, 5.0),)
@@ -66,19 +66,19 @@ def test_runs_are_compared_by_what_they_differ_in(three: Path) -> None:
     table = rows([read(three / "a" / "1"), read(three / "a" / "2"), read(three / "b")])
     assert [(row.runs, row.faults) for row in table] == [(2, 2), (1, 1)]
     assert [row.differs for row in table] == [
-        {"election time-out": "1.7 s"},
-        {"election time-out": "10 s"},
+        {"election timeout": "1.7 s"},
+        {"election timeout": "10 s"},
     ]
     lines = markdown(table).splitlines()
     assert lines[0] == f"| {' | '.join(HEAD)} |"
-    assert lines[2].startswith("| A shard's primary is killed (election time-out 1.7 s) | 2 | 1.5")
+    assert lines[2].startswith("| A shard's primary is killed (election timeout 1.7 s) | 2 | 1.5")
     assert lines[3].endswith("| 0 | 0 | missed |")
 
 
 def test_the_table_is_printed_as_text_and_as_markdown_and_as_json(three: Path) -> None:
     shown = invoke("report", three)
     assert shown.exit_code == 0
-    assert "election time-out 10 s" in " ".join(shown.output.split())
+    assert "election timeout 10 s" in " ".join(shown.output.split())
     assert str(three / "b" / "report.html") in shown.output
     assert (three / "a" / "1" / "report.json").exists()
     assert invoke("report", three, "--markdown").output.count("\n") == 4
@@ -122,3 +122,19 @@ def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     refused = invoke("judge", tmp_path)
     assert isinstance(refused.exception, DrillError)
     assert "there is no run in" in str(refused.exception)
+
+
+def test_the_table_is_put_into_its_places(three: Path) -> None:
+    page = three / "page.md"
+    empty = "<!-- drill: router-lost -->\n| old |\n<!-- /drill -->\n"
+    page.write_text(f"A\n<!-- drill: primary-killed x -->\n<!-- /drill -->\nB\n{empty}", "utf-8")
+    arguments = ("report", three, "--markdown", "--into", page)
+    table = invoke(*arguments).output
+    filled = f"A\n<!-- drill: primary-killed x -->\n{table}<!-- /drill -->\nB\n{empty}"
+    assert page.read_text("utf-8") == filled
+    assert invoke(*arguments).exit_code == 0
+    assert page.read_text("utf-8") == filled
+    page.write_text("no place", "utf-8")
+    refused = invoke(*arguments)
+    assert isinstance(refused.exception, DrillError)
+    assert page.read_text("utf-8") == "no place"

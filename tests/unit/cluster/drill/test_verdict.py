@@ -169,3 +169,17 @@ def test_what_cannot_be_judged_is_said_in_a_line(tmp_path: Path, good: History) 
     with pytest.raises(DrillError, match="version 99"):
         judge(tmp_path)
     assert DrillError.status == Status.PROVES_NOTHING
+
+
+def test_a_load_is_the_same_if_its_share_of_the_maximum_is(tmp_path: Path, good: History) -> None:
+    def loaded(rate: float, maximum: float) -> Run:
+        return replace(RUN, load=replace(RUN.load, rate=rate, maximum=maximum))
+
+    folders = [
+        leave(tmp_path / "a", good, loaded(150.2, 300.1)),
+        leave(tmp_path / "b", good, replace(loaded(170.3, 341.0), concerned=("shard-2",))),
+        leave(tmp_path / "c", good, loaded(300.0, 301.0)),
+    ]
+    together, alone = judge_all(folders)
+    assert (len(together.folders), len(alone.folders)) == (2, 1)
+    assert "acknowledged write, shard-1, shard-2: " in together.text()
