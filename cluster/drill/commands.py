@@ -221,7 +221,7 @@ def heal(state: str) -> None:
     "--into",
     metavar="FILE",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    type=click.Path(path_type=Path, dir_okay=False),
     help="Also put the table into FILE, of Markdown, between <!-- drill: NAME --> and "
     "<!-- /drill -->; NAME names scenarios, or is `all`. May be given several times.",
 )
@@ -255,7 +255,7 @@ def report(
         files.append(page.write(html, page.render_several(readings)))
     table = comparison.rows(readings)
     for place in into:
-        _write(place, comparison.fill(place.read_text(encoding="utf-8"), table))
+        _write(place, comparison.fill(_text(place), table))
     if as_json:
         click.echo(msgspec.json.encode({"rows": table, "reports": documents}))
     elif markdown:
@@ -353,6 +353,14 @@ def export(folder: Path, form: str, out: Path) -> None:
     lines = [f"{line}\n" for line in work(read_history(folder), Format(form))]
     _write(out, "".join(lines))
     click.echo(f"{len(lines)} lines are in {out}")
+
+
+def _text(file: Path) -> str:
+    """What a file has that the command line names. Raises DrillError."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DrillError(f"{file} cannot be read: {error}.") from error
 
 
 def _write(file: Path, text: str) -> None:

@@ -138,3 +138,5 @@ def test_the_table_is_put_into_its_places(three: Path) -> None:
     refused = invoke(*arguments)
     assert isinstance(refused.exception, DrillError)
     assert page.read_text("utf-8") == "no place"
+    missing = invoke("report", three, "--into", three / "missing.md")
+    assert isinstance(missing.exception, DrillError)
