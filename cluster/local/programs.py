@@ -101,7 +101,7 @@ REASONS = (
         "Put the right one back",
     ),
     (
-        r"WT_TRY_SALVAGE|WT_PANIC|WiredTigerMessage.*corrupt|file does not appear to be a BTree",
+        r"WT_TRY_SALVAGE|WT_PANIC|WiredTiger.*corrupt|file does not appear to be a BTree",
         "its data files are damaged",
         "Delete its data folder, and it copies the data from the other members of its set",
     ),

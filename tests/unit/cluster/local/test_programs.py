@@ -29,6 +29,7 @@ def _entry(severity: str, message: str, **attributes: object) -> str:
         (_entry("E", "x", error="28: No space left on device"), "the disk is full"),
         (_entry("E", "Failed to set up listener", error="Address already in use"), "port is taken"),
         (_entry("F", "x", msg="WT_PANIC: WiredTiger library panic"), "data files are damaged"),
+        (_entry("W", "WiredTiger metadata corruption detected"), "data files are damaged"),
         ("mongod: error while loading shared libraries: libcurl.so.4: cannot", "libcurl.so.4"),
         (_entry("F", "Ouch", error="odd") + "\n" + _entry("I", "Now exiting"), "Ouch odd"),
         ("error: the key file is refused\n", "error: the key file is refused"),
