@@ -35,8 +35,8 @@ class Row(msgspec.Struct, frozen=True):
 
     `differs` has the versions and settings in which other rows of the scenario differ. `outage` is
     of the groups that the faults concern, `others` of the others (None where there are none), both
-    with one value for each fault; `elected` and `whole` are seconds from the fault. `broken` counts
-    violations and findings.
+    with one value for each fault; `elected` counts from the fault, `whole` from its end. `broken`
+    is how many violations and findings there are.
     """
 
     scenario: str
@@ -108,7 +108,7 @@ def _row(readings: list[Reading], differs: dict[str, str]) -> Row:
         outage=distribution(turn.outage for turn in turns),
         others=distribution(max(o.outage for o in t.others()) for t in turns if t.others()),
         elected=distribution(turn.elected for turn in turns if turn.elected is not None),
-        whole=distribution(turn.whole for turn in turns if turn.whole is not None),
+        whole=distribution(t.whole - (t.undone or 0.0) for t in turns if t.whole is not None),
         elections=max((turn.elections for turn in turns), default=0),
         errors=sum(sum(one.cost.errors.values()) for one in readings),
         late=sum(one.cost.late for one in readings),

@@ -64,7 +64,8 @@ def _gap(run: Run, turns: list[TurnCost]) -> Judged | None:
 
 
 def _elections_gap(run: Run, turns: list[TurnCost]) -> Judged | None:
-    says = f"the same in election timeouts of {run.election_timeout:g} s, {_where(run)}"
+    unit = f"election timeouts of {run.election_timeout:g} s"
+    says = f"longest time without an acknowledged write in {unit}, {_where(run)}"
     shares = (turn.outage / run.election_timeout for turn in turns)
     return _times("elections_gap", says, "", run.expectation.elections_gap, shares)
 

@@ -7,8 +7,9 @@ A run has one or more faults, its *turns*. The time of a turn is cut in three:
   was taken back (UNDONE) where nobody saw it whole, or else to the end of the turn;
 - *after*: from then to the next fault, or to the end of the load.
 
-A call belongs to *during* if any part of it does: one that was on its way when the fault came is
-held up by it. Durations are seconds, latencies milliseconds, moments seconds since `Run.origin`.
+A call belongs to *during* if any part of it does, from when it was due: one that was on its way
+when the fault came is held up by it, and so is one that had to wait for its turn. Durations are
+seconds, latencies milliseconds, moments seconds since `Run.origin`.
 """
 
 from __future__ import annotations
@@ -80,10 +81,10 @@ class GroupCost(msgspec.Struct, frozen=True):
 class TurnCost(msgspec.Struct, frozen=True):
     """What one fault cost. All but `fault` and `until` are counted from the fault.
 
-    `detected` is when a member was seen to stand for election, `elected` when the first new primary
-    was seen, `undone` when the fault was taken back, `whole` when every member was there again and
-    had caught up: None where that was not seen. `elections` counts new primaries, each set's terms
-    once. `until` is the end of *during*.
+    `detected` is when a member missed its primary and stood for election, `elected` when the first
+    new primary was seen, `undone` when the fault was taken back, `whole` when every member was
+    there again and had caught up: None where that was not seen. `elections` counts new primaries,
+    each set's terms once. `until` is the end of *during*.
     """
 
     turn: int
@@ -185,9 +186,10 @@ class _Span(msgspec.Struct, frozen=True):
 
     def period(self, call: Call) -> Period | None:
         """The part of this turn that the call belongs to, if any."""
+        begin = call.due or call.begin
         if call.end < self.fault:
-            return Period.BEFORE if call.begin >= self.begin else None
-        if call.begin <= self.until:
+            return Period.BEFORE if begin >= self.begin else None
+        if begin <= self.until:
             return Period.DURING
         return Period.AFTER if call.end < self.end or self.last else None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from cluster.drill.comparison import HEAD, Row, rows
 from cluster.drill.expectations import number
 from cluster.drill.history import AUDITOR, History, Outcome
+from cluster.drill.logs import clues
 from cluster.drill.measures import Distribution, Period, period_of
 from cluster.drill.plots import latencies, outages, over_time, sentence, violation
 from cluster.drill.record import Run
@@ -18,6 +19,8 @@ from cluster.drill.verdict import Reading, Status
 from cluster.errors import DrillError
 
 Table = Sequence[Sequence[str]]
+LINES = 200
+"""Of the servers' logs, that a page shows."""
 
 STYLE = """
 :root { color-scheme: light dark; --page: #ffffff; --text: #1b1f24; --faint: #59636e;
@@ -71,6 +74,7 @@ def render(reading: Reading, found: Results | None = None) -> str:
         _section("Plots", _figures(_plots(reading, found))),
         _section("What is wrong", _violations(reading, found)) if found.violations else "",
         _section("What happened", _events(found)),
+        _section("What the servers logged", _logged(reading)),
         _section("Under which conditions", _conditions(reading, found)),
     ]
     return _page(title, "\n".join(parts))
@@ -282,10 +286,22 @@ def _violations(reading: Reading, found: Results) -> str:
 
 def _events(found: Results) -> str:
     body = [
-        (f"{e.at:.3f}", e.what, " ".join(filter(None, (e.set_name, e.node, e.text))))
+        (f"{e.at:.3f}", e.what, e.text or f"{e.node} of {e.set_name} in term {e.term}")
         for e in found.events
     ]
     return _table("Seconds since the run began", ("at (s)", "", "what"), body)
+
+
+def _logged(reading: Reading) -> str:
+    lines = clues(reading.folder, reading.run)
+    kept = lines[:LINES]
+    body = [(f"{line.at:.3f}", line.node, line.level, line.text) for line in kept]
+    if not body:
+        return "<p>There are no logs, or they tell of nothing.</p>"
+    more = f" The first {LINES} of {len(lines)}." if len(lines) > LINES else ""
+    caption = f"Elections, members that went and came, warnings and errors.{more}"
+    table = _table(caption, ("at (s)", "node", "", "what"), body)
+    return f"<details><summary>{len(kept)} lines</summary>{table}</details>"
 
 
 def _conditions(reading: Reading, found: Results) -> str:

@@ -140,10 +140,13 @@ def _marked(results: Results) -> list[_Marked]:
     """What is marked: every event; of a run with many faults the faults alone, by their number."""
     turns = sorted({event.turn for event in results.events if event.what == What.FAULT})
     several = len(turns) > FEW
+    first = min((event.at for event in results.events if event.what == What.FAULT), default=0.0)
     found = []
     for event in sorted(results.events, key=lambda e: e.at):
         if event.what not in MARKED or (several and event.what != What.FAULT):
             continue
+        if event.at < first:
+            continue  # who was primary at the beginning
         word, ink, dashes = MARKED[What(event.what)]
         number = str(turns.index(event.turn) + 1) if several else word
         found.append(_Marked(event.at, number, ink, dashes))

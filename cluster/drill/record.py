@@ -94,7 +94,7 @@ class Run(msgspec.Struct, frozen=True, omit_defaults=True):
     through: str
     seed: int
     began: str
-    """RFC 3339, in UTC."""
+    """RFC 3339, in UTC: the time of day at `origin`."""
     origin: int
     """The moment that is zero in reports."""
     ended: int

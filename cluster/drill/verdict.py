@@ -12,17 +12,20 @@ from enum import IntEnum
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from cluster.drill import history as histories
 from cluster.drill import record
 from cluster.drill.checker import Violation, check
 from cluster.drill.expectations import Judged, hold
 from cluster.drill.history import History, HistoryError
+from cluster.drill.logs import detections
 from cluster.drill.measures import Cost, measure
 from cluster.drill.record import Run, What
 from cluster.drill.report import unverified
 from cluster.errors import DrillError
 
+HISTORY = "history.jsonl"
 SHOWN = 10
 """Violations that a text spells out; the rest is counted."""
 COUNTS = ("faults",)
@@ -102,7 +105,12 @@ SAYS = {
 
 def read(folder: Path) -> Reading:
     """Read and check a run's folder. Raises DrillError: it is none, or cannot be judged."""
-    run, history = record.read(folder), read_history(folder)
+    run = record.read(folder)
+    before_its_load = run.failed and not (folder / HISTORY).exists()
+    history = History() if before_its_load else read_history(folder)
+    if not run.events_of(What.DETECTED):
+        events = sorted([*run.events, *detections(folder, run)], key=lambda event: event.at)
+        run = replace(run, events=tuple(events))
     try:
         violations = check(history)
     except HistoryError as error:
@@ -112,7 +120,7 @@ def read(folder: Path) -> Reading:
 
 def read_history(folder: Path) -> History:
     """The history of a run. Raises DrillError: there is none, or it is damaged."""
-    file = folder / "history.jsonl"
+    file = folder / HISTORY
     try:
         return histories.read(file)
     except FileNotFoundError as error:

@@ -83,6 +83,15 @@ def test_a_call_that_was_on_its_way_belongs_to_the_fault() -> None:
     assert counts == {Period.BEFORE: 1, Period.DURING: 2, Period.AFTER: 1}
 
 
+def test_a_call_that_was_due_in_the_fault_belongs_to_it() -> None:
+    late = write(2.5, 2.6, due=nanoseconds(1.5))
+    (turn,) = measure(
+        events((1.0, What.FAULT), (2.0, What.WHOLE)), History([write(0, 0.1), late])
+    ).turns
+    assert turn.groups["shard-1"].latencies[Period.DURING].longest == pytest.approx(1100)
+    assert turn.groups["shard-1"].late == {Period.BEFORE: 0, Period.DURING: 1, Period.AFTER: 0}
+
+
 def test_turns_are_measured_each_by_itself() -> None:
     away = (("shard-1", 2.0, 3.0), ("shard-2", 6.0, 8.0))
     history = Model(away=away).run(10.0)
