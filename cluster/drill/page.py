@@ -51,6 +51,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: left; vertical-align: top; padding: .4rem .9rem .4rem 0;
   border-bottom: 1px solid var(--grid); }
 th { font-weight: 600; } td.number, th.number { text-align: right; white-space: nowrap; }
+td:last-child:not(.number) { min-width: 16rem; overflow-wrap: anywhere; }
 thead th { color: var(--faint); font-weight: 500; }
 .plots { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fit,
   minmax(min(100%, 28rem), 1fr)); }
