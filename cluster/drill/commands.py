@@ -236,7 +236,7 @@ def report(
 
     Runs of one scenario under the same conditions are one row, with the smallest, the median and
     the greatest time; runs under other conditions, such as another version or election timeout,
-    are rows of their own.
+    are rows of their own. With --json or --markdown it prints, and writes no run's report.
     """
     if as_json and markdown:
         raise click.UsageError("Give either --json or --markdown.")
@@ -244,26 +244,34 @@ def report(
 
     from cluster.drill import comparison, results  # noqa: PLC0415
 
-    page = _page()
     readings = _readings(folders)
-    documents = [results.results(one) for one in readings]
-    files = []
-    for one, document in zip(readings, documents, strict=True):
-        results.write(one.folder, document)
-        files.append(page.write(one.folder / "report.html", page.render(one, document)))
-    if html is not None:
-        files.append(page.write(html, page.render_several(readings)))
     table = comparison.rows(readings)
     for place in into:
         _write(place, comparison.fill(_text(place), table))
+    if html is not None:
+        page = _page()
+        page.write(html, page.render_several(readings))
     if as_json:
-        click.echo(msgspec.json.encode({"rows": table, "reports": documents}))
+        reports = [results.results(one) for one in readings]
+        click.echo(msgspec.json.encode({"rows": table, "reports": reports}))
     elif markdown:
         click.echo(comparison.markdown(table), nl=False)
     else:
+        files = [_reported(one) for one in readings]
         _show(table)
         for file in files:
             click.echo(f" {file}")
+
+
+def _reported(reading: Reading) -> Path:
+    """Write a run's report.json and report.html; where the latter is."""
+    from cluster.drill import results  # noqa: PLC0415
+
+    page = _page()
+    found = results.results(reading)
+    results.write(reading.folder, found)
+    file: Path = page.write(reading.folder / "report.html", page.render(reading, found))
+    return file
 
 
 def _page() -> ModuleType:
@@ -274,7 +282,7 @@ def _page() -> ModuleType:
             raise
         raise DrillError(
             "there is no matplotlib, which draws the plots of a report. Install it:"
-            " pip install matplotlib. `drill judge` goes without it."
+            " pip install matplotlib. `drill judge` and `drill report --json` go without it."
         ) from error
     return page
 
