@@ -5,6 +5,8 @@ A fault that did not would make every drill green.
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import threading
 from collections.abc import Callable, Sequence
 
@@ -16,13 +18,16 @@ from cluster.errors import ClusterError
 from cluster.servers.connections import short
 from cluster.servers.replica_set import AWAY_SECONDS, CATCH_UP_SECONDS
 
+Step = Sequence[str] | Callable[[], str]
+CANCEL_SECONDS = 60.0
+
 
 class Once:
     """A fault that is over as soon as it is done, and leaves nothing to take back."""
 
-    def __init__(self, stage: Stage, text: str) -> None:
+    def __init__(self, stage: Stage, text: str, back: str = "it is over by itself") -> None:
         self.stage = stage
-        self.text = text
+        self.text, self.back = text, back
 
     def lasts(self) -> bool:
         """Not by itself."""
@@ -31,12 +36,16 @@ class Once:
     def undo(self) -> None:
         """There is nothing to take back."""
 
+    def cancel(self) -> None:
+        """There is nothing that goes on."""
+
 
 class Kill(Once):
     """SIGKILL to nodes, all at once; they are started again."""
 
     def __init__(self, stage: Stage, names: Sequence[str], who: str) -> None:
-        super().__init__(stage, f"SIGKILL to {', '.join(names)}, {who}")
+        named = ", ".join(names)
+        super().__init__(stage, f"SIGKILL to {named}, {who}", f"{named}: started again")
         self.names = names
 
     def strike(self) -> None:
@@ -57,7 +66,8 @@ class Standstill(Once):
     """Nodes stand still: their machines keep the connections, and accept new ones."""
 
     def __init__(self, stage: Stage, names: Sequence[str], who: str) -> None:
-        super().__init__(stage, f"SIGSTOP to {', '.join(names)}, {who}")
+        named = ", ".join(names)
+        super().__init__(stage, f"SIGSTOP to {named}, {who}", f"SIGCONT to {named}")
         self.names = names
 
     def strike(self) -> None:
@@ -89,7 +99,7 @@ class CutOff(Once):
         self, stage: Stage, name: str, who: str, way: Way = Way.BOTH, share: float = 1.0
     ) -> None:
         how = HINDERED[way] if share == 1 else f"{share:.0%} of its packets are lost"
-        super().__init__(stage, f"{name}, {who}: {how}")
+        super().__init__(stage, f"{name}, {who}: {how}", f"{name}: all its packets pass again")
         self.name, self.way, self.share = name, way, share
 
     def strike(self) -> None:
@@ -142,7 +152,7 @@ class Several(Once):
     """
 
     def __init__(self, stage: Stage, first: Fault, second: Callable[[], Fault], text: str) -> None:
-        super().__init__(stage, f"{first.text}; {text}")
+        super().__init__(stage, f"{first.text}; {text}", "all of it is taken back")
         self._faults = [first]
         self._second = second
 
@@ -165,25 +175,30 @@ class Several(Once):
         for fault in self._faults:
             fault.undo()
 
+    def lasts(self) -> bool:
+        """While one of them does."""
+        return any(fault.lasts() for fault in self._faults)
+
+    def cancel(self) -> None:
+        """End what goes on."""
+        for fault in self._faults:
+            fault.cancel()
+
 
 class Errand(Once):
-    """Work on the cluster that is a fault to its clients: a restart, a move, a backup.
+    """Work on the cluster that is a fault to its clients: commands, one after the other.
 
-    `work` says what it has done, line by line; it has taken effect once it said something, or has
-    ended. `tidy` takes back what it leaves.
+    A step is the words of a command, which runs as a process of its own; or something to do here,
+    for which nobody else must wait. The errand has taken effect once a step has said something.
     """
 
-    def __init__(
-        self,
-        stage: Stage,
-        text: str,
-        work: Callable[[Callable[[str], None]], None],
-        tidy: Callable[[], None] = lambda: None,
-    ) -> None:
-        super().__init__(stage, text)
-        self._work, self._tidy = work, tidy
+    def __init__(self, stage: Stage, text: str, steps: Sequence[Step]) -> None:
+        super().__init__(stage, text, "the work is done")
+        self._steps = steps
         self._said: list[str] = []
         self._error: BaseException | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self._off = False
         self._thread = threading.Thread(target=self._run, name="drill-errand", daemon=True)
 
     def strike(self) -> None:
@@ -191,11 +206,9 @@ class Errand(Once):
         self._thread.start()
 
     def evidence(self) -> str:
-        """What it has done until now. Raises what made it fail."""
+        """The first that was said. Raises what made it fail."""
         self._raise()
-        if self._said:
-            return self._said[-1]
-        return "" if self._thread.is_alive() else "it was done"
+        return next(iter(self._said), "")
 
     def lasts(self) -> bool:
         """Until it is done."""
@@ -203,16 +216,51 @@ class Errand(Once):
         return self._thread.is_alive()
 
     def undo(self) -> None:
-        """Wait for its end, and tidy up."""
+        """Its end is waited for; it leaves the cluster as it was."""
         self._thread.join()
         self._raise()
-        self._tidy()
+
+    def cancel(self) -> None:
+        """End it, as by Ctrl-C, so that something else may be done to the cluster."""
+        self._off = True
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(CANCEL_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
 
     def _run(self) -> None:
         try:
-            self._work(self._said.append)
+            for step in self._steps:
+                if self._off:
+                    return
+                if callable(step):
+                    self._said.append(step())
+                else:
+                    self._command(step)
         except BaseException as error:  # noqa: BLE001 - raised where somebody waits for it
             self._error = error
+
+    def _command(self, words: Sequence[str]) -> None:
+        # In a session of its own: Ctrl-C is for the drill, which ends it.
+        self._process = process = subprocess.Popen(
+            self.stage.target.command(words),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.stage.remember(errand=process.pid)
+        assert process.stdout is not None  # noqa: S101
+        last = ""
+        for line in process.stdout:
+            last = " ".join(line.split())
+            self._said.append(f"{words[0]}: {last}")
+        status = process.wait()
+        self.stage.remember(errand=0)
+        if status != 0 and not self._off:
+            raise ClusterError(f"`{' '.join(words)}` ended with {status}: {last}")
 
     def _raise(self) -> None:
         if self._error is not None:

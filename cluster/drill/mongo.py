@@ -42,6 +42,7 @@ class MongoStore:
         self, client: "MongoClient[Document]", database: str, name: str, groups: Sequence[str]
     ) -> None:
         self.groups = groups
+        self._place = client, database, name
         collection: Collection[Document] = client[database][name]
         self._keys = collection.with_options(write_concern=WriteConcern("majority"))
         self._linearizable = collection.with_options(read_concern=ReadConcern("linearizable"))
@@ -76,6 +77,10 @@ class MongoStore:
         """Find all documents, on every shard."""
         for document in self._majority.find({}, batch_size=1000):
             yield document["_id"], _state(document)
+
+    def move(self, group: str, shard: str) -> None:
+        """Move a group's chunk to a shard; returns when it is there. Raises PyMongoError."""
+        move(*self._place, group, shard)
 
     def outcome(self, error: Exception) -> Outcome:
         """Without effect is only what was never sent, or refused before anything was written."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import itertools
 import os
 import platform
 import random
@@ -18,9 +19,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pymongo
+from msgspec import structs
 from pymongo.errors import PyMongoError
 
 from cluster.drill import record, whole
@@ -125,6 +127,7 @@ class _Runner:
         self.findings: list[str] = []
         self.used = LoadUsed(options.clients, options.rate, maximum=options.maximum)
         self.stage: Stage | None = None
+        self.fault: Fault | None = None
         self.versions: dict[str, str] = {}
         self.ended = 0
 
@@ -172,21 +175,28 @@ class _Runner:
         watch = stack.enter_context(Watch(access, self.book.elected))
         if not watch.wait_until_known(10):
             raise DrillError("not every set has a primary. Run `up`, and see `status`.")
-        hold = self.scenario.hold if options.hold is None else options.hold
-        chance = random.Random(options.seed)  # noqa: S311 - repeatable, and no secret
-        url = options.api.url if options.api else ""
-        self.stage = stage = Stage(self.target, self.layout, connections, watch, chance, hold, url)
-        stage.shard()
+        file = stack.enter_context(HistoryFile(self.folder / "history.jsonl"))
         write_note(self.target, self.note)  # the load's collection is something to take back
         store = stack.enter_context(opened(self.target, options.through, options.api))
-        file = stack.enter_context(HistoryFile(self.folder / "history.jsonl"))
+        self.stage = stage = Stage(
+            target=self.target,
+            layout=self.layout,
+            connections=connections,
+            watch=watch,
+            chance=random.Random(options.seed),  # noqa: S311 - repeatable, and no secret
+            hold=self.scenario.hold if options.hold is None else options.hold,
+            store=store,
+            remember=self._remember,
+            url=options.api.url if options.api else "",
+        )
+        stage.shard()
         load = Load(
             clients=options.clients, keys=options.clients, seed=options.seed, rate=options.rate
         )
         self.guard = Guard(
             self.target,
             watch,
-            errors_allowed=self.scenario.expectation.errors is None,
+            errors_allowed=self.scenario.promised(self.target).errors is None,
             bereft=self.scenario.bereft,
         )
         workload = Workload(store, load, file)
@@ -195,13 +205,20 @@ class _Runner:
             self._load(stage)
         except BaseException:
             with shielded():  # the history is of use all the same
+                if self.fault is not None:
+                    self.fault.cancel()
                 restore(self.target, self.view.say)
                 workload.finish()
                 self._tidy()
             raise
         workload.finish()
-        self._compare(connections)
+        self._compare()
         self._tidy()
+
+    def _remember(self, **what: Any) -> None:
+        """Note something that `heal` cannot see by itself, before it is done."""
+        self.note = structs.replace(self.note, **what)
+        write_note(self.target, self.note)
 
     def _tidy(self) -> None:
         """Nothing is left to take back."""
@@ -215,9 +232,13 @@ class _Runner:
         try:
             with self.workload:
                 self.view.load(self.workload.progress, stage.watch)
-                for turn in range(options.faults):
+                end = time.monotonic() + stage.hold
+                for turn in itertools.count():
                     self.book.turn = stage.turn = turn
                     self._turn(stage)
+                    over = time.monotonic() > end if self.scenario.repeats else False
+                    if over or (not self.scenario.repeats and turn + 1 == options.faults):
+                        break
                 self._wait(AFTER_SECONDS)
         finally:
             self.view.load(None, None)
@@ -230,14 +251,13 @@ class _Runner:
     def _turn(self, stage: Stage) -> None:
         """One fault, from the calm before it until all is whole again."""
         self._calm()
-        fault = self.scenario.plan(stage)
+        self.fault = fault = self.scenario.plan(stage)
         after = stage.chance.uniform(
             0, (self.layout.heartbeat_interval_ms + self.layout.election_timeout_ms) / 1000
         )
         stage.drawn[f"moment {stage.turn + 1}"] = f"{after:.3f} s after the calm"
         self._wait(after)
-        self.note.deeds.append(fault.text)
-        write_note(self.target, self.note)
+        self._remember(deeds=[*self.note.deeds, fault.text])
         self.book.add(What.FAULT, fault.text)
         self.workload.mark(fault.text)
         fault.strike()
@@ -245,8 +265,9 @@ class _Runner:
         self._keep_up(fault, stage.hold)
         undone = time.monotonic_ns()
         fault.undo()
-        self.book.add(What.UNDONE, f"taken back: {fault.text}", undone)
-        self._whole(stage.connections)
+        self.book.add(What.UNDONE, fault.back, undone)
+        self._whole()
+        self.fault = None
 
     def _calm(self) -> None:
         """Every group is written to, and for a while no call fails."""
@@ -280,8 +301,8 @@ class _Runner:
         while fault.lasts() or time.monotonic() < end:
             self._wait(LOOK)
 
-    def _whole(self, connections: Connections) -> None:
-        access = self.target.access()
+    def _whole(self) -> None:
+        access = self.target.access()  # a fault may have changed the key, or added a shard
         why = "it was not asked"
 
         def is_whole() -> str:
@@ -289,20 +310,22 @@ class _Runner:
             why = whole.missing(access, connections)
             return "" if why else "every member follows its primary, every router serves"
 
-        found = self._until(is_whole, WHOLE_SECONDS)
+        with access.connections(timeout=5) as connections:
+            found = self._until(is_whole, WHOLE_SECONDS)
         if not found:
             raise DrillError(f"not whole {WHOLE_SECONDS:.0f} s after the fault: {why}.")
         self.book.add(What.WHOLE, found)
 
-    def _compare(self, connections: Connections) -> None:
+    def _compare(self) -> None:
         """All members hold the same, once nobody writes; and what was undone is counted."""
         access = self.target.access()
         end = time.monotonic() + EQUAL_SECONDS
-        while found := whole.differences(access, connections):
-            if time.monotonic() > end:
-                self.findings += found
-                break
-            time.sleep(0.5)  # the servers write a little by themselves
+        with access.connections() as connections:
+            while found := whole.differences(access, connections):
+                if time.monotonic() > end:
+                    self.findings += found
+                    break
+                time.sleep(0.5)  # the servers write a little by themselves
         for name, count in self.target.rolled_back(self.began).items():
             self.book.add(
                 What.NOTE,
@@ -337,7 +360,7 @@ class _Runner:
             scenario=scenario.name,
             title=scenario.title,
             hypothesis=scenario.hypothesis,
-            expectation=scenario.expectation,
+            expectation=scenario.promised(self.target),
             target=self.target.kind,
             through=options.through.value,
             seed=options.seed,

@@ -11,14 +11,22 @@ import pkgutil
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from cluster.drill.record import Expectation
 from cluster.drill.target import Ability, Target
 from cluster.drill.watch import Watch
+from cluster.drill.workload import Store
 from cluster.errors import DrillError
 from cluster.model.layout import Layout
 from cluster.servers.connections import Connections
+
+
+class Remember(Protocol):
+    """Takes fields of the target's note (target.Note)."""
+
+    def __call__(self, **what: Any) -> None:
+        """Keep them in the target's folder."""
 
 
 class Fault(Protocol):
@@ -27,6 +35,10 @@ class Fault(Protocol):
     @property
     def text(self) -> str:
         """What is done to whom: "SIGKILL to shard-1-2, the primary of shard-1"."""
+
+    @property
+    def back(self) -> str:
+        """How it is taken back: "shard-1-2 is started again"."""
 
     def strike(self) -> None:
         """Do it; returns immediately."""
@@ -40,13 +52,17 @@ class Fault(Protocol):
     def undo(self) -> None:
         """Take it back; returns when what was ended serves again."""
 
+    def cancel(self) -> None:
+        """End what goes on by itself, since the cluster is about to be healed."""
+
 
 @dataclass
 class Stage:
     """What a fault is made from: the cluster as it is now, and chance.
 
     `drawn` takes what chance decided, for the record. `url` is the API's, "" without one. `hold`
-    is how many seconds a fault is kept up that does not end by itself.
+    is how many seconds a fault is kept up that does not end by itself. `store` is what the load
+    writes to; `remember` takes fields of the note, before what they tell of is done.
     """
 
     target: Target
@@ -55,6 +71,8 @@ class Stage:
     watch: Watch
     chance: random.Random
     hold: float
+    store: Store
+    remember: Remember
     url: str = ""
     drawn: dict[str, str] = field(default_factory=dict)
     turn: int = 0
@@ -100,7 +118,9 @@ class Scenario:
     `plan` chooses whom the fault hits, when the load runs and is calm. `concerns` says whose writes
     the fault concerns: one shard's (the one drawn), every shard's or nobody's. `needs` are the
     target's abilities, `hold` the seconds that the fault is kept up, where it does not end itself,
-    `bereft` how many shards may be without a primary before the run is stopped.
+    `bereft` how many shards may be without a primary before the run is stopped. One that `repeats`
+    plans one fault after the other until `hold` seconds have passed. `direct` is what is expected
+    where no proxy stands before the API.
     """
 
     number: int
@@ -115,12 +135,21 @@ class Scenario:
     hold: float = 6.0
     core: bool = False
     through_api: bool = False
+    through_routers: bool = False
     bereft: int = 1
+    repeats: bool = False
+    direct: Expectation | None = None
+
+    def promised(self, target: Target) -> Expectation:
+        """What is expected of this target."""
+        return self.direct if self.direct and target.kind == "local" else self.expectation
 
     def why_not(self, target: Target, *, through_api: bool) -> str:
         """Why it cannot be run on a target; "" when it can."""
         if self.through_api and not through_api:
             return "it is about the API: give --through api and --url"
+        if self.through_routers and through_api:
+            return "it moves what the load writes, which the API keeps: leave out --through api"
         return "; ".join(why for need in self.needs if (why := target.cannot(need)))
 
 

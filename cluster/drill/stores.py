@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bson import ObjectId
 from pymongo import MongoClient
@@ -19,12 +19,17 @@ from cluster.drill.mongo import MongoStore, prepare
 from cluster.drill.target import Target
 from cluster.drill.workload import Load, Store, Workload
 from cluster.errors import DrillError
-from cluster.servers.connections import Client, short
+from cluster.servers.connections import Client, insist, short
+from cluster.servers.waiting import Waiter
+
+T = TypeVar("T")
 
 DATABASE = "shardstack_drill"
 """The load's own database; it is dropped afterwards."""
 HANGS_MS = 120_000
 """The driver's defaults retry each call once, and wait for ever. No run does."""
+PATIENCE = 60.0
+"""Seconds in which the load's collection can be made."""
 SIGN_UPS = 40
 """Tries to get an account on each shard: chance decides which one an account is on."""
 PASSWORD_BYTES = 18
@@ -55,19 +60,26 @@ def opened(target: Target, through: Through, api: Api | None) -> Iterator[Store]
     shards = [shard.name for shard in access.layout.shards]
     client: Client
     with MongoClient(access.uri("admin"), socketTimeoutMS=HANGS_MS) as client:
-        try:
-            if through is Through.ROUTERS:
-                name = f"keys_{secrets.token_hex(4)}"
-                prepare(client, DATABASE, name, shards)
-                yield MongoStore(client, DATABASE, name, shards)
-                return
-            if api is None:
-                raise DrillError("--through api needs --url, the API's address.")
-            accounts = _accounts(client, access.layout.database, api, shards)
-        except PyMongoError as error:
-            raise DrillError(f"the load has nothing to write to: {short(error)}.") from None
-        with contextlib.closing(ApiStore(api.url, accounts, api.ca)) as store:
-            yield store
+        if through is Through.ROUTERS:
+            name = f"keys_{secrets.token_hex(4)}"
+            # Again and again: a balancer that has just been started refuses to move a chunk.
+            _insist(lambda: prepare(client, DATABASE, name, shards))
+            yield MongoStore(client, DATABASE, name, shards)
+            return
+        if api is None:
+            raise DrillError("--through api needs --url, the API's address.")
+        accounts = _insist(lambda: _accounts(client, access.layout.database, api, shards))
+    with contextlib.closing(ApiStore(api.url, accounts, api.ca)) as store:
+        yield store
+
+
+def _insist(act: Callable[[], T]) -> T:
+    return insist(
+        Waiter(PATIENCE),
+        act,
+        lambda error: DrillError(f"the load has nothing to write to: {short(error)}."),
+        lambda last: f"the load has nothing to write to after {PATIENCE:.0f} s: {last}.",
+    )
 
 
 def drop(target: Target) -> None:

@@ -18,7 +18,6 @@ from typing import Protocol
 
 import msgspec
 
-from cluster.deployment import Deployment
 from cluster.errors import StateError
 from cluster.servers.connections import Access
 from console import Report, files
@@ -73,8 +72,14 @@ class Target(Protocol):
     def access(self) -> Access:
         """What it takes to reach the servers; the layout in it names the nodes."""
 
-    def deployment(self) -> Deployment:
-        """The same cluster for those verbs that are faults here: a rolling restart, a new shard."""
+    def command(self, words: Sequence[str]) -> list[str]:
+        """The command line of a verb that is a fault here: `rolling-restart`, `add-shard`."""
+
+    def discard_backup(self) -> str:
+        """Delete the backup `folder`/backup, if there is one; says so."""
+
+    def next_shard(self) -> str:
+        """The name that the next shard gets."""
 
     def unfit(self) -> list[str]:
         """Why nobody should break this cluster now, a sentence each; [] when one may."""
@@ -137,7 +142,8 @@ class Target(Protocol):
 class Note(msgspec.Struct, omit_defaults=True):
     """What a drill is doing to a target, written before it does it.
 
-    `deeds` are sentences, in order. `shard` is one that the drill adds, to be removed again.
+    `deeds` are sentences, in order. `shard` is one that the drill adds, to be removed again;
+    `errand` the process id of a command that works on the cluster.
     """
 
     scenario: str
@@ -145,6 +151,7 @@ class Note(msgspec.Struct, omit_defaults=True):
     pid: int
     deeds: list[str] = []
     shard: str = ""
+    errand: int = 0
 
 
 def write_note(target: Target, note: Note) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from cluster.deployment import Deployment, local_deployment
+from cluster.deployment import local_deployment
 from cluster.drill.target import Ability, NodeState, Note, Way
 from cluster.drill.targets.silence import Silence
 from cluster.errors import DrillError
@@ -30,6 +31,7 @@ LEAST_FREE_MIB = 1024
 LARGEST_LAG = 10.0
 GONE_SECONDS = 10.0
 START_SECONDS = 90.0
+ERRAND_SECONDS = 60.0
 DAMAGED_BYTES = 64 * 1024
 
 
@@ -49,9 +51,18 @@ class LocalTarget:
         """What it takes to reach the servers."""
         return self.cluster.access()
 
-    def deployment(self) -> Deployment:
-        """The same cluster for other verbs."""
-        return self.cluster
+    def command(self, words: Sequence[str]) -> list[str]:
+        """`python -m cluster` about this state folder."""
+        return [sys.executable, "-u", "-m", "cluster", *words, "--state", self.place]
+
+    def discard_backup(self) -> str:
+        """Nobody else has it."""
+        shutil.rmtree(self.folder / "backup", ignore_errors=True)
+        return "the backup is deleted"
+
+    def next_shard(self) -> str:
+        """Names are never used again."""
+        return f"shard-{self.cluster.record().next_shard}"
 
     def cannot(self, ability: Ability) -> str:
         """Only a packet filter may be missing here."""
@@ -240,6 +251,8 @@ class LocalTarget:
 
     def heal(self, report: Report, note: Note | None) -> None:
         """Take back whatever a drill did, and make the cluster whole."""
+        if note is not None and note.errand:
+            self._end_errand(note.errand, report)
         if self._silence.join():
             report("packet filter: the drill's rules are out")
         paused = [n.name for n in self.cluster.nodes() if self.state(n.name) is NodeState.PAUSED]
@@ -255,9 +268,23 @@ class LocalTarget:
             report(f"{name}: its damaged data is deleted, and it copies the others'")
             self.start([name])
             mark.unlink()
+        self.discard_backup()
         self.cluster.up(report=report)
         if note is not None and note.shard and note.shard in self.cluster.record().shards:
             self.cluster.remove_shard(note.shard, report=report)
+
+    def _end_errand(self, pid: int, report: Report) -> None:
+        """End a command of ours that outlived its drill; it tidies up, as after Ctrl-C."""
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            argv = process.cmdline()
+            if "cluster" in argv and self._is_about(process, argv):
+                report(f"ended what still worked on the cluster: {' '.join(argv[4:-2])}")
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(ERRAND_SECONDS)
+                except psutil.TimeoutExpired:
+                    process.kill()
 
     def save_logs(self, folder: Path, since: datetime, until: datetime) -> None:
         """Each node's lines between two moments, as they are."""

@@ -56,6 +56,7 @@ def assert_whole(target: LocalTarget) -> None:
     with access.connections() as connections:
         assert whole.missing(access, connections) == ""
     assert target.unfit() == []
+    assert target.cluster.record().shards == ["shard-1"]
 
 
 @pytest.mark.core
@@ -146,6 +147,10 @@ BROKEN_OFF = [
     *(("primary-killed", number, " evidence ") for number in SIGNALS),
     *(("primary-cut-off", number, " evidence ") for number in SIGNALS),
     ("primary-cut-off", signal.SIGKILL, " fault "),
+    ("file-damaged", signal.SIGKILL, " evidence "),
+    ("rolling-restart", signal.SIGINT, " evidence "),
+    ("rolling-restart", signal.SIGKILL, " evidence "),
+    ("shard-added-and-drained", signal.SIGKILL, " evidence "),
 ]
 
 
