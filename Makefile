@@ -121,8 +121,10 @@ format: setup ## Put the code into the project's style
 	@$(VENV)/bin/ruff check --fix-only .
 	@$(VENV)/bin/ruff format .
 
-drill: setup ## Break the cluster of `make up` in the ways of the core set, and judge what came of it
-	@$(RUN) -m cluster drill run core
+drill: setup ## Break what `make up` made in the ways of the core set, and judge what came of it
+	@$(RUN) -m cluster drill run core || bad=$$?; \
+	  url=$$($(RUN) -m api status --json | $(RUN) -c 'import json, sys; print(json.load(sys.stdin)["url"])') && \
+	  $(RUN) -m cluster drill run api-worker-lost --through api --url "$$url" || bad=$$?; exit $${bad:-0}
 
 bench: setup ## Compare the API's speed with bare Flask's and Eve's; JSON=FILE, KEEP=1
 	@$(RUN) -m tests.bench api $(if $(JSON),--json $(JSON)) $(if $(KEEP),--keep)

@@ -44,7 +44,7 @@ class LocalTarget:
         self.cluster = cluster
         self.folder = cluster.state.folder / "drill"
         self.place = str(cluster.state.folder)
-        self._silence = Silence(cluster.state.folder)
+        self._silence = Silence(cluster.state.folder, self.folder)
         self._known: dict[str, psutil.Process] = {}
 
     def access(self) -> Access:

@@ -36,9 +36,13 @@ IPTABLES = ("iptables", "--wait", "5")
 
 
 class Silence:
-    """The packet filter's rules for the nodes of one state folder."""
+    """The packet filter's rules for the nodes of one state folder.
 
-    def __init__(self, folder: Path) -> None:
+    `kept` is a folder that remembers which group a process came from.
+    """
+
+    def __init__(self, folder: Path, kept: Path) -> None:
+        self._kept = kept
         self._mark = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
         self._comment = f"shardstack-drill {self._mark}"
 
@@ -56,6 +60,8 @@ class Silence:
     def cut(self, name: str, pid: int, port: int, way: Way, share: float) -> None:
         """Drop this share of the packets of one process. Raises ClusterError."""
         path = self._group(name)
+        self._kept.mkdir(mode=0o700, exist_ok=True)
+        (self._kept / path.name).write_text(group_of(str(pid)))
         path.mkdir(exist_ok=True)
         _enter(path, pid)
         own = [
@@ -118,19 +124,28 @@ class Silence:
         return root / f"shardstack-drill-{self._mark}-{name}"
 
     def _leave(self, names: Sequence[str] | None) -> None:
-        """Let processes go to the group that this one is in, and delete theirs."""
+        """Let processes go back to the group that they were in, and delete theirs."""
         root = groups_root()
         if root is None:
             return
-        home = root / own_group().lstrip("/")
         for group in root.glob(f"shardstack-drill-{self._mark}-*"):
             if names is not None and not any(group.name.endswith(f"-{name}") for name in names):
                 continue
+            home = self._home(root, group.name)
             for pid in (group / "cgroup.procs").read_text().split():
                 with contextlib.suppress(ProcessLookupError):
                     _enter(home, int(pid))
             with contextlib.suppress(OSError):  # one that ends this moment is in it still
                 group.rmdir()
+            (self._kept / group.name).unlink(missing_ok=True)
+
+    def _home(self, root: Path, name: str) -> Path:
+        """The group that a node's process was in; this one's, if that is gone."""
+        try:
+            former = root / (self._kept / name).read_text().lstrip("/")
+        except FileNotFoundError:
+            former = root / name
+        return former if former.name != name and former.is_dir() else root / group_of("self")[1:]
 
 
 def groups_root() -> Path | None:
@@ -141,9 +156,9 @@ def groups_root() -> Path | None:
     return None
 
 
-def own_group() -> str:
-    """The group of this process, from the root of them all."""
-    found = re.search(r"^0::(.*)$", Path("/proc/self/cgroup").read_text(), re.M)
+def group_of(process: str) -> str:
+    """The group of a process (its id, or "self"), from the root of them all."""
+    found = re.search(r"^0::(/.*)$", Path(f"/proc/{process}/cgroup").read_text(), re.M)
     return found[1] if found else "/"
 
 
