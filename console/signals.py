@@ -25,9 +25,22 @@ def raise_interrupted() -> None:
             signal.signal(number, _interrupt)
 
 
+_came = threading.Event()
+
+
+def came() -> bool:
+    """Whether a signal of ENDING was raised as Interrupted.
+
+    Whoever waits for long may ask: an exception that reaches a destructor goes no further, and then
+    nothing else would tell of the signal.
+    """
+    return _came.is_set()
+
+
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is tidying up
+    _came.set()
     raise Interrupted
 
 

@@ -40,7 +40,7 @@ from cluster.model.layout import Node
 from cluster.servers.connections import Connections
 from cluster.servers.routers import router_kind
 from console import files
-from console.signals import Interrupted, shielded
+from console.signals import Interrupted, came, shielded
 
 T = TypeVar("T")
 
@@ -49,7 +49,6 @@ CALM_WRITES = 20
 CALM_SECONDS = 5.0
 """Without an error, before each fault: what "before" is in reports."""
 CALM_PATIENCE = 60.0
-EVIDENCE_SECONDS = 10.0
 WHOLE_SECONDS = 180.0
 AFTER_SECONDS = 2.0
 """That the load goes on once all is whole."""
@@ -250,6 +249,9 @@ class _Runner:
 
     def _turn(self, stage: Stage) -> None:
         """One fault, from the calm before it until all is whole again."""
+        if self.scenario.prepare is not None:
+            self._remember(deeds=[*self.note.deeds, f"makes ready for: {self.scenario.title}"])
+            self.scenario.prepare(stage)
         self._calm()
         self.fault = fault = self.scenario.plan(stage)
         after = stage.chance.uniform(
@@ -266,7 +268,10 @@ class _Runner:
         undone = time.monotonic_ns()
         fault.undo()
         self.book.add(What.UNDONE, fault.back, undone)
-        self._whole()
+        self.book.add(What.WHOLE, self._whole())
+        if self.scenario.tidy is not None:
+            self.scenario.tidy(stage)
+            self._whole()
         self.fault = None
 
     def _calm(self) -> None:
@@ -288,10 +293,11 @@ class _Runner:
                 )
 
     def _evidence(self, fault: Fault) -> None:
-        found = self._until(fault.evidence, EVIDENCE_SECONDS)
+        patience = self.scenario.patience
+        found = self._until(fault.evidence, patience)
         if not found:
             raise DrillError(
-                f"the fault did not take effect in {EVIDENCE_SECONDS:.0f} s: {fault.text}. "
+                f"the fault did not take effect in {patience:.0f} s: {fault.text}. "
                 "So this run proves nothing."
             )
         self.book.add(What.EVIDENCE, found)
@@ -301,7 +307,8 @@ class _Runner:
         while fault.lasts() or time.monotonic() < end:
             self._wait(LOOK)
 
-    def _whole(self) -> None:
+    def _whole(self) -> str:
+        """Wait until all is whole; how that is seen."""
         access = self.target.access()  # a fault may have changed the key, or added a shard
         why = "it was not asked"
 
@@ -314,7 +321,7 @@ class _Runner:
             found = self._until(is_whole, WHOLE_SECONDS)
         if not found:
             raise DrillError(f"not whole {WHOLE_SECONDS:.0f} s after the fault: {why}.")
-        self.book.add(What.WHOLE, found)
+        return found
 
     def _compare(self) -> None:
         """All members hold the same, once nobody writes; and what was undone is counted."""
@@ -344,6 +351,8 @@ class _Runner:
         while True:
             if answer := ask():
                 return answer
+            if came():
+                raise Interrupted
             self.guard.check(self.workload.progress())
             if (left := end - time.monotonic()) <= 0:
                 return None

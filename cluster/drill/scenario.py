@@ -118,9 +118,11 @@ class Scenario:
     `plan` chooses whom the fault hits, when the load runs and is calm. `concerns` says whose writes
     the fault concerns: one shard's (the one drawn), every shard's or nobody's. `needs` are the
     target's abilities, `hold` the seconds that the fault is kept up, where it does not end itself,
+    `patience` those in which there must be evidence that it took effect,
     `bereft` how many shards may be without a primary before the run is stopped. One that `repeats`
     plans one fault after the other until `hold` seconds have passed. `direct` is what is expected
-    where no proxy stands before the API.
+    where no proxy stands before the API. `prepare` makes the cluster ready for a fault, before the
+    calm; `tidy` takes that back once all is whole after it.
     """
 
     number: int
@@ -133,12 +135,15 @@ class Scenario:
     read: str
     concerns: str = "one"
     hold: float = 6.0
+    patience: float = 10.0
     core: bool = False
     through_api: bool = False
     through_routers: bool = False
     bereft: int = 1
     repeats: bool = False
     direct: Expectation | None = None
+    prepare: Callable[[Stage], None] | None = None
+    tidy: Callable[[Stage], None] | None = None
 
     def promised(self, target: Target) -> Expectation:
         """What is expected of this target."""

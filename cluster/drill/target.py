@@ -32,6 +32,7 @@ class Ability(StrEnum):
     LOSE = "lose packets"
     WIPE = "delete a member's data"
     DAMAGE = "damage a member's data"
+    FILL = "fill the disk of one member alone"
     WORKERS = "find the API's workers"
 
 
@@ -116,6 +117,18 @@ class Target(Protocol):
 
     def damage(self, name: str) -> str:
         """Overwrite a part of a data file of a node that is down; which one, in words."""
+
+    def confine(self, name: str) -> None:
+        """Give a node that is down, and has no data, a small disk of its own."""
+
+    def fill(self, name: str) -> None:
+        """Leave no space on that disk."""
+
+    def clear(self, name: str) -> None:
+        """Free it again."""
+
+    def release(self, name: str) -> None:
+        """Give up that disk, with all that is on it; the node is down, and has no data then."""
 
     def workers(self, url: str) -> list[int]:
         """The process ids of the API's workers that serve at an address."""

@@ -29,7 +29,28 @@ Client = MongoClient[dict[str, Any]]
 
 AUTHENTICATION_FAILED = 18
 # Codes that a moment later may be gone: elections, members that start or stop, moving data.
-TRANSIENT = {6, 7, 11, 50, 64, 70, 74, 89, 91, 112, 117, 125, 133, 189, 202, 262, 308, 314, 9001}
+TRANSIENT = {
+    6,
+    7,
+    11,
+    50,
+    64,
+    70,
+    74,
+    89,
+    91,
+    112,
+    117,
+    125,
+    133,
+    189,
+    194,
+    202,
+    262,
+    308,
+    314,
+    9001,
+}
 TRANSIENT |= {10058, 10107, 11600, 11602, 13388, 13435, 13436}
 
 

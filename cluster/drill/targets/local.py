@@ -17,6 +17,7 @@ import psutil
 
 from cluster.deployment import local_deployment
 from cluster.drill.target import Ability, NodeState, Note, Way
+from cluster.drill.targets import small_disk
 from cluster.drill.targets.silence import Silence
 from cluster.errors import DrillError
 from cluster.local.cluster import LocalCluster
@@ -65,7 +66,9 @@ class LocalTarget:
         return f"shard-{self.cluster.record().next_shard}"
 
     def cannot(self, ability: Ability) -> str:
-        """Only a packet filter may be missing here."""
+        """What takes root may be missing here."""
+        if ability is Ability.FILL:
+            return small_disk.cannot()
         return self._silence.cannot() if ability in (Ability.CUT, Ability.LOSE) else ""
 
     # ---- may it be broken ---------------------------------------------------------------------
@@ -195,6 +198,7 @@ class LocalTarget:
         """Delete the data of a node that is down."""
         self._assert_down(name)
         shutil.rmtree(self._data(name))
+        (self.folder / f"damaged-{name}").unlink(missing_ok=True)
 
     def damage(self, name: str) -> str:
         """Overwrite the middle of its largest collection with what is no WiredTiger block."""
@@ -217,6 +221,24 @@ class LocalTarget:
     def _assert_down(self, name: str) -> None:
         if self.state(name) is not NodeState.DOWN:
             raise DrillError(f"{name} runs. Its data is touched only while it does not.")
+
+    def confine(self, name: str) -> None:
+        """Mount a small disk over its data folder."""
+        self._assert_down(name)
+        small_disk.mount(self._data(name))
+
+    def fill(self, name: str) -> None:
+        """Leave no space on it."""
+        small_disk.fill(self._data(name))
+
+    def clear(self, name: str) -> None:
+        """Free it."""
+        small_disk.clear(self._data(name))
+
+    def release(self, name: str) -> None:
+        """Unmount it."""
+        self._assert_down(name)
+        small_disk.unmount(self._data(name))
 
     def rolled_back(self, since: datetime) -> dict[str, int]:
         """Files below each member's `rollback` folder that were written since then."""
@@ -259,6 +281,13 @@ class LocalTarget:
         if paused:
             self.cluster.resume()
             report(f"stood still, and go on: {', '.join(paused)}")
+        for data in small_disk.mounted(self.cluster.state.nodes):
+            name = data.parent.name
+            if self.state(name) is not NodeState.DOWN:
+                self.kill([name])
+            self.release(name)
+            report(f"{name}: its small disk is gone, and it copies the others' data")
+            self.start([name])
         for mark in sorted(self.folder.glob("damaged-*")):
             name = mark.name.removeprefix("damaged-")
             if self.state(name) is not NodeState.DOWN:
@@ -266,8 +295,8 @@ class LocalTarget:
             if self._data(name).exists():
                 self.wipe(name)
             report(f"{name}: its damaged data is deleted, and it copies the others'")
+            mark.unlink(missing_ok=True)
             self.start([name])
-            mark.unlink()
         self.discard_backup()
         self.cluster.up(report=report)
         if note is not None and note.shard and note.shard in self.cluster.record().shards:
