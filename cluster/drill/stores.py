@@ -34,7 +34,7 @@ SIGN_UPS = 40
 """Tries to get an account on each shard: chance decides which one an account is on."""
 PASSWORD_BYTES = 18
 MEASURED_SECONDS = 4.0
-MEASURING = Load(clients=8)
+MEASURING = Load(clients=8, keys=12)
 """In a closed loop, so as fast as the target answers them."""
 
 
