@@ -51,7 +51,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: left; vertical-align: top; padding: .4rem .9rem .4rem 0;
   border-bottom: 1px solid var(--grid); }
 th { font-weight: 600; } td.number, th.number { text-align: right; white-space: nowrap; }
-td:last-child:not(.number) { min-width: 16rem; overflow-wrap: anywhere; }
+td.words { min-width: 9rem; overflow-wrap: anywhere; } th.number { white-space: normal; }
 thead th { color: var(--faint); font-weight: 500; }
 .plots { display: grid; gap: 1.5rem; grid-template-columns: repeat(auto-fit,
   minmax(min(100%, 28rem), 1fr)); }
@@ -131,15 +131,16 @@ def _list(items: Iterable[str]) -> str:
 
 
 def _table(caption: str, head: Sequence[str], body: Table) -> str:
-    """A table that scrolls by itself where it is too wide. Cells that begin with a digit, a dash or
-    a word for none are numbers.
+    """A table that scrolls by itself where it is too wide. A column whose cells all begin with a
+    digit, or are empty, is one of numbers; one of long texts is kept wide enough to be read.
     """
-    numeric = [all(_is_number(row[at]) for row in body) for at in range(len(head))]
+    kinds = [_kind([row[at] for row in body]) for at in range(len(head))]
 
     def cell(tag: str, at: int, text: str) -> str:
         scope = ' scope="col"' if tag == "th" else ""
-        kind = ' class="number"' if numeric[at] else MARKS.get(text, "")
-        return f"<{tag}{scope}{kind}>{escape(text)}</{tag}>"
+        kind = MARKS.get(text, kinds[at])
+        called = f' class="{kind}"' if kind else ""
+        return f"<{tag}{scope}{called}>{escape(text)}</{tag}>"
 
     top = "".join(cell("th", at, text) for at, text in enumerate(head))
     lines = ["".join(cell("td", at, text) for at, text in enumerate(row)) for row in body]
@@ -151,11 +152,15 @@ def _table(caption: str, head: Sequence[str], body: Table) -> str:
     )
 
 
-MARKS = {"met": ' class="met"', "MISSED": ' class="missed"'}
+MARKS = {"met": "met", "MISSED": "missed"}
+LONG = 24
+"""Characters from which on a text is a long one."""
 
 
-def _is_number(text: str) -> bool:
-    return text in ("", "-") or text[0].isdigit()
+def _kind(column: Sequence[str]) -> str:
+    if all(text in ("", "-") or text[0].isdigit() for text in column):
+        return "number"
+    return "words" if any(len(text) > LONG for text in column) else ""
 
 
 # ---- the parts of a run's page -----------------------------------------------------------------
