@@ -41,7 +41,9 @@ def test_wrong_usage_is_one_line_and_status_2(
     assert not (tmp_path / "state").exists()
 
 
-@pytest.mark.parametrize("command", ["status", "uri", "add-shard", "restart x", "logs x"])
+@pytest.mark.parametrize(
+    "command", ["status", "uri", "add-shard", "restart x", "logs x", "drill heal", "drill run 1"]
+)
 def test_without_a_cluster_it_says_how_to_make_one(tmp_path: Path, command: str) -> None:
     done = _cluster(tmp_path, *command.split())
     assert done.returncode == 1
@@ -139,7 +141,10 @@ def _answered(folder: Path, answer: str) -> tuple[int, bool]:
     return done.returncode, (folder / "state").exists()
 
 
-@pytest.mark.parametrize("command", ["up", "up --shards 3", "down", "down --purge --yes", "logs x"])
+@pytest.mark.parametrize(
+    "command",
+    ["up", "up --shards 3", "down", "down --purge --yes", "logs x", "drill run core", "drill heal"],
+)
 def test_what_is_for_this_machine_only_is_refused_elsewhere(tmp_path: Path, command: str) -> None:
     (tmp_path / "state").mkdir()
     done = _cluster(tmp_path, *command.split(), SHARDSTACK_SECRETS=str(tmp_path))
