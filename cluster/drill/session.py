@@ -58,15 +58,21 @@ class Session:
         with working(self.target):
             assert_fit(self.target)
             self._announce(fit)
-            rate, most = self._rate()
-            by_name = {one.name: one for one in fit}
-            for name, number, folder in folders(self.asked.out, list(by_name), self.asked.runs):
-                self._run(by_name[name], self._options(rate, most, number), folder)
-                made.append(folder)
-        verdicts = judge_all(made)
-        for one in verdicts:
-            self.view.say(f"\n{one.text()}")
+            try:
+                self._run_all(fit, made)
+            finally:  # what was made is told, whatever ended the rest
+                verdicts = judge_all(made)
+                for one in verdicts:
+                    self.view.say(f"\n{one.text()}")
         return verdicts
+
+    def _run_all(self, fit: Sequence[Scenario], made: list[Path]) -> None:
+        """One run after the other, each to be judged once it is made."""
+        rate, most = self._rate()
+        by_name = {one.name: one for one in fit}
+        for name, number, folder in folders(self.asked.out, list(by_name), self.asked.runs):
+            self._run(by_name[name], self._options(rate, most, number), folder)
+            made.append(folder)
 
     def _can(self, one: Scenario) -> bool:
         why = one.why_not(self.target, through_api=self.asked.through is Through.API)
