@@ -67,9 +67,14 @@ class CollectionStatus:
 
 @dataclass
 class ShardStatus:
-    """One shard. Numbers are None when the shard or the config servers cannot be asked."""
+    """One shard. Numbers are None when the shard or the config servers cannot be asked.
+
+    `added` is whether the cluster has it, as the config servers say: one that is described may not
+    be added yet, or be removed already. None when they cannot be asked.
+    """
 
     name: str
+    added: bool | None
     draining: bool
     chunks: int | None
     documents: int | None
@@ -246,6 +251,7 @@ def _shard(name: str, known: ShardCatalogue | None, counts: dict[str, int] | Non
     ]
     return ShardStatus(
         name,
+        name in known.shards if known else None,
         bool(known and known.shards.get(name)),
         sum(chunks.values()) if known else None,
         sum(counts.values()) if counts is not None else None,

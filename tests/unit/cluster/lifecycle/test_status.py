@@ -32,7 +32,7 @@ def cluster(*problems: str) -> ClusterStatus:
         healthy=not problems,
         problems=list(problems),
         sets=[SetStatus("shard-1", False, "shard-1-0", members)],
-        shards=[ShardStatus("shard-1", False, 2, 1_000_000, [])],
+        shards=[ShardStatus("shard-1", True, False, 2, 1_000_000, [])],
         routers=routers,
         balancer="on",
     )
