@@ -89,7 +89,9 @@ class _Work:
         settings = {
             "electionTimeoutMillis": layout.election_timeout_ms,
             "heartbeatIntervalMillis": layout.heartbeat_interval_ms,
-            "chainingAllowed": True,
+            # All members are in one place. One that copies from another secondary, which is lost,
+            # looks for somebody else a second later, and a majority waits for it that long.
+            "chainingAllowed": False,
             "catchUpTimeoutMillis": layout.catch_up_timeout_ms,
         }
         self.makers = {

@@ -223,12 +223,10 @@ class SetMaker:
         """Settings for a set in the making, of which no majority acknowledges anything until a
         second member has copied the data and follows the primary.
 
-        It waits for heartbeats before it copies. Afterwards it follows a member that is ahead of
-        it and, when none is, looks again only a second later; without chaining it follows the
-        primary as soon as that is not behind it.
+        It waits for heartbeats before it copies.
         """
         hasty = min(200, self.settings["heartbeatIntervalMillis"])
-        return self.settings | {"heartbeatIntervalMillis": hasty, "chainingAllowed": False}
+        return self.settings | {"heartbeatIntervalMillis": hasty}
 
     # ---- primary ------------------------------------------------------------------------------
 

@@ -124,6 +124,7 @@ def settings_of(local: LocalCluster) -> dict[str, Any]:
         return found | {
             "cache": cache,
             "catch-up": config["catchUpTimeoutMillis"],
+            "chaining": config["chainingAllowed"],
             "connections": status["connections"]["current"] + status["connections"]["available"],
         }
 
@@ -132,6 +133,7 @@ def test_a_laptop_s_members_start_and_stop_fast(small: LocalCluster) -> None:
     found = settings_of(small)
     assert {name: found[name] for name in PARAMETERS} == {n: v[0] for n, v in PARAMETERS.items()}
     assert found["catch-up"] == 300
+    assert found["chaining"] is False
 
 
 @pytest.mark.long
