@@ -23,6 +23,12 @@ def kills(hosts: Hosts, playbook: str, step: int) -> Iterator[str]:
         number += step
 
 
+def test_a_dry_run_on_a_fresh_host_says_that_it_is(single: Hosts) -> None:
+    played = single.play("site", "--check", "--diff")
+    assert "demo-1 is fresh: all of it would be made." in played.output
+    assert single.shell("demo-1", "ls /etc/shardstack 2>&1 || true").count("No such file") == 1
+
+
 def test_site_is_made_good_by_running_it_again(single: Hosts) -> None:
     tasks = list(kills(single, "site", STEP))
     print(f"\nkilled in {len(tasks)} tasks: {', '.join(tasks)}")  # noqa: T201 - shown by -s
