@@ -61,7 +61,7 @@ class Row(msgspec.Struct, frozen=True):
         return f"{self.title} ({more})" if more else self.title
 
     def cells(self) -> tuple[str, ...]:
-        """What stands below each of `HEAD`."""
+        """The row's cells, in the order of the columns of `HEAD`."""
         return (
             self.label,
             str(self.faults),

@@ -30,7 +30,7 @@ class Once:
         self.text, self.back = text, back
 
     def lasts(self) -> bool:
-        """Not by itself."""
+        """It never lasts: it is over once it is done."""
         return False
 
     def undo(self) -> None:
@@ -49,16 +49,16 @@ class Kill(Once):
         self.names = names
 
     def strike(self) -> None:
-        """Kill them."""
+        """Kill the nodes, all together."""
         self.stage.target.kill(self.names)
 
     def evidence(self) -> str:
-        """Nobody has such a process any more."""
+        """None of the nodes has a process any more."""
         down = [n for n in self.names if self.stage.target.state(n) is NodeState.DOWN]
         return f"{', '.join(down)}: no process any more" if len(down) == len(self.names) else ""
 
     def undo(self) -> None:
-        """Start them."""
+        """Start the nodes again."""
         self.stage.target.start(self.names)
 
 
@@ -71,16 +71,16 @@ class Standstill(Once):
         self.names = names
 
     def strike(self) -> None:
-        """Stop them."""
+        """Stop the nodes' processes."""
         self.stage.target.pause(self.names)
 
     def evidence(self) -> str:
-        """Every process is stopped."""
+        """The process of every node is stopped."""
         still = [n for n in self.names if self.stage.target.state(n) is NodeState.PAUSED]
         return f"{', '.join(still)}: stopped" if len(still) == len(self.names) else ""
 
     def undo(self) -> None:
-        """Let them go on."""
+        """Let the processes go on."""
         self.stage.target.resume(self.names)
 
 
@@ -103,16 +103,16 @@ class CutOff(Once):
         self.name, self.way, self.share = name, way, share
 
     def strike(self) -> None:
-        """Drop them."""
+        """Begin to drop the node's packets."""
         self.stage.target.cut([self.name], self.way, self.share)
 
     def evidence(self) -> str:
-        """Packets were dropped."""
+        """Some packets of the node were dropped."""
         dropped = self.stage.target.dropped(self.name)
         return f"{dropped} packets of {self.name} were dropped" if dropped >= LEAST_DROPPED else ""
 
     def undo(self) -> None:
-        """Let them pass."""
+        """Let the node's packets pass again."""
         self.stage.target.join([self.name])
 
 
@@ -126,7 +126,7 @@ class StepDown(Once):
         self._term = 0
 
     def strike(self) -> None:
-        """Tell it."""
+        """Tell the primary to step down."""
         self._term = self.stage.watch.term(self.set_name)
         node = next(n for n in self.stage.layout.nodes if n.name == self.name)
         command = {"replSetStepDown": AWAY_SECONDS, "secondaryCatchUpPeriodSecs": CATCH_UP_SECONDS}
@@ -157,7 +157,7 @@ class Several(Once):
         self._second = second
 
     def strike(self) -> None:
-        """Do the first."""
+        """Do the first fault; the second follows its evidence."""
         self._faults[0].strike()
 
     def evidence(self) -> str:
@@ -171,16 +171,16 @@ class Several(Once):
         return "; ".join(found) if all(found) else ""
 
     def undo(self) -> None:
-        """Take all back."""
+        """Take back every fault that was done."""
         for fault in self._faults:
             fault.undo()
 
     def lasts(self) -> bool:
-        """While one of them does."""
+        """It lasts while one of its faults does."""
         return any(fault.lasts() for fault in self._faults)
 
     def cancel(self) -> None:
-        """End what goes on."""
+        """End those faults that still go on."""
         for fault in self._faults:
             fault.cancel()
 
@@ -202,21 +202,21 @@ class Errand(Once):
         self._thread = threading.Thread(target=self._run, name="drill-errand", daemon=True)
 
     def strike(self) -> None:
-        """Set out."""
+        """Start the work, in a thread of its own."""
         self._thread.start()
 
     def evidence(self) -> str:
-        """The first that was said. Raises what made it fail."""
+        """The first line that a step printed. Raises the error that ended the work."""
         self._raise()
         return next(iter(self._said), "")
 
     def lasts(self) -> bool:
-        """Until it is done."""
+        """It lasts until the work is done. Raises the error that ended it."""
         self._raise()
         return self._thread.is_alive()
 
     def undo(self) -> None:
-        """Its end is waited for; it leaves the cluster as it was."""
+        """Wait for the work's end. Nothing else is to be taken back."""
         self._thread.join()
         self._raise()
 

@@ -75,7 +75,7 @@ class Options:
 
 
 class View(Protocol):
-    """Whoever looks on."""
+    """What shows a run to a person while it goes on."""
 
     def event(self, event: Event, origin: int) -> None:
         """Something happened; `origin` is the moment that counts as 0."""

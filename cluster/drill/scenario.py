@@ -41,7 +41,7 @@ class Fault(Protocol):
         """How it is taken back: "shard-1-2 is started again"."""
 
     def strike(self) -> None:
-        """Do it; returns immediately."""
+        """Do the fault; returns immediately."""
 
     def evidence(self) -> str:
         """How one sees that it took effect; "" while one does not."""

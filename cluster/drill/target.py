@@ -107,7 +107,7 @@ class Target(Protocol):
         """Drop this share of a node's packets, from and to everybody, and tell nobody."""
 
     def join(self, names: Sequence[str]) -> None:
-        """Take that back."""
+        """Let packets of these nodes pass again."""
 
     def dropped(self, name: str) -> int:
         """The packets that have been dropped since the node was cut off."""
@@ -122,10 +122,10 @@ class Target(Protocol):
         """Give a node that is down, and has no data, a small disk of its own."""
 
     def fill(self, name: str) -> None:
-        """Leave no space on that disk."""
+        """Fill the small disk of a node."""
 
     def clear(self, name: str) -> None:
-        """Free it again."""
+        """Delete what fills the small disk of a node."""
 
     def release(self, name: str) -> None:
         """Give up that disk, with all that is on it; the node is down, and has no data then."""
@@ -184,5 +184,5 @@ def read_note(target: Target) -> Note | None:
 
 
 def drop_note(target: Target) -> None:
-    """All is taken back."""
+    """Delete the note: everything a drill did is taken back."""
     (target.folder / "note.json").unlink(missing_ok=True)

@@ -48,15 +48,15 @@ class Lines:
         self._to_errors = to_errors
 
     def say(self, line: str) -> None:
-        """As it is."""
+        """Print the line."""
         click.echo(line, err=self._to_errors)
 
     def event(self, event: Event, origin: int) -> None:
-        """With its time."""
+        """Print the event with its time in seconds."""
         self.say(f"{(event.at - origin) / 1e9:>8.3f} s  {event.what.value:<8}  {event.text}")
 
     def load(self, progress: Ask | None, watch: Watch | None) -> None:
-        """Nothing is drawn of it."""
+        """Lines show nothing of a load."""
 
 
 class Picture(Lines):

@@ -146,7 +146,7 @@ class _Listener(ServerHeartbeatListener):
         self._node = node
 
     def started(self, event: ServerHeartbeatStartedEvent) -> None:
-        """Nothing is known by that."""
+        """Ignored: a question that was sent tells nothing."""
 
     def succeeded(self, event: ServerHeartbeatSucceededEvent) -> None:
         hello = event.reply.document

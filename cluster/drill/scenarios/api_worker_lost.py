@@ -20,7 +20,7 @@ class WorkerKilled(Once):
         )
 
     def strike(self) -> None:
-        """Kill it."""
+        """Kill the worker."""
         self.stage.target.kill_worker(self.pid)
 
     def evidence(self) -> str:

@@ -43,7 +43,7 @@ class DiskFull(Once):
         self.name = name
 
     def strike(self) -> None:
-        """Fill it."""
+        """Fill the primary's disk."""
         self.stage.target.fill(self.name)
 
     def evidence(self) -> str:

@@ -57,12 +57,12 @@ class LocalTarget:
         return [sys.executable, "-u", "-m", "cluster", *words, "--state", self.place]
 
     def discard_backup(self) -> str:
-        """Nobody else has it."""
+        """Delete the backup that a drill wrote."""
         shutil.rmtree(self.folder / "backup", ignore_errors=True)
         return "the backup is deleted"
 
     def next_shard(self) -> str:
-        """Names are never used again."""
+        """The name that the next shard will get; no name is used twice."""
         return f"shard-{self.cluster.record().next_shard}"
 
     def cannot(self, ability: Ability) -> str:
@@ -144,11 +144,11 @@ class LocalTarget:
         self.cluster.start(*names, seconds=START_SECONDS)
 
     def pause(self, names: Sequence[str]) -> None:
-        """SIGSTOP."""
+        """Send SIGSTOP to the nodes' processes."""
         self._signal(names, signal.SIGSTOP)
 
     def resume(self, names: Sequence[str]) -> None:
-        """SIGCONT."""
+        """Send SIGCONT to the nodes' processes."""
         self._signal(names, signal.SIGCONT)
 
     def _signal(self, names: Sequence[str], number: int) -> list[psutil.Process]:
@@ -185,7 +185,7 @@ class LocalTarget:
             self._silence.cut(name, process.pid, node.port, way, share)
 
     def join(self, names: Sequence[str]) -> None:
-        """Let them pass again."""
+        """Let packets of these nodes pass again."""
         self._silence.join(names)
 
     def dropped(self, name: str) -> int:
@@ -228,15 +228,15 @@ class LocalTarget:
         small_disk.mount(self._data(name))
 
     def fill(self, name: str) -> None:
-        """Leave no space on it."""
+        """Fill the node's small disk."""
         small_disk.fill(self._data(name))
 
     def clear(self, name: str) -> None:
-        """Free it."""
+        """Delete what fills the node's small disk."""
         small_disk.clear(self._data(name))
 
     def release(self, name: str) -> None:
-        """Unmount it."""
+        """Unmount the small disk of a node that is down."""
         self._assert_down(name)
         small_disk.unmount(self._data(name))
 
@@ -252,7 +252,7 @@ class LocalTarget:
         return found
 
     def free_mib(self) -> int:
-        """All nodes share one disk."""
+        """The free space of the disk that all nodes share, in MiB."""
         return shutil.disk_usage(self.cluster.state.folder).free // 2**20
 
     # ---- the API ------------------------------------------------------------------------------
@@ -265,7 +265,7 @@ class LocalTarget:
         return sorted(process.pid for process in holders if process.pid not in parents)
 
     def kill_worker(self, pid: int) -> None:
-        """SIGKILL."""
+        """Send SIGKILL to the worker; one that is gone already is left alone."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
