@@ -115,6 +115,16 @@ def arbitrary_calls(draw: st.DrawFn) -> list[Call]:
 
 
 @st.composite
+def wrong_calls(draw: st.DrawFn) -> list[Call]:
+    """Arbitrary calls. Those that are right after all end with a read of what nobody wrote."""
+    calls = draw(arbitrary_calls())
+    if linearizable(calls):
+        end = max(c.end for c in calls)
+        calls.append(read(end + 1, end + 2, "nobody's"))
+    return calls
+
+
+@st.composite
 def claimed_calls(draw: st.DrawFn) -> list[Call]:
     """Valid calls, and more inserts of the key, one of which may be what all saw as the first."""
     calls = draw(valid_calls(size=6))
