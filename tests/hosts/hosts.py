@@ -306,7 +306,7 @@ class Hosts:
         played = self.attempt(playbook, *arguments, **options)
         bad = [h for h, c in played.counts.items() if c["failed"] or c["unreachable"]]
         if bad or not played.counts:
-            raise PlayError(f"{playbook} failed on {bad}:\n{played.output[-6000:]}")
+            raise PlayError(f"{playbook} failed on {bad}: {_failure(played.output)}")
         return played
 
     def interrupt(
@@ -340,7 +340,7 @@ class Hosts:
                         os.killpg(running.pid, signal.SIGKILL)
                     return line
         if running.returncode:
-            raise PlayError(f"{playbook} failed:\n{''.join(said)[-6000:]}")
+            raise PlayError(f"{playbook} failed: {_failure(''.join(said))}")
         return ""
 
     def environment(self) -> dict[str, str]:
@@ -352,6 +352,17 @@ class Hosts:
             "ANSIBLE_HOME": str(self.folder / "home"),
             "ANSIBLE_NOCOLOR": "1",
         }
+
+
+def _failure(output: str) -> str:
+    """The tasks that failed, on one line each; then what was told up to there, and no profile."""
+    told = output.partition("PLAY RECAP")[0]
+    lines, task = [], ""
+    for line in told.splitlines():
+        task = line.rstrip("* ") if line.startswith("TASK [") else task
+        if line.startswith(("fatal:", "failed:")):
+            lines.append(f"{task} {line[:1000]}")
+    return "\n".join([*lines, told[-6000:]])
 
 
 def _counts(output: str) -> dict[str, dict[str, int]]:
