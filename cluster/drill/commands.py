@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cluster.drill.targets import MAKERS, target
 from cluster.errors import DrillError
 from console.terminal import Commands, state_option
 
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from cluster.drill.verdict import Reading
 
 OUT = "drills"
+TARGET = click.option(
+    "--target",
+    "kind",
+    type=click.Choice(list(MAKERS)),
+    default="local",
+    show_default=True,
+    help="Who runs the servers: this machine, in the state folder.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 FOLDERS = click.argument(
     "folders",
@@ -50,15 +59,14 @@ def drill() -> None:
 
 @drill.command("list", epilog="Example: python -m cluster drill list")
 @state_option("the cluster")
+@TARGET
 @JSON
-def list_(state: str, as_json: bool) -> None:
+def list_(state: str, kind: str, as_json: bool) -> None:
     """Show the scenarios, and why one cannot be run here."""
     from cluster.drill.scenario import scenarios  # noqa: PLC0415 - takes 0.3 s
-    from cluster.drill.targets.local import LocalTarget  # noqa: PLC0415
-    from cluster.local.cluster import LocalCluster  # noqa: PLC0415
 
-    target = LocalTarget(LocalCluster(Path(state)))
-    known = [(one, one.why_not(target, through_api=True)) for one in scenarios()]
+    broken = target(kind, state)
+    known = [(one, one.why_not(broken, through_api=True)) for one in scenarios()]
     if as_json:
         rows = [
             {
@@ -121,7 +129,11 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
                 show_default=True,
                 help="By what way the load comes.",
             ),
-            click.option("--url", help="The API, for --through api: http://127.0.0.1:8000"),
+            click.option(
+                "--url",
+                help="The API, for --through api: http://127.0.0.1:8000. Left out: that of the "
+                "target, if it has one.",
+            ),
             click.option(
                 "--ca",
                 type=click.Path(exists=True, path_type=Path),
@@ -145,11 +157,13 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @drill.command(epilog="Example: python -m cluster drill run primary-killed --faults 3")
 @state_option("the cluster")
+@TARGET
 @click.argument("names", nargs=-1, required=True, metavar="NAME...|core|all")
 @_run_options
 def run(  # noqa: PLR0913 - one for each option
     *,
     state: str,
+    kind: str,
     names: tuple[str, ...],
     through: str,
     url: str | None,
@@ -168,15 +182,17 @@ def run(  # noqa: PLR0913 - one for each option
 
     from cluster.drill.scenario import chosen  # noqa: PLC0415 - takes 0.3 s
     from cluster.drill.session import Asked, Session  # noqa: PLC0415
-    from cluster.drill.stores import Api, Through  # noqa: PLC0415
-    from cluster.drill.targets.local import local_target  # noqa: PLC0415
+    from cluster.drill.stores import Through  # noqa: PLC0415
+    from cluster.drill.target import Api  # noqa: PLC0415
     from cluster.drill.verdict import worst  # noqa: PLC0415
 
-    if (through == "api") != (url is not None):
+    broken = target(kind, state)
+    broken.assert_there()
+    api = Api(url, ca) if url else broken.api() if through == "api" else None
+    if (through == "api") != (api is not None):
         raise click.UsageError("Give --through api and --url together.")
-    api = Api(url, ca) if url else None
-    asked = Asked(state, hold=seconds, through=Through(through), api=api, quiet=as_json, **more)
-    session = Session(local_target(state), asked)
+    asked = Asked(hold=seconds, through=Through(through), api=api, quiet=as_json, **more)
+    session = Session(broken, asked)
     verdicts = session.run(chosen(names))
     if as_json:
         answer = {"verdicts": msgspec.to_builtins(verdicts), "skipped": session.skipped}
@@ -186,7 +202,8 @@ def run(  # noqa: PLR0913 - one for each option
 
 @drill.command(epilog="Example: python -m cluster drill heal")
 @state_option("the cluster")
-def heal(state: str) -> None:
+@TARGET
+def heal(state: str, kind: str) -> None:
     """Take back whatever a drill did that was broken off, and make the cluster whole.
 
     It may be run at any moment, and again after an interruption.
@@ -194,16 +211,16 @@ def heal(state: str) -> None:
     from cluster.drill.runner import heal as work  # noqa: PLC0415 - takes 0.3 s
     from cluster.drill.runner import working  # noqa: PLC0415
     from cluster.drill.target import read_note  # noqa: PLC0415
-    from cluster.drill.targets.local import local_target  # noqa: PLC0415
 
-    target = local_target(state)
-    with working(target):
-        note = read_note(target)
+    broken = target(kind, state)
+    broken.assert_there()
+    with working(broken):
+        note = read_note(broken)
         if note is not None:
             click.echo(f"{note.scenario}, begun {note.began}, was broken off.")
             for deed in note.deeds:
                 click.echo(f"  it did: {deed}")
-        work(target, click.echo)
+        work(broken, click.echo)
     click.echo("the cluster is whole")
 
 

@@ -31,8 +31,8 @@ from cluster.drill.guard import Guard, StoppedError
 from cluster.drill.history import HistoryFile, Progress
 from cluster.drill.record import Event, LoadUsed, Run, What
 from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.stores import Api, Through, drop, opened
-from cluster.drill.target import Note, Target, drop_note, read_note, write_note
+from cluster.drill.stores import Through, drop, opened
+from cluster.drill.target import Api, Note, Target, drop_note, read_note, write_note
 from cluster.drill.watch import Watch
 from cluster.drill.workload import Load, Workload
 from cluster.errors import ClusterError, DrillError

@@ -152,7 +152,7 @@ class Scenario:
     def why_not(self, target: Target, *, through_api: bool) -> str:
         """Why it cannot be run on a target; "" when it can."""
         if self.through_api and not through_api:
-            return "it is about the API: give --through api and --url"
+            return "it is about the API: give --through api"
         if self.through_routers and through_api:
             return "it moves what the load writes, which the API keeps: leave out --through api"
         return "; ".join(why for need in self.needs if (why := target.cannot(need)))

@@ -10,19 +10,17 @@ from pathlib import Path
 
 from cluster.drill.runner import Options, View, assert_fit, folders, run, working
 from cluster.drill.scenario import Scenario
-from cluster.drill.stores import Api, Through, maximum
-from cluster.drill.target import Target
+from cluster.drill.stores import Through, maximum
+from cluster.drill.target import Api, Target
 from cluster.drill.verdict import Verdict, judge_all
 from cluster.drill.view import Lines, Picture
 from cluster.errors import DrillError
-from console.terminal import python, state_flag
 
 
 @dataclass(frozen=True)
 class Asked:
     """What the command line says. `rate` and `hold` are None where it leaves that to the drill."""
 
-    state: str
     out: Path
     seed: int | None = None
     runs: int = 1
@@ -88,7 +86,7 @@ class Session:
         self.view.say(f"{runs} on {self.target.place}, seed {self.seed}: {names}.")
         self.view.say(
             "Servers will be broken on purpose. Ctrl-C stops that and heals. Should the drill "
-            f"itself be killed: {python()} -m cluster drill heal{state_flag(self.asked.state)}"
+            f"itself be killed: {self.target.healing}"
         )
 
     def _rate(self) -> tuple[float, float]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, TypeVar
 
 from bson import ObjectId
@@ -16,7 +14,7 @@ from pymongo.errors import PyMongoError
 
 from cluster.drill.http import ApiError, ApiStore, HttpClient, refusal
 from cluster.drill.mongo import MongoStore, prepare
-from cluster.drill.target import Target
+from cluster.drill.target import Api, Target
 from cluster.drill.workload import Load, Store, Workload
 from cluster.errors import DrillError
 from cluster.servers.connections import Client, insist, short
@@ -43,14 +41,6 @@ class Through(StrEnum):
 
     ROUTERS = "routers"
     API = "api"
-
-
-@dataclass(frozen=True)
-class Api:
-    """Where an API is. `ca` is the authority that its certificate is from, if not a public one."""
-
-    url: str
-    ca: Path | None = None
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ drill may have left, and needs the note (`Note`) only for what cannot be seen.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -52,6 +53,14 @@ class NodeState(StrEnum):
     DOWN = "down"
 
 
+@dataclass(frozen=True)
+class Api:
+    """Where an API is. `ca` is the authority that its certificate is from, if not a public one."""
+
+    url: str
+    ca: Path | None = None
+
+
 class Target(Protocol):
     """One cluster, and what can be done to its nodes. Each method raises ClusterError.
 
@@ -69,6 +78,16 @@ class Target(Protocol):
     @property
     def folder(self) -> Path:
         """The drill's own folder of this target; others leave it alone."""
+
+    @property
+    def healing(self) -> str:
+        """What to type to have it healed, once the drill itself was killed."""
+
+    def assert_there(self) -> None:
+        """Raises StateError, with what makes one, where there is no cluster."""
+
+    def api(self) -> Api | None:
+        """The API before it; None where the target does not know of one."""
 
     def access(self) -> Access:
         """What it takes to reach the servers; the layout in it names the nodes."""

@@ -1,0 +1,26 @@
+"""Who runs the servers that a drill breaks: a module each, of which `--target` names one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cluster.drill.target import Target
+
+
+def _local(state: str) -> Target:
+    from cluster.drill.targets.local import LocalTarget  # noqa: PLC0415 - takes 0.3 s
+    from cluster.local.cluster import LocalCluster  # noqa: PLC0415
+
+    return LocalTarget(LocalCluster(Path(state)), state)
+
+
+MAKERS: dict[str, Callable[[str], Target]] = {"local": _local}
+"""By the name of a target; each gets the folder in which commands of this machine keep theirs."""
+
+
+def target(kind: str, state: str) -> Target:
+    """The target of a name. Whether there is a cluster is not asked (`Target.assert_there`)."""
+    return MAKERS[kind](state)

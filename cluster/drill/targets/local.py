@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from cluster.deployment import local_deployment
-from cluster.drill.target import Ability, NodeState, Note, Way
+from cluster.drill.target import Ability, Api, NodeState, Note, Way
 from cluster.drill.targets import small_disk
 from cluster.drill.targets.silence import Silence
 from cluster.errors import DrillError
@@ -26,6 +26,7 @@ from cluster.servers.connections import Access
 from cluster.servers.waiting import Waiter
 from console import Report
 from console.errors import FileError
+from console.terminal import python, state_flag
 
 LEAST_FREE_MIB = 1024
 """A drill writes little, but a member that starts from scratch copies all there is."""
@@ -41,12 +42,22 @@ class LocalTarget:
 
     kind = "local"
 
-    def __init__(self, cluster: LocalCluster) -> None:
+    def __init__(self, cluster: LocalCluster, state: str = "") -> None:
+        """`state` is the cluster's folder as it was typed."""
         self.cluster = cluster
         self.folder = cluster.state.folder / "drill"
         self.place = str(cluster.state.folder)
+        self.healing = f"{python()} -m cluster drill heal{state_flag(state or self.place)}"
         self._silence = Silence(cluster.state.folder, self.folder)
         self._known: dict[str, psutil.Process] = {}
+
+    def assert_there(self) -> None:
+        """Raises StateError: no cluster was made there, or the environment names another one."""
+        local_deployment(self.place, "drill").record()
+
+    def api(self) -> Api | None:
+        """The API is started by others: its address has to be told."""
+        return None
 
     def access(self) -> Access:
         """What it takes to reach the servers."""
@@ -366,10 +377,3 @@ def _moment(line: str) -> datetime | None:
         return parse()
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def local_target(state: str) -> LocalTarget:
-    """The target of a state folder. Raises StateError: no cluster was made there."""
-    cluster = local_deployment(state, "drill")
-    cluster.record()
-    return LocalTarget(cluster)

@@ -57,11 +57,14 @@ def test_the_load_and_the_judge_of_a_drill_stand_alone() -> None:
 
 
 def test_only_a_target_of_a_drill_knows_who_runs_the_servers() -> None:
-    """And the commands, which choose the target."""
+    """And what chooses the target."""
     knowing = {
         name
         for name in graph()
         if name.startswith("cluster.drill")
-        and any(one.startswith("cluster.local") for one in graph()[name])
+        and any(one.startswith(("cluster.local", "cluster.hosted")) for one in graph()[name])
     }
-    assert knowing <= {"cluster.drill.commands", "cluster.drill.targets.local"}
+    targets = modules()["cluster.drill.targets"].parent
+    assert knowing <= {"cluster.drill.targets"} | {
+        f"cluster.drill.targets.{file.stem}" for file in targets.glob("*.py")
+    }
