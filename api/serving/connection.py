@@ -25,6 +25,7 @@ from api.serving.messages import (
     malformed,
     message,
     problem,
+    trust,
 )
 from api.settings import Settings
 from api.web import problems
@@ -138,6 +139,7 @@ class Connection(asyncio.Protocol):
         self.address: str = self._peer[0]
         transport.set_write_buffer_limits(high=PIECE, low=PIECE // 4)
         cfg = self._worker.cfg
+        self._trusted = trust(cfg, self._peer)
         self._parser = Parser(
             on_headers_complete=self._on_head,
             on_body=self._on_body,
@@ -208,7 +210,7 @@ class Connection(asyncio.Protocol):
             self._ahead += self._parser.remaining()
 
     def _on_head(self) -> bool:
-        self._message = found = message(self._parser, self._worker.cfg, self._peer)
+        self._message = found = message(self._parser, self._worker.cfg, self._peer, self._trusted)
         self._admission = admission = self._worker.admit(found.method, found.path)
         if (found.content_length or 0) > admission.body_limit:
             raise too_large()
@@ -357,7 +359,8 @@ class Connection(asyncio.Protocol):
         if exchange is not None:
             if exchange.claim():
                 exchange.message.body.close()  # it has not begun, and never will
-            exchange.message.body.fail(incomplete())
+            if isinstance(exchange.message.body, Streamed):
+                exchange.message.body.fail(incomplete())
             if exchange.outlet is not None:
                 exchange.outlet.lose()
         elif found is not None and hasattr(found, "body"):

@@ -8,7 +8,6 @@ import asyncio
 import os
 import resource
 import socket
-import sys
 from collections import Counter
 from functools import lru_cache
 from time import perf_counter
@@ -64,8 +63,6 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
         )
         self._most = min(settings.connections, _files() - RESERVED)
         self.stopping = False
-        # Between two of its system calls the loop waits for the interpreter at most so long.
-        sys.setswitchinterval(0.001)
 
     async def _serve(self) -> None:
         settings, loop = self.settings, self.loop
