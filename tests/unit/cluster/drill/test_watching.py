@@ -19,22 +19,6 @@ from cluster.drill.targets.local import LocalTarget
 from cluster.drill.view import Picture, bars
 from cluster.drill.watch import Elected, Watch, term_of
 from cluster.errors import StateError
-from cluster.local.cluster import LocalCluster
-from cluster.local.state import Record
-from cluster.model import topology
-
-
-@pytest.fixture
-def target(tmp_path: Path) -> LocalTarget:
-    """A target whose cluster was made, and does not run."""
-    cluster = LocalCluster(tmp_path / "state")
-    record = Record.new(topology.load())
-    record.ports = {name: 20_000 + place for place, name in enumerate(record.node_names())}
-    cluster.state.folder.mkdir()
-    cluster.state.save(record)
-    cluster.state.make_key()
-    cluster.state.passwords()
-    return LocalTarget(cluster)
 
 
 def test_the_newest_primary_counts_and_is_told_once(target: LocalTarget) -> None:
