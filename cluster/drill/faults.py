@@ -116,6 +116,23 @@ class CutOff(Once):
         self.stage.target.join([self.name])
 
 
+class Parted(CutOff):
+    """Packets between a node and some others are dropped; everybody else reaches both sides."""
+
+    def __init__(self, stage: Stage, name: str, who: str, others: Sequence[str]) -> None:
+        super().__init__(stage, name, who)
+        self.text = f"{name}, {who}: cut off from {', '.join(others)}, and from nobody else"
+        self.others = others
+
+    def strike(self) -> None:
+        """Begin to drop the packets between them."""
+        self.stage.target.part(self.name, self.others)
+
+    def undo(self) -> None:
+        """Let all packets pass again."""
+        self.stage.target.join([self.name, *self.others])
+
+
 class StepDown(Once):
     """A primary is told to step down, and does not want to be elected for a while."""
 

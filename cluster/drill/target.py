@@ -30,6 +30,7 @@ class Ability(StrEnum):
     END = "end processes, and start them again"
     PAUSE = "make processes stand still"
     CUT = "cut nodes off"
+    PART = "cut a node off from some of the others"
     LOSE = "lose packets"
     WIPE = "delete a member's data"
     DAMAGE = "damage a member's data"
@@ -124,6 +125,9 @@ class Target(Protocol):
 
     def cut(self, names: Sequence[str], way: Way, share: float = 1.0) -> None:
         """Drop this share of a node's packets, from and to everybody, and tell nobody."""
+
+    def part(self, name: str, others: Sequence[str]) -> None:
+        """Drop all packets between a node and some others; the rest of the cluster reaches it."""
 
     def join(self, names: Sequence[str]) -> None:
         """Let packets of these nodes pass again."""

@@ -18,7 +18,7 @@ import psutil
 from cluster.deployment import local_deployment
 from cluster.drill.target import Ability, Api, NodeState, Note, Way
 from cluster.drill.targets import small_disk
-from cluster.drill.targets.silence import Silence
+from cluster.drill.targets.silence import End, Silence
 from cluster.errors import DrillError
 from cluster.local.cluster import LocalCluster
 from cluster.local.launcher import is_alive
@@ -80,7 +80,9 @@ class LocalTarget:
         """What takes root may be missing here."""
         if ability is Ability.FILL:
             return small_disk.cannot()
-        return self._silence.cannot() if ability in (Ability.CUT, Ability.LOSE) else ""
+        return (
+            self._silence.cannot() if ability in (Ability.CUT, Ability.PART, Ability.LOSE) else ""
+        )
 
     # ---- may it be broken ---------------------------------------------------------------------
 
@@ -190,10 +192,17 @@ class LocalTarget:
     def cut(self, names: Sequence[str], way: Way, share: float = 1.0) -> None:
         """Drop packets of these nodes."""
         for name in names:
-            node, process = self.cluster.node(name), self._process(name)
-            if process is None:
-                raise DrillError(f"{name} does not run. Start it with `up`.")
-            self._silence.cut(name, process.pid, node.port, way, share)
+            self._silence.cut(self._end(name), way, share)
+
+    def part(self, name: str, others: Sequence[str]) -> None:
+        """Drop what this node and those say to one another."""
+        self._silence.part(self._end(name), [self._end(other) for other in others])
+
+    def _end(self, name: str) -> End:
+        process = self._process(name)
+        if process is None:
+            raise DrillError(f"{name} does not run. Start it with `up`.")
+        return End(name, process.pid, self.cluster.node(name).port)
 
     def join(self, names: Sequence[str]) -> None:
         """Let packets of these nodes pass again."""

@@ -1,4 +1,4 @@
-"""Cut one process of this machine off from all others, by a packet filter on the loopback device.
+"""Cut one process of this machine off from all others, or from some, by packet filters.
 
 All nodes share the address 127.0.0.1, so what is a node's must be told otherwise:
 
@@ -24,6 +24,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -33,6 +34,23 @@ from cluster.errors import ClusterError
 
 MOUNTS = Path("/proc/mounts")
 IPTABLES = ("iptables", "--wait", "5")
+
+
+@dataclass(frozen=True)
+class End:
+    """A node's process, and the port at which it listens."""
+
+    name: str
+    pid: int
+    port: int
+
+    def made(self) -> list[tuple[int, int]]:
+        """Both ports, its own first, of each connection that it has made to somebody."""
+        return [
+            (c.laddr.port, c.raddr.port)
+            for c in psutil.Process(self.pid).net_connections(kind="tcp4")
+            if c.raddr and c.laddr.port != self.port
+        ]
 
 
 class Silence:
@@ -57,33 +75,56 @@ class Silence:
             return "there are no control groups of version 2 that may be changed"
         return ""
 
-    def cut(self, name: str, pid: int, port: int, way: Way, share: float) -> None:
+    def cut(self, one: End, way: Way, share: float) -> None:
         """Drop this share of the packets of one process. Raises ClusterError."""
-        path = self._group(name)
-        self._kept.mkdir(mode=0o700, exist_ok=True)
-        (self._kept / path.name).write_text(group_of(str(pid)))
-        path.mkdir(exist_ok=True)
-        _enter(path, pid)
-        own = [
-            (c.laddr.port, c.raddr.port)
-            for c in psutil.Process(pid).net_connections(kind="tcp4")
-            if c.raddr and c.laddr.port != port
-        ]
-        out, into = self._chains(name)
-        chance = f"-m statistic --mode random --probability {share}" if share < 1 else ""
-        group = f"-m cgroup --path {path.name}"
-        lines = ["*filter", f":{out} - [0:0]", f":{into} - [0:0]"]
+        group, own = self._enclose(one), one.made()
+        out: list[str] = []
+        into: list[str] = []
         if way is not Way.DEAF:
-            matches = [f"-p tcp --sport {port}", group]
-            matches += [f"-p tcp --sport {ours} --dport {theirs}" for ours, theirs in own]
-            lines += [f"-A {out} {match} {chance} -j DROP" for match in matches]
+            out += [f"-p tcp --sport {one.port}", group]
+            out += [f"-p tcp --sport {ours} --dport {theirs}" for ours, theirs in own]
         if way is not Way.MUTE:
-            matches = [f"-p tcp --dport {port}"]
-            matches += [f"-p tcp --sport {theirs} --dport {ours}" for ours, theirs in own]
-            lines += [f"-A {out} {match} {chance} -j DROP" for match in matches]
-            lines += [f"-A {into} {group} {chance} -j DROP"]
+            out += [f"-p tcp --dport {one.port}"]
+            out += [f"-p tcp --sport {theirs} --dport {ours}" for ours, theirs in own]
+            into += [group]
+        chance = f"-m statistic --mode random --probability {share}" if share < 1 else ""
+        self._drop(one.name, out, into, chance)
+
+    def part(self, one: End, others: Sequence[End]) -> None:
+        """Drop all packets between one process and these others. Raises ClusterError.
+
+        Others of the machine connect to the same ports, so that all of these get a group.
+        """
+        groups = {end.name: self._enclose(end) for end in (one, *others)}
+        out: list[str] = []
+        into: list[str] = []
+        for caller, called in [p for other in others for p in ((one, other), (other, one))]:
+            group, port = groups[caller.name], called.port
+            out += [f"-p tcp --dport {port} {group}"]
+            into += [f"-p tcp --sport {port} {group}"]
+            for ours, theirs in caller.made():
+                if theirs == port:
+                    out += [f"-p tcp --sport {ours} --dport {port}"]
+                    out += [f"-p tcp --sport {port} --dport {ours}"]
+        self._drop(one.name, out, into)
+
+    def _enclose(self, one: End) -> str:
+        """Move a process to a group of its own; what tells its packets from now on."""
+        path = self._group(one.name)
+        self._kept.mkdir(mode=0o700, exist_ok=True)
+        (self._kept / path.name).write_text(group_of(str(one.pid)))
+        path.mkdir(exist_ok=True)
+        _enter(path, one.pid)
+        return f"-m cgroup --path {path.name}"
+
+    def _drop(self, name: str, out: list[str], into: list[str], chance: str = "") -> None:
+        """Put in the rules of a node: what is dropped where it is sent, and where it arrives."""
+        sent, arrived = self._chains(name)
+        lines = ["*filter", f":{sent} - [0:0]", f":{arrived} - [0:0]"]
+        lines += [f"-A {sent} {match} {chance} -j DROP" for match in out]
+        lines += [f"-A {arrived} {match} {chance} -j DROP" for match in into]
         comment = f'-m comment --comment "{self._comment}"'
-        lines += [f"-I OUTPUT -o lo {comment} -j {out}", f"-I INPUT -i lo {comment} -j {into}"]
+        lines += [f"-I OUTPUT -o lo {comment} -j {sent}", f"-I INPUT -i lo {comment} -j {arrived}"]
         _run("iptables-restore", "--wait", "5", "--noflush", given="\n".join([*lines, "COMMIT\n"]))
 
     def dropped(self, name: str) -> int:
