@@ -9,7 +9,8 @@ its place in the only order that explains what was seen: the write of the i-th t
 call that saw n tokens has level 2n + 1, and so on up to the delete. The key is linearizable exactly
 if no call of a higher level ended before one of a lower level began (the same paper, for one
 register whose order of writes is known). A call without an answer never ended. A read that promises
-no more than a majority may have begun at any time before. A local read must not miss what was
+no more than a majority may have begun at any time before; in a session, at any time after what its
+client had written and read in it. A local read must not miss what was
 acknowledged before it began; it proves nothing to the calls after it.
 """
 
@@ -18,6 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
+
+from msgspec.structs import replace
 
 from cluster.drill.history import (
     AUDITOR,
@@ -246,12 +249,18 @@ class Placed:
     @classmethod
     def at(cls, call: Call, level: int, *, effect: bool, gone: bool = False) -> "Placed":
         """Place a call; its interval is wider than its begin and end where less is promised."""
-        weak = not effect and call.guarantee is Guarantee.MAJORITY
+        weak = not effect and call.guarantee in (Guarantee.MAJORITY, Guarantee.SESSION)
         # What a local read saw may be undone, and done again later: nothing follows from it.
         passing = not effect and call.guarantee is Guarantee.LOCAL
         begin = -inf if weak else call.begin
         end = inf if passing or call.outcome is Outcome.UNKNOWN else call.end
         return cls(call, level, begin, end, effect, gone)
+
+    @property
+    def in_session(self) -> bool:
+        """Whether its client's later reads in a session must not miss it."""
+        own = self.call.writes or self.call.guarantee is Guarantee.SESSION
+        return own and self.call.outcome is Outcome.OK
 
 
 def place(contents: Contents) -> list[Placed]:
@@ -292,6 +301,7 @@ def _place_absent(
 ) -> list[Placed]:
     """Nothing was found: before the insert if that can be, else after the delete if that can be."""
     first_end = min((p.end for p in placed), default=inf)
+    known = [p.call for p in placed if p.in_session]  # in a session, all that shows it was there
     deletes = [
         call
         for call in contents.calls
@@ -299,11 +309,16 @@ def _place_absent(
         and (call.outcome is Outcome.UNKNOWN or (call.outcome is Outcome.OK and call.found > 0))
     ]
     result = []
-    for call in absent:
+    for call in sorted(absent, key=lambda call: call.begin):
         before = Placed.at(call, ABSENT, effect=False)
         after = any(delete.begin <= call.end for delete in deletes)
-        if before.begin > first_end and after:
+        there = before.begin > first_end or (
+            call.guarantee is Guarantee.SESSION
+            and any(own.client == call.client and own.end < call.begin for own in known)
+        )
+        if there and after:
             result.append(Placed.at(call, gone, effect=False, gone=True))
+            known += [p.call for p in result[-1:] if p.in_session]
         else:
             result.append(before)
     return result
@@ -334,15 +349,36 @@ def losses(placed: list[Placed]) -> list[tuple[Placed, Placed]]:
 
 def conflicts(placed: list[Placed]) -> list[tuple[Placed, Placed]]:
     """For each call that comes too late for its level: the highest call that ended before it."""
-    by_end = sorted((p for p in placed if p.end < inf), key=lambda p: p.end)
+    return _too_late([(p.end, p) for p in placed if p.end < inf], [(p.begin, p) for p in placed])
+
+
+def session_conflicts(placed: list[Placed]) -> list[tuple[Placed, Placed]]:
+    """The same for reads in a session, among the calls of its client."""
+    reads: dict[int, list[tuple[float, Placed]]] = {}
+    for p in placed:
+        if not p.effect and p.call.guarantee is Guarantee.SESSION:
+            reads.setdefault(p.call.client, []).append((p.call.begin, p))
+    return [
+        pair
+        for client, begun in reads.items()
+        for pair in _too_late(
+            [(p.call.end, p) for p in placed if p.in_session and p.call.client == client], begun
+        )
+    ]
+
+
+def _too_late(
+    ended: list[tuple[float, Placed]], begun: list[tuple[float, Placed]]
+) -> list[tuple[Placed, Placed]]:
+    """Those begun of a lower level than one that had ended by then, each with the highest such."""
     found = []
     highest: Placed | None = None
-    ended = 0
-    for later in sorted(placed, key=lambda p: p.begin):
-        while ended < len(by_end) and by_end[ended].end < later.begin:
-            if highest is None or by_end[ended].level > highest.level:
-                highest = by_end[ended]
-            ended += 1
+    ended = sorted(ended, key=lambda moment: moment[0], reverse=True)
+    for begin, later in sorted(begun, key=lambda moment: moment[0]):
+        while ended and ended[-1][0] < begin:
+            _, one = ended.pop()
+            if highest is None or one.level > highest.level:
+                highest = one
         if highest is not None and highest.level > later.level:
             found.append((highest, later))
     return found
@@ -385,6 +421,24 @@ def check(history: History) -> list[Violation]:
         lost = [violation.calls[0] for violation in removed if violation.rule is Rule.LOST]
         violations += _check_order(contents, lost, origin)
     return violations
+
+
+def steps_back(history: History) -> int:
+    """Reads outside a session that saw less than their client had written or seen before.
+
+    Nothing promises otherwise; in a session each of them would be a violation.
+    """
+    calls = [
+        replace(call, guarantee=Guarantee.SESSION)
+        if call.guarantee is Guarantee.MAJORITY and call.client != AUDITOR
+        else call
+        for call in history.calls
+    ]
+    if calls == history.calls:
+        return 0
+    writes = sort_out(History(list(calls)))
+    contents = [examine(key, some, writes.writers, 0) for key, some in writes.keys.items()]
+    return sum(len(session_conflicts(place(one))) for one in contents)
 
 
 def _check_claims(writes: Writes, origin: int) -> list[Violation]:
@@ -452,9 +506,10 @@ def _check_order(contents: Contents, known: list[Call], origin: int) -> list[Vio
         for write, read in lost
     ]
     gone = [*told, *(write for write, _ in lost)]
-    for earlier, later in conflicts([p for p in placed if p not in gone]):
+    left = [p for p in placed if p not in gone]
+    for earlier, later in [*conflicts(left), *session_conflicts(left)]:
         # A read that misses a lost write is the loss once more, not a violation of its own.
-        misses = any(w.level > later.level and w.end < later.begin for w in gone)
+        misses = any(w.level > later.level and w.end < later.call.begin for w in gone)
         if later.effect or not misses:
             found.append(explain(contents.key, earlier, later, origin))
     return found

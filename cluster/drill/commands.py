@@ -5,6 +5,7 @@ Commands import what they need when they run: `--help` answers without the drive
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -130,6 +131,14 @@ def _run_options(command: Callable[..., None]) -> Callable[..., None]:
                 help="By what way the load comes.",
             ),
             click.option(
+                "--reads",
+                type=click.Choice(["linearizable", "session", "majority"]),
+                default="linearizable",
+                show_default=True,
+                help="What the load's reads through routers promise: linearizable from the "
+                "primary; or majority from secondaries, in a causal session or without one.",
+            ),
+            click.option(
                 "--url",
                 help="The API, for --through api: http://127.0.0.1:8000. Left out: that of the "
                 "target, if it has one.",
@@ -168,6 +177,7 @@ def run(  # noqa: PLR0913 - one for each option
     through: str,
     url: str | None,
     ca: Path | None,
+    reads: str,
     seconds: float | None,
     as_json: bool,
     **more: Any,
@@ -180,6 +190,8 @@ def run(  # noqa: PLR0913 - one for each option
     """
     import msgspec  # noqa: PLC0415
 
+    from cluster.drill.history import Guarantee  # noqa: PLC0415
+    from cluster.drill.mongo import MongoStore  # noqa: PLC0415
     from cluster.drill.scenario import chosen  # noqa: PLC0415 - takes 0.3 s
     from cluster.drill.session import Asked, Session  # noqa: PLC0415
     from cluster.drill.stores import Through  # noqa: PLC0415
@@ -191,7 +203,10 @@ def run(  # noqa: PLR0913 - one for each option
     api = Api(url, ca) if url else broken.api() if through == "api" else None
     if (through == "api") != (api is not None):
         raise click.UsageError("Give --through api and --url together.")
-    asked = Asked(hold=seconds, through=Through(through), api=api, quiet=as_json, **more)
+    if through == "api" and reads != "linearizable":
+        raise click.UsageError("--reads is for --through routers: how the API reads, it decides.")
+    make = functools.partial(MongoStore, guarantee=Guarantee(reads))
+    asked = Asked(hold=seconds, through=Through(through), api=api, make=make, quiet=as_json, **more)
     session = Session(broken, asked)
     verdicts = session.run(chosen(names))
     if as_json:

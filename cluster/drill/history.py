@@ -51,6 +51,7 @@ class Guarantee(StrEnum):
 
     LINEARIZABLE = "linearizable"  # sees every write acknowledged before it began
     MAJORITY = "majority"  # sees a state that was true once, and that no failover undoes
+    SESSION = "session"  # the same, and no less than its client had written and seen before
     LOCAL = "local"  # sees every write acknowledged before it began; the rest a failover may undo
 
 
@@ -98,6 +99,12 @@ class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
     def writes(self) -> bool:
         """Whether the call changes the key."""
         return self.kind is not Kind.READ
+
+    @property
+    def erred(self) -> bool:
+        """Whether its client saw an error. That a claim came second is an answer: `found` is 0."""
+        second = self.kind is Kind.INSERT and self.found == 0
+        return self.outcome is not Outcome.OK and not second
 
     @property
     def acknowledged_write(self) -> bool:
@@ -226,7 +233,7 @@ class Recorder:
                 return
             self._keep(ended)
             self._calls += 1
-            self._errors += ended.outcome is not Outcome.OK
+            self._errors += ended.erred
             if ended.acknowledged_write:
                 self._acknowledged[ended.group] += 1
                 self._changed.notify_all()

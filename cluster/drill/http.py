@@ -186,7 +186,8 @@ class ApiStore:
     primary without waiting for a majority, so a read promises `Guarantee.LOCAL`.
     """
 
-    guarantee = Guarantee.LOCAL
+    guarantee = firmest = Guarantee.LOCAL
+    unique = False  # of projects, any number may have one name
 
     def __init__(
         self, url: str, accounts: Mapping[str, tuple[str, str]], ca: Path | None = None
@@ -245,7 +246,7 @@ class ApiStore:
                 return Effect(1, _state(reply) if at_once else None)
         raise ApiError(f"{TURNS} times somebody else was quicker", Outcome.FAILED)
 
-    def read(self, key: str) -> Effect:
+    def read(self, key: str, guarantee: Guarantee) -> Effect:  # noqa: ARG002 - there is one
         """Read the project."""
         found = self._get(key)
         return Effect(0) if found is None else Effect(1, _state(found))

@@ -161,7 +161,7 @@ def period_of(run: Run, history: History) -> Callable[[Call], Period | None]:
 
 def errors(calls: Iterable[Call]) -> dict[str, int]:
     """How many calls came to nothing, or to nobody knows what, by the kind of error."""
-    found = Counter(kind_of(call.error) for call in calls if call.outcome is not Outcome.OK)
+    found = Counter(kind_of(call.error) for call in calls if call.erred)
     return dict(found.most_common())
 
 

@@ -107,7 +107,7 @@ def _binned(
     bins: list[list[float]] = [[] for _ in range(max(1, count))]
     for call in calls:
         at = max(0, int((call.end - origin) / 1e9 / width))
-        if (call.outcome is Outcome.OK) is ok and at < len(bins):
+        if call.erred is not ok and at < len(bins):
             bins[at].append(max(call.took / 1e6, 0.001))
     return bins
 

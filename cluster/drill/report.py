@@ -102,7 +102,7 @@ def summarise(history: History) -> Report:
     counts: dict[str, Counter[str]] = {}
     for call in load:
         counts.setdefault(call.kind.value, Counter())[call.outcome.value] += 1
-    errors = Counter(call.error for call in load if call.outcome is not Outcome.OK)
+    errors = Counter(call.error for call in load if call.erred)
     return Report(
         seconds=(end - begin) / 1e9,
         counts={kind: dict(counts[kind]) for kind in sorted(counts)},
@@ -158,7 +158,7 @@ def unverified(calls: list[Call]) -> int:
         if (
             call.kind is Kind.READ
             and call.outcome is Outcome.OK
-            and call.guarantee is not Guarantee.MAJORITY
+            and call.guarantee in (Guarantee.LINEARIZABLE, Guarantee.LOCAL)
         ):
             looked[call.key] = max(looked.get(call.key, call.begin), call.begin)
     return sum(

@@ -28,10 +28,11 @@ from pymongo.errors import PyMongoError
 from cluster.drill import record, whole
 from cluster.drill.book import Book
 from cluster.drill.guard import Guard, StoppedError
-from cluster.drill.history import HistoryFile, Progress
+from cluster.drill.history import Guarantee, HistoryFile, Progress
+from cluster.drill.mongo import MongoStore
 from cluster.drill.record import Event, LoadUsed, Run, What
 from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.stores import Through, drop, opened
+from cluster.drill.stores import Maker, Through, drop, opened
 from cluster.drill.target import Api, Note, Target, drop_note, read_note, write_note
 from cluster.drill.watch import Watch
 from cluster.drill.workload import Load, Workload
@@ -61,7 +62,8 @@ CLIENTS = 12
 class Options:
     """How a run is made. `rate` is calls in a second, 0 a closed loop; `maximum` as measured.
 
-    `hold` is how long a fault is kept up; None: as the scenario says.
+    `hold` is how long a fault is kept up; None: as the scenario says. `make` makes what the load
+    writes to through routers.
     """
 
     seed: int
@@ -72,6 +74,7 @@ class Options:
     rate: float = 0.0
     maximum: float = 0.0
     clients: int = CLIENTS
+    make: Maker = MongoStore
 
 
 class View(Protocol):
@@ -176,7 +179,7 @@ class _Runner:
             raise DrillError("not every set has a primary. Run `up`, and see `status`.")
         file = stack.enter_context(HistoryFile(self.folder / "history.jsonl"))
         write_note(self.target, self.note)  # the load's collection is something to take back
-        store = stack.enter_context(opened(self.target, options.through, options.api))
+        store = stack.enter_context(opened(self.target, options.through, options.api, options.make))
         self.stage = stage = Stage(
             target=self.target,
             layout=self.layout,
@@ -388,8 +391,9 @@ class _Runner:
         )
 
     def _settings(self) -> dict[str, str]:
-        layout = self.layout
-        return {
+        layout, reads = self.layout, self.stage.store.guarantee if self.stage else None
+        weak = reads in (Guarantee.MAJORITY, Guarantee.SESSION)
+        return ({"reads": reads.value} if reads and weak else {}) | {
             "shards": str(len(layout.shards)),
             "members": "+".join(str(len(one.members)) for one in layout.sets),
             "routers": str(len(layout.routers)),

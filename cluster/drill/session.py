@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.drill.mongo import MongoStore
 from cluster.drill.runner import Options, View, assert_fit, folders, run, working
 from cluster.drill.scenario import Scenario
-from cluster.drill.stores import Through, maximum
+from cluster.drill.stores import Maker, Through, maximum
 from cluster.drill.target import Api, Target
 from cluster.drill.verdict import Verdict, judge_all
 from cluster.drill.view import Lines, Picture
@@ -29,6 +30,7 @@ class Asked:
     rate: float | None = None
     through: Through = Through.ROUTERS
     api: Api | None = None
+    make: Maker = MongoStore
     quiet: bool = False
 
 
@@ -93,7 +95,8 @@ class Session:
         """Calls in a second for the load, and the most that is answered (0: not measured)."""
         if self.asked.rate is not None:
             return self.asked.rate, 0.0
-        most = round(maximum(self.target, self.asked.through, self.asked.api), 1)
+        asked = self.asked
+        most = round(maximum(self.target, asked.through, asked.api, asked.make), 1)
         self.view.say(f"At most {most:.0f} calls in a second are answered; the load is half that.")
         return round(most / 2, 1), most
 
@@ -106,6 +109,7 @@ class Session:
             hold=self.asked.hold,
             rate=rate,
             maximum=most,
+            make=self.asked.make,
         )
 
     def _run(self, one: Scenario, options: Options, folder: Path) -> None:

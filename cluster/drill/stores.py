@@ -21,6 +21,8 @@ from cluster.servers.connections import Client, insist, short
 from cluster.servers.waiting import Waiter
 
 T = TypeVar("T")
+Maker = Callable[[Client, str, str, Sequence[str]], Store]
+"""Makes the store of a collection that is prepared: client, database, name, groups."""
 
 DATABASE = "shardstack_drill"
 """The load's own database; it is dropped afterwards."""
@@ -44,8 +46,13 @@ class Through(StrEnum):
 
 
 @contextlib.contextmanager
-def opened(target: Target, through: Through, api: Api | None) -> Iterator[Store]:
-    """A store with a group for each shard. Raises DrillError: it could not be made."""
+def opened(
+    target: Target, through: Through, api: Api | None, make: Maker = MongoStore
+) -> Iterator[Store]:
+    """A store with a group for each shard; through routers it is `make`'s.
+
+    Raises DrillError: it could not be made.
+    """
     access = target.access()
     shards = [shard.name for shard in access.layout.shards]
     client: Client
@@ -54,7 +61,7 @@ def opened(target: Target, through: Through, api: Api | None) -> Iterator[Store]
             name = f"keys_{secrets.token_hex(4)}"
             # Again and again: a balancer that has just been started refuses to move a chunk.
             _insist(lambda: prepare(client, DATABASE, name, shards))
-            yield MongoStore(client, DATABASE, name, shards)
+            yield make(client, DATABASE, name, shards)
             return
         if api is None:
             raise DrillError("--through api needs --url, the API's address.")
@@ -82,9 +89,9 @@ def drop(target: Target) -> None:
             raise DrillError(f"{DATABASE} was not dropped: {short(error)}.") from None
 
 
-def maximum(target: Target, through: Through, api: Api | None) -> float:
+def maximum(target: Target, through: Through, api: Api | None, make: Maker = MongoStore) -> float:
     """Calls in a second that the target answers to a few clients who never pause."""
-    with opened(target, through, api) as store, Workload(store, MEASURING) as workload:
+    with opened(target, through, api, make) as store, Workload(store, MEASURING) as workload:
         workload.run(1.0)
         before = workload.progress().calls
         workload.run(MEASURED_SECONDS)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from cluster.drill import history as histories
 from cluster.drill import record
-from cluster.drill.checker import Violation, check
+from cluster.drill.checker import Violation, check, steps_back
 from cluster.drill.expectations import Judged, hold
 from cluster.drill.history import History, HistoryError
 from cluster.drill.logs import detections
@@ -221,6 +221,11 @@ def _notes(reading: Reading) -> list[str]:
         found.append(f"the load was {share:.0%} of what the target answers at most")
     else:
         found.append("the target's maximum was not measured: nobody knows how heavy the load was")
+    if back := steps_back(reading.history):
+        found.append(
+            f"{back} reads saw less than their client had written or seen before: "
+            "outside a session nothing promises otherwise"
+        )
     if load.cpu > BUSY:
         found.append(f"the drill itself used {load.cpu:.2f} cores: it may have been the bottleneck")
     return found

@@ -8,6 +8,10 @@ is made as soon as one is free, and its latency counts from when it was due.
 `Store` is what they run against. `Keys` chooses what a client does next: it holds the life of each
 key, from its insert to its delete. history.py says what a key contains.
 
+A share of the keys is *claimed*: other clients insert them, too, while the first insert is on its
+way and as long as they are in use. All but one must be refused. Since a claim may take effect late,
+such a key is never deleted: it would be free again.
+
 Every client stays with one group of keys, so that a group whose shard has failed does not hold up
 the clients of the others. Within a group all clients share the keys.
 """
@@ -58,16 +62,24 @@ class Store(Protocol):
 
     @property
     def guarantee(self) -> Guarantee:
-        """What `read` promises."""
+        """What the load's reads promise."""
+
+    @property
+    def firmest(self) -> Guarantee:
+        """The most that a read may promise: what the auditor's do."""
+
+    @property
+    def unique(self) -> bool:
+        """Whether it refuses an insert of a key that is there; if not, no key is claimed twice."""
 
     def insert(self, key: str, token: str) -> Effect:
-        """Create the key with one token."""
+        """Create the key with one token; `found` is 0 if it was there."""
 
     def append(self, key: str, token: str) -> Effect:
         """Push a token to the key's list and increment its count, in one atomic write."""
 
-    def read(self, key: str) -> Effect:
-        """Read the key."""
+    def read(self, key: str, guarantee: Guarantee) -> Effect:
+        """Read the key; `guarantee` is one of the two above."""
 
     def delete(self, key: str) -> Effect:
         """Remove the key."""
@@ -83,6 +95,10 @@ READS = 0.3
 """Share of reads among the calls on a live key."""
 DELETED = 0.5
 """Share of keys that are deleted at the end of their life; the others stay for the audit."""
+CLAIMED = 3
+"""One key in so many is claimed by several clients."""
+CLAIMS = 0.1
+"""Share of claims among the calls on such a key."""
 
 
 class Intent(NamedTuple):
@@ -100,39 +116,56 @@ class Keys:
     and inserts and deletes go on all the time.
     """
 
-    def __init__(self, group: str, live: int, tokens: int) -> None:
+    def __init__(self, group: str, live: int, tokens: int, *, claims: bool) -> None:
         self._group = group
         self._limit = live
         self._tokens = tokens
+        self._claims = claims
         self._lock = threading.Lock()
         self._made = 0
-        self._pending = 0
+        self._pending: Counter[str] = Counter()  # inserts on their way of keys not in use yet
         self._written: dict[str, int] = {}
+        self._claimed: set[str] = set()
 
     def choose(self, chance: random.Random, token: str) -> Intent:
         """The next call; `token` is used if it is a write that carries one."""
         with self._lock:
-            if len(self._written) + self._pending < self._limit or not self._written:
-                self._pending += 1
-                self._made += 1
-                return Intent(Kind.INSERT, f"{self._group}/{self._made:06d}", token)
-            key = chance.choice(list(self._written))
+            if len(self._written) + len(self._pending) < self._limit or not self._written:
+                return Intent(Kind.INSERT, self._new(), token)
+            key = chance.choice([*self._written, *(k for k in self._pending if k in self._claimed)])
+            if key in self._claimed and (key in self._pending or chance.random() < CLAIMS):
+                if key in self._pending:
+                    self._pending[key] += 1
+                return Intent(Kind.INSERT, key, token)
             if self._written[key] >= self._tokens:
                 del self._written[key]
-                if chance.random() < DELETED:
+                if key not in self._claimed and chance.random() < DELETED:
                     return Intent(Kind.DELETE, key, "")
+                self._claimed.discard(key)
                 return Intent(Kind.READ, key, "")
             if chance.random() < READS:
                 return Intent(Kind.READ, key, "")
             self._written[key] += 1
             return Intent(Kind.APPEND, key, token)
 
+    def _new(self) -> str:
+        self._made += 1
+        key = f"{self._group}/{self._made:06d}"
+        self._pending[key] = 1
+        if self._claims and self._made % CLAIMED == 0:
+            self._claimed.add(key)
+        return key
+
     def inserted(self, key: str, *, possible: bool) -> None:
-        """The insert of the key has returned; from now on it is in use if it may exist."""
+        """An insert of the key has returned; from now on it is in use if it may exist."""
         with self._lock:
-            self._pending -= 1
+            if key not in self._pending:
+                return  # another insert has put it in use
+            self._pending[key] -= 1
             if possible:
                 self._written[key] = 1
+            if possible or not self._pending[key]:
+                del self._pending[key]
 
 
 @dataclass(frozen=True)
@@ -181,7 +214,10 @@ class Workload:
         if load.rate:
             share = load.rate / len(store.groups)
             self._paces = {group: Pace(share) for group in store.groups}
-        self._keys = {group: Keys(group, load.keys, load.tokens) for group in store.groups}
+        self._keys = {
+            group: Keys(group, load.keys, load.tokens, claims=store.unique)
+            for group in store.groups
+        }
         self._threads = [
             threading.Thread(target=self._client, args=(n,), name=f"drill-{n}", daemon=True)
             for n in range(load.clients)
@@ -236,12 +272,12 @@ class Workload:
             call = self._call(number, group, intent, due)
             if call.kind is Kind.INSERT:
                 keys.inserted(call.key, possible=call.outcome is not Outcome.FAILED)
-            if call.outcome is not Outcome.OK:
+            if call.erred:
                 self._stop.wait(0.05)  # a store that refuses immediately is not to be flooded
 
     def _call(self, client: int, group: str, intent: Intent, due: int = 0) -> Call:
         """Make one call and record it."""
-        guarantee = self._store.guarantee
+        guarantee = self._store.firmest if client == AUDITOR else self._store.guarantee
         begun = Call(
             client=client,
             kind=intent.kind,
@@ -256,12 +292,13 @@ class Workload:
         )
         self._recorder.begin(begun)
         try:
-            answer = self._send(intent)
+            answer = self._send(intent, guarantee)
             end = time.monotonic_ns()
+            second = intent.kind is Kind.INSERT and not answer.found
             ended = replace(
                 begun,
                 end=end,
-                outcome=Outcome.OK,
+                outcome=Outcome.FAILED if second else Outcome.OK,
                 found=answer.found,
                 state=answer.state,
                 # A write that found nothing is a look at the key, no better than a read.
@@ -275,14 +312,14 @@ class Workload:
         self._recorder.end(begun, ended)
         return ended
 
-    def _send(self, intent: Intent) -> Effect:
+    def _send(self, intent: Intent, guarantee: Guarantee) -> Effect:
         match intent.kind:
             case Kind.INSERT:
                 return self._store.insert(intent.key, intent.token)
             case Kind.APPEND:
                 return self._store.append(intent.key, intent.token)
             case Kind.READ:
-                return self._store.read(intent.key)
+                return self._store.read(intent.key, guarantee)
             case Kind.DELETE:
                 return self._store.delete(intent.key)
 

@@ -48,6 +48,11 @@ def history(*calls: Call) -> History:
     return History(list(calls))
 
 
+_GUARANTEES = st.sampled_from(
+    [Guarantee.LINEARIZABLE] * 3 + [Guarantee.MAJORITY] + [Guarantee.SESSION] * 2
+)
+
+
 @st.composite
 def valid_calls(draw: st.DrawFn, size: int = 12, *, audited: bool = False) -> list[Call]:
     """Calls on one key as a correct store answers them, their intervals overlapping at random.
@@ -84,9 +89,8 @@ def valid_calls(draw: st.DrawFn, size: int = 12, *, audited: bool = False) -> li
                 outcome=outcome,
                 found=1 if there or kind is Kind.INSERT or outcome is not Outcome.OK else 0,
                 state=State(state, len(state)) if known and state is not None else None,
-                guarantee=draw(st.sampled_from([Guarantee.LINEARIZABLE] * 3 + [Guarantee.MAJORITY]))
-                if kind is Kind.READ
-                else Guarantee.LINEARIZABLE,
+                guarantee=draw(_GUARANTEES) if kind is Kind.READ else Guarantee.LINEARIZABLE,
+                client=draw(st.integers(0, 1)),
             )
         )
     if audited and tokens is not None:
@@ -188,6 +192,7 @@ def linearizable(calls: list[Call]) -> bool:
     live = [c for c in calls if c.outcome is not Outcome.FAILED]
     spans = [_span(c) for c in live]
     certain = frozenset(i for i, c in enumerate(live) if c.outcome is Outcome.OK)
+    known = [frozenset(i for i, c in enumerate(live) if _knows(one, c)) for one in live]
 
     @cache
     def search(left: frozenset[int], phase: str, tokens: tuple[str, ...]) -> bool:
@@ -197,7 +202,7 @@ def linearizable(calls: list[Call]) -> bool:
         return any(
             search(left - {i}, *after)
             for i in left
-            if spans[i][0] <= horizon
+            if spans[i][0] <= horizon and not known[i] & left
             for after in _steps(live[i], phase, tokens)
         )
 
@@ -207,11 +212,18 @@ def linearizable(calls: list[Call]) -> bool:
 
 
 def _span(one: Call) -> tuple[float, float]:
-    weak = one.kind is Kind.READ and one.guarantee is Guarantee.MAJORITY
+    weak = one.kind is Kind.READ and one.guarantee in (Guarantee.MAJORITY, Guarantee.SESSION)
     return (
         -inf if weak else one.begin,
         inf if one.outcome is Outcome.UNKNOWN else one.end,
     )
+
+
+def _knows(one: Call, other: Call) -> bool:
+    """Whether one is a read in a session that comes after the other, its own client's."""
+    own = other.client == one.client and other.end < one.begin and other.outcome is Outcome.OK
+    session = other.kind is not Kind.READ or other.guarantee is Guarantee.SESSION
+    return one.guarantee is Guarantee.SESSION and own and session
 
 
 def _steps(one: Call, phase: str, tokens: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -12,6 +12,10 @@ def local(begin: int, end: int, *tokens: str) -> Call:
     return read(begin, end, *tokens, guarantee=Guarantee.LOCAL)
 
 
+def session(begin: int, end: int, *tokens: str, client: int = 0) -> Call:
+    return read(begin, end, *tokens, guarantee=Guarantee.SESSION, client=client)
+
+
 A = insert(0, 10, "a")
 B = append(20, 30, "b")
 C = append(40, 50, "c")
@@ -50,6 +54,27 @@ GOOD = {
         read_nothing(60, 70),
     ],
     "a majority read may be old": [A, B, read(60, 70, "a", guarantee=Guarantee.MAJORITY)],
+    "a read in a session may be old, and no older than what its client knows": [
+        A,
+        B,
+        append(40, 50, "c", client=1),
+        session(60, 70, "a", "b"),
+        session(60, 70, "a", client=2),
+        session(80, 90, "a", "b", "c"),
+    ],
+    "one in a session finds nothing before others do, and after its client's delete": [
+        A,
+        session(20, 30, "a"),
+        read_nothing(40, 50, guarantee=Guarantee.SESSION, client=1),
+        delete(60, 70, "a"),
+        read_nothing(80, 90, guarantee=Guarantee.SESSION),
+        session(95, 99, "a", client=2),
+    ],
+    "a write without an answer binds no session": [
+        A,
+        append(20, 30, "b", outcome=Outcome.UNKNOWN),
+        session(40, 50, "a"),
+    ],
     "an append that tells what it left": [A, append(20, 30, "b", state=State(("a", "b"), 2))],
     "a local read saw an append that a failover undid, and that was then made again": [
         insert(0, 10, "a", state=State(("a",), 1)),
@@ -157,6 +182,26 @@ BAD: dict[str, tuple[Rule, list[Call]]] = {
     "a read goes back": (
         Rule.BACKWARDS,
         [A, append(20, 90, "b"), read(30, 40, "a", "b"), read(50, 60, "a"), read(95, 99, "a", "b")],
+    ),
+    "a read in a session misses its client's own append": (
+        Rule.STALE,
+        [A, B, session(40, 50, "a"), read(60, 70, "a", "b")],
+    ),
+    "a read in a session goes back": (
+        Rule.BACKWARDS,
+        [A, B, session(40, 50, "a", "b", client=1), session(60, 70, "a", client=1)],
+    ),
+    "a read in a session finds nothing where its client had found something": (
+        Rule.BACKWARDS,
+        [A, session(40, 50, "a"), read_nothing(60, 70, guarantee=Guarantee.SESSION)],
+    ),
+    "a read in a session finds what its client has deleted": (
+        Rule.RESURRECTED,
+        [A, delete(20, 30, "a"), session(40, 50, "a")],
+    ),
+    "a read in a session sees the future": (
+        Rule.FUTURE,
+        [A, session(12, 15, "a", "b", client=1), B],
     ),
     "a read sees the future": (Rule.FUTURE, [A, read(12, 15, "a", "b"), B]),
     "a majority read sees the future": (

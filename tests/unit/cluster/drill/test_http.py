@@ -130,7 +130,7 @@ def test_an_expired_token_is_renewed_and_the_request_sent_again(
     renewed = (200, {**TOKENS, "access_token": "b"})
     scripted.script += [(201, PROJECT), (401, {"detail": "expired"}), renewed, project("x")]
     store.insert("g/1", "x")
-    assert store.read("g/1").found == 1
+    assert store.read("g/1", store.guarantee).found == 1
     assert scripted.asked[-1][2]["Authorization"] == "Bearer b"
     assert scripted.asked[-2][1] == "/api/v1/auth/refresh"
     assert store.guarantee is Guarantee.LOCAL
@@ -140,7 +140,7 @@ def test_a_refused_refresh_leads_to_a_log_in(scripted: Scripted, store: ApiStore
     scripted.script += [(201, PROJECT), (401, {}), (401, {"detail": "used before"})]
     scripted.script += [(200, {**TOKENS, "access_token": "b"}), project("x")]
     store.insert("g/1", "x")
-    assert store.read("g/1").found == 1
+    assert store.read("g/1", store.guarantee).found == 1
     assert scripted.asked[-2][1] == "/api/v1/auth/login"
 
 
@@ -157,4 +157,4 @@ def test_a_key_whose_insert_had_no_answer_is_looked_for_by_its_name(
     scripted.script += [None, (200, {"items": [PROJECT], "next": None}), project("x", "y")]
     with pytest.raises(ApiError):
         store.insert("g/1", "x")
-    assert store.read("g/1") == Effect(1, State(("x", "y"), 2))
+    assert store.read("g/1", store.guarantee) == Effect(1, State(("x", "y"), 2))

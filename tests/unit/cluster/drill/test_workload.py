@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.drill.checker import Rule
+from cluster.drill.checker import Rule, check, steps_back
 from cluster.drill.history import (
     AUDITOR,
     Guarantee,
@@ -32,7 +32,8 @@ class Store:
     """Lists in memory under one lock; the simplest store there can be."""
 
     groups = ("one", "two")
-    guarantee = Guarantee.LINEARIZABLE
+    guarantee = firmest = Guarantee.LINEARIZABLE
+    unique = True
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -40,6 +41,8 @@ class Store:
 
     def insert(self, key: str, token: str) -> Effect:
         with self.lock:
+            if key in self.lists:
+                return Effect(0)
             self.lists[key] = [token]
         return Effect()
 
@@ -50,7 +53,7 @@ class Store:
             self.lists[key].append(token)
             return Effect()
 
-    def read(self, key: str) -> Effect:
+    def read(self, key: str, guarantee: Guarantee) -> Effect:  # noqa: ARG002 - there is one
         with self.lock:
             return self._answer(self.lists.get(key))
 
@@ -88,8 +91,8 @@ class Repeating(Store):
 class Lagging(Store):
     """Reads what was there before the last append, as a deposed primary would."""
 
-    def read(self, key: str) -> Effect:
-        answer = super().read(key)
+    def read(self, key: str, guarantee: Guarantee) -> Effect:
+        answer = super().read(key, guarantee)
         if answer.state is None or len(answer.state.tokens) < 3:
             return answer
         older = answer.state.tokens[:-2]
@@ -100,7 +103,35 @@ class Undead(Store):
     """Acknowledges deletes without making them."""
 
     def delete(self, key: str) -> Effect:
-        return self.read(key)
+        return self.read(key, Guarantee.LINEARIZABLE)
+
+
+class Generous(Store):
+    """Gives a key to whoever claims it."""
+
+    def insert(self, key: str, token: str) -> Effect:
+        with self.lock:
+            self.lists.setdefault(key, [token])
+        return Effect()
+
+
+class Secondary(Store):
+    """Reads what was there a while ago, as a secondary may, unless the auditor asks."""
+
+    guarantee = Guarantee.MAJORITY
+
+    def read(self, key: str, guarantee: Guarantee) -> Effect:
+        answer = super().read(key, guarantee)
+        if guarantee is self.firmest or answer.state is None:
+            return answer
+        older = answer.state.tokens[: max(1, len(answer.state.tokens) - 2)]
+        return Effect(1, State(older, len(older)))
+
+
+class Sessionless(Secondary):
+    """Says that it reads in a session, and does not."""
+
+    guarantee = Guarantee.SESSION
 
 
 class Scattered(Store):
@@ -161,12 +192,43 @@ def test_clients_overlap_and_share_keys() -> None:
         (Repeating(), Rule.DOUBLED),
         (Lagging(), Rule.LOST),
         (Undead(), Rule.RESURRECTED),
+        (Generous(), Rule.CLAIMED_TWICE),
         (Scattered(), Rule.DOUBLED),
+        (Sessionless(), Rule.STALE),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_faulty_store_is_found(store: Store, rule: Rule) -> None:
     assert rule in {violation.rule for violation in summarise(drill(store)).violations}
+
+
+def test_old_reads_outside_a_session_are_counted_and_are_no_violations() -> None:
+    history = drill(Secondary())
+    assert check(history) == []
+    assert steps_back(history) > 0
+    assert steps_back(drill(Store())) == 0
+
+
+def test_some_keys_are_claimed_by_several_and_go_to_one() -> None:
+    history = drill(Store(), seconds=0.3)
+    claims = [call for call in history.calls if call.kind is Kind.INSERT]
+    refused = [call for call in claims if call.outcome is Outcome.FAILED]
+    assert refused
+    assert not any(call.erred for call in refused)
+    assert len({call.key for call in claims}) == len(claims) - len(refused)
+    deleted = {call.key for call in history.calls if call.kind is Kind.DELETE}
+    assert deleted
+    assert deleted.isdisjoint(call.key for call in refused)
+
+
+def test_a_store_whose_keys_are_not_unique_gets_one_insert_of_each() -> None:
+    class Namesakes(Generous):
+        unique = False
+
+    history = drill(Namesakes())
+    assert check(history) == []
+    claims = [call.key for call in history.calls if call.kind is Kind.INSERT]
+    assert len(set(claims)) == len(claims)
 
 
 def test_errors_are_counted_and_are_no_violations() -> None:
