@@ -121,10 +121,12 @@ format: setup ## Put the code into the project's style
 	@$(VENV)/bin/ruff check --fix-only .
 	@$(VENV)/bin/ruff format .
 
-drill: setup ## Break what `make up` made in the ways of the core set, and judge what came of it
-	@$(RUN) -m cluster drill run core || bad=$$?; \
-	  url=$$($(RUN) -m api status --json | $(RUN) -c 'import json, sys; print(json.load(sys.stdin)["url"])') && \
-	  $(RUN) -m cluster drill run api-worker-lost --through api --url "$$url" || bad=$$?; exit $${bad:-0}
+drill: TARGET := local
+drill: DRILL = $(RUN) -m cluster drill run --target $(TARGET)
+drill: setup ## Break what `make up` made (TARGET=compose: compose-up) in the ways of the core set, and judge
+	@$(DRILL) core || bad=$$?; \
+	  [ $(TARGET) != local ] || url=$$($(RUN) -m api status --json | $(RUN) -c 'import json, sys; print(json.load(sys.stdin)["url"])') && \
+	  $(DRILL) api-worker-lost api-replica-lost --through api $${url:+--url "$$url"} || bad=$$?; exit $${bad:-0}
 
 bench: setup ## Compare the API's speed with bare Flask's and Eve's; JSON=FILE, KEEP=1
 	@$(RUN) -m tests.bench api $(if $(JSON),--json $(JSON)) $(if $(KEEP),--keep)

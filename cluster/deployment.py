@@ -42,7 +42,8 @@ INSTEAD = {
     "up": "`prepare` and `bootstrap` make the cluster; start its servers with what runs them "
     "(docker compose up)",
     "down": "Stop them with what runs them (docker compose down)",
-    "drill": "Stop one of them with what runs them (docker compose kill NODE), and see `status`",
+    "drill": "Where docker compose runs them, break them from there: drill run NAME "
+    "--target compose",
     "logs": "Read what they print with what runs them (docker compose logs NODE)",
 }
 """What makes sense only for processes of this machine, and what to do elsewhere."""

@@ -36,6 +36,8 @@ class Ability(StrEnum):
     DAMAGE = "damage a member's data"
     FILL = "fill the disk of one member alone"
     WORKERS = "find the API's workers"
+    REPLICAS = "end one of several replicas of the API"
+    GROW = "add a shard"
 
 
 class Way(StrEnum):
@@ -96,11 +98,15 @@ class Target(Protocol):
     def command(self, words: Sequence[str]) -> list[str]:
         """The command line of a verb that is a fault here: `rolling-restart`, `add-shard`."""
 
+    @property
+    def backup(self) -> str:
+        """Where a backup of a drill goes, as `dump` names it here."""
+
     def discard_backup(self) -> str:
-        """Delete the backup `folder`/backup, if there is one; says so."""
+        """Delete that backup, if there is one; says so."""
 
     def next_shard(self) -> str:
-        """The name that the next shard gets."""
+        """The name that the next shard gets, of a target that can add one."""
 
     def unfit(self) -> list[str]:
         """Why nobody should break this cluster now, a sentence each; [] when one may."""
@@ -152,6 +158,9 @@ class Target(Protocol):
 
     def release(self, name: str) -> None:
         """Give up that disk, with all that is on it; the node is down, and has no data then."""
+
+    def replicas(self) -> list[str]:
+        """The names of the API's replicas, to be ended and started like nodes."""
 
     def workers(self, url: str) -> list[int]:
         """The process ids of the API's workers that serve at an address."""

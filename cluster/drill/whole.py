@@ -1,4 +1,4 @@
-"""Whether a cluster is whole again after a fault, and whether all members hold the same."""
+"""Whether a cluster may be broken, is whole again after a fault, and holds the same everywhere."""
 
 from __future__ import annotations
 
@@ -6,14 +6,46 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pymongo.errors import PyMongoError
 
+from cluster.lifecycle.status import ClusterStatus
 from cluster.model.layout import ReplicaSet
 from cluster.servers.connections import Access, Connections, short
-from cluster.servers.replica_set import standing
+from cluster.servers.replica_set import look, standing
 from cluster.servers.routers import why_not_serving
 
+LEAST_FREE_MIB = 1024
+"""A drill writes little, but a member that starts from scratch copies all there is."""
+LARGEST_LAG = 10.0
 SMALL_LAG_SECONDS = 2.0
 NOT_COMPARED = frozenset({"admin", "config", "local"})
 """Databases in which servers write all the time, or each its own."""
+
+
+def unfit(status: ClusterStatus, free_mib: int) -> list[str]:
+    """Why nobody should break a cluster that is like this now, a sentence each."""
+    members = [member for one in status.sets for member in one.members]
+    found = [
+        *status.problems,
+        *(
+            f"{member.name} is {member.lag_seconds} s behind its primary"
+            for member in members
+            if member.lag_seconds is None or member.lag_seconds > LARGEST_LAG
+        ),
+    ]
+    if status.balancer_holder:
+        found.append(f"{status.balancer_holder.purpose} is under way")
+    found += [f"{shard.name} is being drained" for shard in status.shards if shard.draining]
+    if free_mib < LEAST_FREE_MIB:
+        found.append(f"{free_mib} MiB of disk are free, and {LEAST_FREE_MIB} are needed")
+    return found
+
+
+def unserved(access: Access, connections: Connections, name: str) -> str:
+    """Why a node does not serve; "" once a member leads or follows, or a router serves."""
+    node = next(one for one in access.layout.nodes if one.name == name)
+    if access.layout.set_of(node):
+        member = look(connections, node)
+        return "" if member.is_settled else member.state
+    return why_not_serving(connections, node, "admin", access.passwords["admin"])
 
 
 def missing(access: Access, connections: Connections) -> str:

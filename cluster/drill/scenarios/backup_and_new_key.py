@@ -7,11 +7,10 @@ from cluster.drill.scenario import Fault, Scenario, Stage
 
 def plan(stage: Stage) -> Fault:
     """Run the commands that people run; the backup is deleted again."""
-    place = stage.target.folder / "backup"
     return Errand(
         stage,
         "a backup, then a change of the servers' key",
-        [("dump", str(place)), stage.target.discard_backup, ("rotate-key",)],
+        [("dump", stage.target.backup), stage.target.discard_backup, ("rotate-key",)],
     )
 
 

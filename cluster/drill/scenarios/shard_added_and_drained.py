@@ -4,6 +4,7 @@ from cluster.drill.faults import Errand
 from cluster.drill.record import Expectation
 from cluster.drill.scenario import Fault, Scenario, Stage
 from cluster.drill.scenarios.migration_failover import mover
+from cluster.drill.target import Ability
 
 
 def plan(stage: Stage) -> Fault:
@@ -25,7 +26,7 @@ SCENARIO = Scenario(
     "hands.",
     expectation=Expectation(gap=3.0, elections=0, whole=10),
     plan=plan,
-    needs=(),
+    needs=(Ability.GROW,),
     read="What the commands said, and how long each chunk took.",
     concerns="all",
     hold=0.0,

@@ -17,7 +17,13 @@ def _local(state: str) -> Target:
     return LocalTarget(LocalCluster(Path(state)), state)
 
 
-MAKERS: dict[str, Callable[[str], Target]] = {"local": _local}
+def _compose(state: str) -> Target:
+    from cluster.drill.targets.compose import ComposeTarget  # noqa: PLC0415
+
+    return ComposeTarget(state)
+
+
+MAKERS: dict[str, Callable[[str], Target]] = {"local": _local, "compose": _compose}
 """By the name of a target; each gets the folder in which commands of this machine keep theirs."""
 
 

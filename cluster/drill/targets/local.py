@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from cluster.deployment import local_deployment
+from cluster.drill import whole
 from cluster.drill.target import Ability, Api, NodeState, Note, Way
 from cluster.drill.targets import small_disk
 from cluster.drill.targets.silence import End, Silence
@@ -28,9 +29,6 @@ from console import Report
 from console.errors import FileError
 from console.terminal import python, state_flag
 
-LEAST_FREE_MIB = 1024
-"""A drill writes little, but a member that starts from scratch copies all there is."""
-LARGEST_LAG = 10.0
 GONE_SECONDS = 10.0
 START_SECONDS = 90.0
 ERRAND_SECONDS = 60.0
@@ -48,6 +46,7 @@ class LocalTarget:
         self.folder = cluster.state.folder / "drill"
         self.place = str(cluster.state.folder)
         self.healing = f"{python()} -m cluster drill heal{state_flag(state or self.place)}"
+        self.backup = str(self.folder / "backup")
         self._silence = Silence(cluster.state.folder, self.folder)
         self._known: dict[str, psutil.Process] = {}
 
@@ -69,7 +68,7 @@ class LocalTarget:
 
     def discard_backup(self) -> str:
         """Delete the backup that a drill wrote."""
-        shutil.rmtree(self.folder / "backup", ignore_errors=True)
+        shutil.rmtree(self.backup, ignore_errors=True)
         return "the backup is deleted"
 
     def next_shard(self) -> str:
@@ -77,7 +76,9 @@ class LocalTarget:
         return f"shard-{self.cluster.record().next_shard}"
 
     def cannot(self, ability: Ability) -> str:
-        """What takes root may be missing here."""
+        """What takes root may be missing here; and there is one API."""
+        if ability is Ability.REPLICAS:
+            return "there is one API on this machine, and no proxy that would ask another"
         if ability is Ability.FILL:
             return small_disk.cannot()
         return (
@@ -90,21 +91,9 @@ class LocalTarget:
         """Why nobody should break this cluster now."""
         if why := self.cluster.stopped():
             return [f"the cluster {why}"]
-        found = self._busy()
-        if found:
+        if found := self._busy():
             return found
-        status = self.cluster.status()
-        found = list(status.problems)
-        for one in status.sets:
-            for member in one.members:
-                if member.lag_seconds is None or member.lag_seconds > LARGEST_LAG:
-                    found.append(f"{member.name} is {member.lag_seconds} s behind its primary")
-        if status.balancer_holder:
-            found.append(f"{status.balancer_holder.purpose} is under way")
-        found += [f"{shard.name} is being drained" for shard in status.shards if shard.draining]
-        if (free := self.free_mib()) < LEAST_FREE_MIB:
-            found.append(f"{free} MiB of disk are free, and {LEAST_FREE_MIB} are needed")
-        return found
+        return whole.unfit(self.cluster.status(), self.free_mib())
 
     def _busy(self) -> list[str]:
         try:
@@ -276,6 +265,10 @@ class LocalTarget:
         return shutil.disk_usage(self.cluster.state.folder).free // 2**20
 
     # ---- the API ------------------------------------------------------------------------------
+
+    def replicas(self) -> list[str]:
+        """None: see `cannot`."""
+        return []
 
     def workers(self, url: str) -> list[int]:
         """The processes that accept connections there and have no such process below them."""

@@ -13,7 +13,7 @@ from cluster.drill.targets.local import LocalTarget
 from cluster.errors import DrillError
 from cluster.local.cluster import LocalCluster
 
-CORE = {1, 2, 3, 4, 7, 10, 12, 13}
+CORE = {1, 2, 3, 4, 7, 10, 12, 13, 27}
 
 
 def test_names_and_numbers_are_of_one_scenario_each() -> None:
