@@ -66,8 +66,9 @@ class GroupCost(msgspec.Struct, frozen=True):
     `outage` is the longest time without an acknowledged write that reaches into the fault's time,
     `since` when it began, `again` how long after the fault the write came that ended it; None if
     none did before the turn was over. A group that nothing happens to has an outage, too: its
-    longest pause. `latencies` are of acknowledged calls; `late` counts the calls, whatever came of
-    them, that took more than a second (`LATE`).
+    longest pause; `pause` is the longest one before the fault, which is the load's own. `latencies`
+    are of acknowledged calls; `late` counts the calls, whatever came of them, that took more than a
+    second (`LATE`).
     """
 
     concerned: bool
@@ -76,6 +77,7 @@ class GroupCost(msgspec.Struct, frozen=True):
     again: float | None
     latencies: dict[Period, Latency]
     late: dict[Period, int]
+    pause: float = 0.0
 
 
 class TurnCost(msgspec.Struct, frozen=True):
@@ -275,6 +277,7 @@ def _group(run: Run, name: str, load: list[Call], span: _Span) -> GroupCost:
             if (took := [c.took / 1e6 for c in some if c.outcome is Outcome.OK])
         },
         late={period: sum(map(_late, some)) for period, some in periods.items()},
+        pause=max((b - a for a, b in pauses if b < span.fault), default=0) / 1e9,
     )
 
 

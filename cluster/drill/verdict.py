@@ -221,6 +221,13 @@ def _notes(reading: Reading) -> list[str]:
         found.append(f"the load was {share:.0%} of what the target answers at most")
     else:
         found.append("the target's maximum was not measured: nobody knows how heavy the load was")
+    limit = reading.run.expectation.gap
+    own = max((g.pause for turn in cost.turns for g in turn.groups.values()), default=0.0)
+    if limit is not None and own > limit:
+        found.append(
+            f"before a fault, the load paused for {own:.2f} s by itself: so thin a load, or so "
+            f"busy a machine, does not tell whether the fault cost more than {limit:g} s"
+        )
     if back := steps_back(reading.history):
         found.append(
             f"{back} reads saw less than their client had written or seen before: "

@@ -183,3 +183,11 @@ def test_a_load_is_the_same_if_its_share_of_the_maximum_is(tmp_path: Path, good:
     together, alone = judge_all(folders)
     assert (len(together.folders), len(alone.folders)) == (2, 1)
     assert "acknowledged write, shard-1, shard-2: " in together.text()
+
+
+def test_a_load_that_is_too_thin_for_a_gap_is_said(tmp_path: Path, good: History) -> None:
+    thin = Model(pause=1.2, away=()).run()
+    limit = expecting(gap=0.5)
+    (note,) = [one for one in judge(leave(tmp_path / "a", thin, limit)).notes if "paused" in one]
+    assert "does not tell whether the fault cost more than 0.5 s" in note
+    assert not any("paused" in one for one in judge(leave(tmp_path / "b", good, limit)).notes)
