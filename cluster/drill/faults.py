@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from pymongo.errors import AutoReconnect, PyMongoError
@@ -131,6 +132,43 @@ class Parted(CutOff):
     def undo(self) -> None:
         """Let all packets pass again."""
         self.stage.target.join([self.name, *self.others])
+
+
+class Slow(Once):
+    """What a node sends arrives later, whoever it is for; what is sent to it does not."""
+
+    def __init__(self, stage: Stage, name: str, who: str, seconds: float) -> None:
+        super().__init__(
+            stage,
+            f"{name}, {who}: what it sends arrives {seconds * 1000:.0f} ms later",
+            f"{name}: what it sends arrives as it is sent",
+        )
+        self.name, self.seconds = name, seconds
+        self._node = next(n for n in stage.layout.nodes if n.name == name)
+        self._usual = self._ping()
+
+    def strike(self) -> None:
+        """Begin to delay the node's packets."""
+        self.stage.target.slow([self.name], self.seconds)
+
+    def evidence(self) -> str:
+        """The node answers that much later than it did."""
+        now = self._ping()
+        if now < self.seconds:
+            return ""
+        return (
+            f"{self.name} answers a ping after {now * 1000:.0f} ms, "
+            f"and before after {self._usual * 1000:.1f}"
+        )
+
+    def undo(self) -> None:
+        """Let the node's packets pass as they come."""
+        self.stage.target.join([self.name])
+
+    def _ping(self) -> float:
+        began = time.monotonic()
+        self.stage.connections.member(self._node).admin.command("ping")
+        return time.monotonic() - began
 
 
 class StepDown(Once):

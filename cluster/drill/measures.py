@@ -205,10 +205,13 @@ def _spans(run: Run, begin: int, end: int) -> list[_Span]:
         if turn is None:
             continue
         over = end if following is None else faults[following]
+        tidy = run.events_of(What.TIDY, turn)
+        over = tidy[0].at if tidy else over
         ends = [run.events_of(what, turn) for what in (What.WHOLE, What.UNDONE)]
         until = next((events[-1].at for events in ends if events), over)
         until = min(until, over) if following is not None else until
-        spans.append(_Span(turn, begin, faults[turn], until, over, following is None))
+        last = following is None and not tidy
+        spans.append(_Span(turn, begin, faults[turn], until, over, last))
         begin = until
     return spans
 

@@ -30,6 +30,7 @@ class What(StrEnum):
     PRIMARY = "primary"  # `node` became primary of `set_name` in `term`
     UNDONE = "undone"  # the fault was taken back
     WHOLE = "whole"  # every member is there again and has caught up; `text` says how that was seen
+    TIDY = "tidy"  # what the scenario had made ready is taken back; that is no cost of the fault
     STOPPED = "stopped"  # a stop condition ended the run; `text` says which
     NOTE = "note"  # anything else worth a line in the report
 

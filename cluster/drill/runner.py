@@ -273,6 +273,7 @@ class _Runner:
         self.book.add(What.UNDONE, fault.back, undone)
         self.book.add(What.WHOLE, self._whole())
         if self.scenario.tidy is not None:
+            self.book.add(What.TIDY, "what was made ready for the fault is taken back")
             self.scenario.tidy(stage)
             self._whole()
         self.fault = None

@@ -32,9 +32,12 @@ class Ability(StrEnum):
     CUT = "cut nodes off"
     PART = "cut a node off from some of the others"
     LOSE = "lose packets"
+    SLOW = "delay what nodes send"
     WIPE = "delete a member's data"
     DAMAGE = "damage a member's data"
     FILL = "fill the disk of one member alone"
+    DISK = "have the disk of one member alone stand still, or lose its power"
+    CLOCK = "set the clock of one member alone"
     WORKERS = "find the API's workers"
     REPLICAS = "end one of several replicas of the API"
     GROW = "add a shard"
@@ -135,8 +138,11 @@ class Target(Protocol):
     def part(self, name: str, others: Sequence[str]) -> None:
         """Drop all packets between a node and some others; the rest of the cluster reaches it."""
 
+    def slow(self, names: Sequence[str], seconds: float) -> None:
+        """Have everything that these nodes send arrive so much later."""
+
     def join(self, names: Sequence[str]) -> None:
-        """Let packets of these nodes pass again."""
+        """Let packets of these nodes pass again, as they come."""
 
     def dropped(self, name: str) -> int:
         """The packets that have been dropped since the node was cut off."""
@@ -148,7 +154,7 @@ class Target(Protocol):
         """Overwrite a part of a data file of a node that is down; which one, in words."""
 
     def confine(self, name: str) -> None:
-        """Give a node that is down, and has no data, a small disk of its own."""
+        """Give a node that is down a disk of its own, a small one, with its data on it."""
 
     def fill(self, name: str) -> None:
         """Fill the small disk of a node."""
@@ -156,8 +162,26 @@ class Target(Protocol):
     def clear(self, name: str) -> None:
         """Delete what fills the small disk of a node."""
 
+    def freeze(self, name: str) -> None:
+        """Have the small disk of a node stand still: whoever writes to it waits."""
+
+    def thaw(self, name: str) -> None:
+        """Let it go on."""
+
+    def cut_power(self, names: Sequence[str]) -> str:
+        """End nodes on small disks, and have those forget what they were not told to keep.
+
+        Returns, in words, how one sees that they have; "" if they have not.
+        """
+
     def release(self, name: str) -> None:
-        """Give up that disk, with all that is on it; the node is down, and has no data then."""
+        """Move the data of a node that is down back from the small disk, and give that up."""
+
+    def start_with_clock(self, name: str) -> None:
+        """Start a node that is down with a clock of its own, which is right; wait as `start`."""
+
+    def set_clock(self, name: str, seconds: int) -> None:
+        """Set the node's clock so many seconds ahead of the right time, or behind if negative."""
 
     def replicas(self) -> list[str]:
         """The names of the API's replicas, to be ended and started like nodes."""

@@ -108,8 +108,17 @@ def prepare(state: StateFolder, record: Record, report: Report) -> dict[str, Pro
     state.write_uris(record)
     for program in wanted.values():
         if program.is_mongod:
-            (program.folder / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_data(program.folder / "data")
     return wanted
+
+
+def _make_data(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except FileExistsError:  # a drill gave it a disk of its own, which is not mounted
+        raise StateError(
+            f"{folder} leads to a disk that is not there. Run `drill heal`, which puts it back."
+        ) from None
 
 
 def _prepare_secrets(state: StateFolder, *, running: bool, report: Report) -> None:

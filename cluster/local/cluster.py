@@ -14,7 +14,7 @@ from __future__ import annotations
 import shutil
 import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -289,8 +289,13 @@ class LocalCluster:
             if process.status() == psutil.STATUS_STOPPED:
                 process.send_signal(signal.SIGCONT)
 
-    def start(self, *names: str, seconds: float = 60) -> None:
-        """Starts nodes that do not run, all together, and waits until each serves."""
+    def start(
+        self, *names: str, seconds: float = 60, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Starts nodes that do not run, all together, and waits until each serves.
+
+        `environment` is added to that of this process.
+        """
         for name in names:
             self.node(name)
         with self.state.locked():
@@ -300,7 +305,7 @@ class LocalCluster:
             running = launcher.running(wanted[name] for name in names)
             for name in names:
                 if name not in running:
-                    launcher.start(wanted[name])
+                    launcher.start(replace(wanted[name], environment=environment or {}))
             for name in names:
                 wait_until_serving(self.state, record, wanted[name], launcher, seconds)
 

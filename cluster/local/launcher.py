@@ -12,8 +12,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -29,7 +29,8 @@ LOG_LIMIT = 16 * 2**20  # bytes; a longer log is put aside as log.old at the nex
 class Program:
     """One node's command line; `mark` are the arguments that no other node has in that order.
 
-    `code` is a fingerprint of the program itself, where it is ours and may change while it runs.
+    `code` is a fingerprint of the program itself, where it is ours and may change while it runs;
+    `environment` is added to that of the command which starts it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Program:
     folder: Path
     port: int = 0
     code: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_mongod(self) -> bool:
@@ -130,7 +132,7 @@ class Launcher:
             pid = os.posix_spawn(
                 program.argv[0],
                 program.argv,
-                os.environ,
+                {**os.environ, **program.environment},
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, str(program.log), append, 0o600),

@@ -1,36 +1,10 @@
 """The disk of a shard's primary is full, and is freed."""
 
 from cluster.drill.faults import Once
+from cluster.drill.preparing import confine_primary, release_primary
 from cluster.drill.record import Expectation
 from cluster.drill.scenario import Fault, Scenario, Stage
 from cluster.drill.target import Ability, NodeState
-from cluster.servers.replica_set import hand_over
-from cluster.servers.waiting import Waiter
-
-PATIENCE = 60.0
-
-
-def prepare(stage: Stage) -> None:
-    """Give one member a small disk of its own, onto which it copies the data; make it primary."""
-    shard = stage.shard()
-    name = stage.secondary(shard)
-    stage.drawn["node"] = name
-    stage.target.kill([name])
-    stage.target.wipe(name)
-    stage.target.confine(name)
-    stage.target.start([name])
-    (one,) = [s for s in stage.layout.shards if s.name == shard]
-
-    def leads() -> bool | None:
-        primary = stage.watch.primary(shard)
-        if primary is None or primary == name:
-            return True if primary else None
-        hand_over(stage.connections, one, next(n for n in one.members if n.name == primary))
-        return None
-
-    Waiter(PATIENCE).until(
-        leads, lambda: f"{name} is not primary after {PATIENCE:.0f} s.", every=0.5
-    )
 
 
 class DiskFull(Once):
@@ -62,14 +36,6 @@ def plan(stage: Stage) -> Fault:
     return DiskFull(stage, stage.drawn["node"], f"the primary of {stage.shard()}")
 
 
-def tidy(stage: Stage) -> None:
-    """The member goes back to the disk that it shares with the others, and copies the data."""
-    name = stage.drawn["node"]
-    stage.target.kill([name])
-    stage.target.release(name)
-    stage.target.start([name])
-
-
 SCENARIO = Scenario(
     number=14,
     name="disk-full",
@@ -78,9 +44,9 @@ SCENARIO = Scenario(
     "others elect a primary; once there is space it is started and catches up.",
     expectation=Expectation(gap=5.0, errors=0, elections=1, whole=30),
     plan=plan,
-    needs=(Ability.END, Ability.WIPE, Ability.FILL),
+    needs=(Ability.END, Ability.FILL),
     read="The last lines of the member's log: No space left on device.",
     patience=90.0,
-    prepare=prepare,
-    tidy=tidy,
+    prepare=confine_primary,
+    tidy=release_primary,
 )

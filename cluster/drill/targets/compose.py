@@ -176,8 +176,12 @@ class ComposeTarget:
         """A packet filter takes root; a container's disk is the machine's."""
         if ability in (Ability.CUT, Ability.PART, Ability.LOSE):
             return namespace.cannot()
-        if ability is Ability.FILL:
+        if ability in (Ability.FILL, Ability.DISK):
             return "the members' volumes share the disk of this machine"
+        if ability is Ability.CLOCK:
+            return "containers share the clock of this machine"
+        if ability is Ability.SLOW:
+            return "packets are delayed on the target local only"
         if ability is Ability.GROW:
             return "another shard takes other containers: it comes with SHARDSTACK_SHARDS"
         return ""
@@ -234,6 +238,10 @@ class ComposeTarget:
         addresses = [there[other].addresses[NETWORK] for other in others]
         namespace.cut(self._pid(name), others=[one for one in addresses if one])
 
+    def slow(self, names: Sequence[str], seconds: float) -> None:  # noqa: ARG002 - it cannot
+        """See `cannot`."""
+        raise DrillError(f"{', '.join(names)}: {self.cannot(Ability.SLOW)}.")
+
     def join(self, names: Sequence[str]) -> None:
         """Let packets of these containers pass again."""
         for name in names:
@@ -270,7 +278,19 @@ class ComposeTarget:
         """See `cannot`."""
         raise DrillError(f"{name}: {self.cannot(Ability.FILL)}.")
 
-    fill = clear = release = confine
+    fill = clear = freeze = thaw = release = confine
+
+    def cut_power(self, names: Sequence[str]) -> str:
+        """See `cannot`."""
+        raise DrillError(f"{', '.join(names)}: {self.cannot(Ability.DISK)}.")
+
+    def start_with_clock(self, name: str) -> None:
+        """See `cannot`."""
+        raise DrillError(f"{name}: {self.cannot(Ability.CLOCK)}.")
+
+    def set_clock(self, name: str, seconds: int) -> None:  # noqa: ARG002 - it cannot be set
+        """See `cannot`."""
+        self.start_with_clock(name)
 
     def rolled_back(self, since: datetime) -> dict[str, int]:
         """Files below each member's `rollback` folder that were written since then."""

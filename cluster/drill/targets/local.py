@@ -18,7 +18,7 @@ import psutil
 from cluster.deployment import local_deployment
 from cluster.drill import whole
 from cluster.drill.target import Ability, Api, NodeState, Note, Way
-from cluster.drill.targets import small_disk
+from cluster.drill.targets import clock, delay, disk
 from cluster.drill.targets.silence import End, Silence
 from cluster.errors import DrillError
 from cluster.local.cluster import LocalCluster
@@ -79,11 +79,13 @@ class LocalTarget:
         """What takes root may be missing here; and there is one API."""
         if ability is Ability.REPLICAS:
             return "there is one API on this machine, and no proxy that would ask another"
-        if ability is Ability.FILL:
-            return small_disk.cannot()
-        return (
-            self._silence.cannot() if ability in (Ability.CUT, Ability.PART, Ability.LOSE) else ""
-        )
+        if ability in (Ability.FILL, Ability.DISK):
+            return disk.cannot()
+        if ability is Ability.CLOCK:
+            return clock.cannot()
+        if ability in (Ability.CUT, Ability.PART, Ability.LOSE):
+            return self._silence.cannot()
+        return self._silence.cannot() or delay.cannot() if ability is Ability.SLOW else ""
 
     # ---- may it be broken ---------------------------------------------------------------------
 
@@ -187,6 +189,11 @@ class LocalTarget:
         """Drop what this node and those say to one another."""
         self._silence.part(self._end(name), [self._end(other) for other in others])
 
+    def slow(self, names: Sequence[str], seconds: float) -> None:
+        """Delay what these nodes send, as long as this process lives."""
+        for name in names:
+            self._silence.slow(self._end(name), seconds)
+
     def _end(self, name: str) -> End:
         process = self._process(name)
         if process is None:
@@ -231,23 +238,63 @@ class LocalTarget:
         if self.state(name) is not NodeState.DOWN:
             raise DrillError(f"{name} runs. Its data is touched only while it does not.")
 
+    # ---- a disk, and a clock, of its own ------------------------------------------------------
+
     def confine(self, name: str) -> None:
-        """Mount a small disk over its data folder."""
+        """Move the data of a node that is down onto a disk of its own."""
         self._assert_down(name)
-        small_disk.mount(self._data(name))
+        self._disk(name).make()
 
     def fill(self, name: str) -> None:
-        """Fill the node's small disk."""
-        small_disk.fill(self._data(name))
+        """Fill the node's disk."""
+        self._disk(name).fill()
 
     def clear(self, name: str) -> None:
-        """Delete what fills the node's small disk."""
-        small_disk.clear(self._data(name))
+        """Delete what fills the node's disk."""
+        self._disk(name).clear()
+
+    def freeze(self, name: str) -> None:
+        """Freeze the node's disk."""
+        self._disk(name).freeze()
+
+    def thaw(self, name: str) -> None:
+        """Thaw the node's disk."""
+        self._disk(name).thaw()
+
+    def cut_power(self, names: Sequence[str]) -> str:
+        """SIGKILL to the nodes; their disks forget what the kernel has not written."""
+        self.kill(names)
+        found = [self._disk(name) for name in names]
+        for one in found:
+            one.cut_power()
+        forgot = [one.node.name for one in found if one.recover()]
+        if len(forgot) < len(found):
+            return ""
+        return f"what was written last to the disks of {', '.join(forgot)} is gone"
 
     def release(self, name: str) -> None:
-        """Unmount the small disk of a node that is down."""
+        """Move the data of a node that is down back to the disk that it shares with the others."""
         self._assert_down(name)
-        small_disk.unmount(self._data(name))
+        self._disk(name).give_up()
+
+    def _disk(self, name: str) -> disk.Disk:
+        return disk.Disk(self.cluster.state.node(name))
+
+    def start_with_clock(self, name: str) -> None:
+        """Start a node that is down with a clock that a file in the drill's folder sets."""
+        self._assert_down(name)
+        self.set_clock(name, 0)
+        own = clock.environment(self._clock(name))
+        self.cluster.start(name, seconds=START_SECONDS, environment=own)
+
+    def set_clock(self, name: str, seconds: int) -> None:
+        """Set the node's clock."""
+        clock.set_off(self._clock(name), seconds)
+
+    def _clock(self, name: str) -> Path:
+        return self.folder / f"clock-{name}"
+
+    # ---- what is left -------------------------------------------------------------------------
 
     def rolled_back(self, since: datetime) -> dict[str, int]:
         """Files below each member's `rollback` folder that were written since then."""
@@ -294,13 +341,8 @@ class LocalTarget:
         if paused:
             self.cluster.resume()
             report(f"stood still, and go on: {', '.join(paused)}")
-        for data in small_disk.mounted(self.cluster.state.nodes):
-            name = data.parent.name
-            if self.state(name) is not NodeState.DOWN:
-                self.kill([name])
-            self.release(name)
-            report(f"{name}: its small disk is gone, and it copies the others' data")
-            self.start([name])
+        self._give_up_disks(report)
+        self._set_clocks_right(report)
         for mark in sorted(self.folder.glob("damaged-*")):
             name = mark.name.removeprefix("damaged-")
             if self.state(name) is not NodeState.DOWN:
@@ -314,6 +356,30 @@ class LocalTarget:
         self.cluster.up(report=report)
         if note is not None and note.shard and note.shard in self.cluster.record().shards:
             self.cluster.remove_shard(note.shard, report=report)
+
+    def _give_up_disks(self, report: Report) -> None:
+        """Move the data back from every disk of a node's own, in whatever state it is."""
+        found = {one.node.name: one for one in disk.disks(self.cluster.state.nodes)}
+        for one in found.values():
+            one.thaw()  # nobody who waits for it could be ended
+        if running := [name for name in found if self.state(name) is not NodeState.DOWN]:
+            self.kill(running)
+        for name, one in found.items():
+            one.give_up()
+            report(f"{name}: its data are back from the disk that it had for itself")
+        if found:
+            self.start(list(found))
+
+    def _set_clocks_right(self, report: Report) -> None:
+        """Start every node anew that has a clock of its own, without waiting for its consent."""
+        for node in self.cluster.nodes():
+            process = self._process(node.name)
+            if process is not None and clock.has_own(process):
+                self.kill([node.name])
+                self.start([node.name])
+                report(f"{node.name}: started anew, with the machine's clock")
+        for file in self.folder.glob("clock-*"):
+            file.unlink()
 
     def _end_errand(self, pid: int, report: Report) -> None:
         """End a command of ours that outlived its drill; it tidies up, as after Ctrl-C."""

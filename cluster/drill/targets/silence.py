@@ -1,4 +1,5 @@
-"""Cut one process of this machine off from all others, or from some, by packet filters.
+"""Cut one process of this machine off from all others, or from some, by packet filters; or have
+what it sends arrive later.
 
 All nodes share the address 127.0.0.1, so what is a node's must be told otherwise:
 
@@ -30,10 +31,12 @@ from pathlib import Path
 import psutil
 
 from cluster.drill.target import Way
+from cluster.drill.targets import delay
 from cluster.errors import ClusterError
 
 MOUNTS = Path("/proc/mounts")
 IPTABLES = ("iptables", "--wait", "5")
+DROP = "-j DROP"
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Silence:
         self._kept = kept
         self._mark = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
         self._comment = f"shardstack-drill {self._mark}"
+        self._delays: dict[str, subprocess.Popen[str]] = {}
 
     def cannot(self) -> str:
         """Why nothing can be cut off here; "" when it can."""
@@ -77,6 +81,21 @@ class Silence:
 
     def cut(self, one: End, way: Way, share: float) -> None:
         """Drop this share of the packets of one process. Raises ClusterError."""
+        chance = f"-m statistic --mode random --probability {share} " if share < 1 else ""
+        self._put(one.name, *self._matches(one, way), f"{chance}{DROP}")
+
+    def slow(self, one: End, seconds: float) -> None:
+        """Have every packet that one process sends arrive so much later. Raises ClusterError.
+
+        It ends with the drill: then packets pass at once, though the rules are there.
+        """
+        number = int(hashlib.sha256(f"{self._mark} {one.name}".encode()).hexdigest()[:4], 16)
+        self._delays[one.name] = delay.begin(number, seconds)
+        target = f"-j NFQUEUE --queue-num {number} --queue-bypass"
+        self._put(one.name, *self._matches(one, Way.MUTE), target)
+
+    def _matches(self, one: End, way: Way) -> tuple[list[str], list[str]]:
+        """What tells the packets of one process that go this way: as they are sent, and arrive."""
         group, own = self._enclose(one), one.made()
         out: list[str] = []
         into: list[str] = []
@@ -87,8 +106,7 @@ class Silence:
             out += [f"-p tcp --dport {one.port}"]
             out += [f"-p tcp --sport {theirs} --dport {ours}" for ours, theirs in own]
             into += [group]
-        chance = f"-m statistic --mode random --probability {share}" if share < 1 else ""
-        self._drop(one.name, out, into, chance)
+        return out, into
 
     def part(self, one: End, others: Sequence[End]) -> None:
         """Drop all packets between one process and these others. Raises ClusterError.
@@ -106,7 +124,7 @@ class Silence:
                 if theirs == port:
                     out += [f"-p tcp --sport {ours} --dport {port}"]
                     out += [f"-p tcp --sport {port} --dport {ours}"]
-        self._drop(one.name, out, into)
+        self._put(one.name, out, into, DROP)
 
     def _enclose(self, one: End) -> str:
         """Move a process to a group of its own; what tells its packets from now on."""
@@ -117,12 +135,12 @@ class Silence:
         _enter(path, one.pid)
         return f"-m cgroup --path {path.name}"
 
-    def _drop(self, name: str, out: list[str], into: list[str], chance: str = "") -> None:
-        """Put in the rules of a node: what is dropped where it is sent, and where it arrives."""
+    def _put(self, name: str, out: list[str], into: list[str], target: str) -> None:
+        """Put in a node's rules, for packets as they are sent and as they arrive."""
         sent, arrived = self._chains(name)
         lines = ["*filter", f":{sent} - [0:0]", f":{arrived} - [0:0]"]
-        lines += [f"-A {sent} {match} {chance} -j DROP" for match in out]
-        lines += [f"-A {arrived} {match} {chance} -j DROP" for match in into]
+        lines += [f"-A {sent} {match} {target}" for match in out]
+        lines += [f"-A {arrived} {match} {target}" for match in into]
         comment = f'-m comment --comment "{self._comment}"'
         lines += [f"-I OUTPUT -o lo {comment} -j {sent}", f"-I INPUT -i lo {comment} -j {arrived}"]
         _run("iptables-restore", "--wait", "5", "--noflush", given="\n".join([*lines, "COMMIT\n"]))
@@ -149,6 +167,8 @@ class Silence:
                     _run(*IPTABLES, "-D", *shlex.split(rule)[1:])
             _run(*IPTABLES, "-F", chain)
             _run(*IPTABLES, "-X", chain)
+        for name in [name for name in self._delays if names is None or name in names]:
+            delay.end(self._delays.pop(name))
         self._leave(names)
         return there
 

@@ -70,6 +70,16 @@ def test_a_group_that_never_comes_back_is_away_until_the_end() -> None:
     assert turn.until == 2.0
 
 
+def test_what_follows_when_a_scenario_tidies_up_is_no_cost() -> None:
+    calls = [write(0.0, 0.1), write(1.0, 1.3), write(2.2, 2.3), write(8.0, 9.0)]
+    seen = [(1.0, What.FAULT), (2.0, What.WHOLE), (2.5, What.TIDY), (3.0, What.PRIMARY)]
+    (turn,) = measure(events(*seen), History(list(calls))).turns
+    assert (turn.groups["shard-1"].outage, turn.elections) == (pytest.approx(1.2), 0)
+    assert Period.AFTER in turn.groups["shard-1"].latencies
+    (turn,) = measure(events(*seen[:2], seen[3]), History(list(calls))).turns
+    assert turn.elections == 1
+
+
 def test_a_concerned_group_without_a_call_is_away_all_the_time() -> None:
     calls = [write(0.0, 5.0, "shard-2")]
     (turn,) = measure(events((1.0, What.FAULT)), History(list(calls))).turns
