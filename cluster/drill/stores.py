@@ -6,13 +6,11 @@ import contextlib
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from bson import ObjectId
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from cluster.drill.http import ApiError, ApiStore, HttpClient, refusal
 from cluster.drill.mongo import MongoStore, prepare
 from cluster.drill.target import Api, Target
 from cluster.drill.workload import Load, Store, Workload
@@ -30,9 +28,6 @@ HANGS_MS = 120_000
 """The driver's defaults retry each call once, and wait for ever. No run does."""
 PATIENCE = 60.0
 """Seconds in which the load's collection can be made."""
-SIGN_UPS = 40
-"""Tries to get an account on each shard: chance decides which one an account is on."""
-PASSWORD_BYTES = 18
 MEASURED_SECONDS = 4.0
 MEASURING = Load(clients=8, keys=12)
 """In a closed loop, so as fast as the target answers them."""
@@ -65,8 +60,12 @@ def opened(
             return
         if api is None:
             raise DrillError("--through api needs --url, the API's address.")
-        accounts = _insist(lambda: _accounts(client, access.layout.database, api, shards))
-    with contextlib.closing(ApiStore(api.url, accounts, api.ca)) as store:
+        # Hosts have not what speaks HTTP, and need it for nothing else.
+        from cluster.drill.accounts import accounts  # noqa: PLC0415
+        from cluster.drill.http import ApiStore  # noqa: PLC0415
+
+        made = _insist(lambda: accounts(client, access.layout.database, api, shards))
+    with contextlib.closing(ApiStore(api.url, made, api.ca)) as store:
         yield store
 
 
@@ -96,49 +95,3 @@ def maximum(target: Target, through: Through, api: Api | None, make: Maker = Mon
         before = workload.progress().calls
         workload.run(MEASURED_SECONDS)
         return (workload.progress().calls - before) / MEASURED_SECONDS
-
-
-# ---- accounts ----------------------------------------------------------------------------------
-
-
-def _accounts(
-    client: Client, database: str, api: Api, shards: Sequence[str]
-) -> dict[str, tuple[str, str]]:
-    """New accounts, e-mail and password, by the shard that all of their projects are on."""
-    found: dict[str, tuple[str, str]] = {}
-    with contextlib.closing(HttpClient(api.url, api.ca)) as connections:
-        for _ in range(SIGN_UPS):
-            if set(found) == set(shards):
-                return {shard: found[shard] for shard in shards}
-            user, account = _sign_up(connections)
-            found.setdefault(_shard_of(client, database, user), account)
-    raise DrillError(f"{SIGN_UPS} accounts are on {', '.join(found)} only. Run it again.")
-
-
-def _sign_up(connections: HttpClient) -> tuple[str, tuple[str, str]]:
-    mark, password = secrets.token_hex(6), secrets.token_urlsafe(PASSWORD_BYTES)
-    email = f"drill.{mark}@example.com"
-    person = {
-        "name": "Drill Sergeant",
-        "national_id": f"D-{mark.upper()}",
-        "email": email,
-        "password": password,
-    }
-    try:
-        answer = connections.send(
-            "POST", "/api/v1/auth/signup", {"Content-Type": "application/json"}, person
-        )
-    except ApiError as error:
-        raise DrillError(f"nobody could sign up: {error}.") from None
-    if answer.status != 201:
-        hint = " The setting is SHARDSTACK_REGISTER_RATE_ADDRESS." if answer.status == 429 else ""
-        raise DrillError(f"a sign-up was answered {refusal(answer)}.{hint}")
-    return answer.body["id"], (email, password)
-
-
-def _shard_of(client: Client, database: str, owner: str) -> str:
-    """The shard with the projects of this user, as the API keeps them."""
-    find: dict[str, Any] = {"find": "projects", "filter": {"owner": ObjectId(owner)}}
-    plan = client[database].command("explain", find, verbosity="queryPlanner")
-    [shard] = plan["queryPlanner"]["winningPlan"]["shards"]
-    return str(shard["shardName"])
