@@ -43,7 +43,7 @@ INSTEAD = {
     "(docker compose up)",
     "down": "Stop them with what runs them (docker compose down)",
     "drill": "Where docker compose runs them, break them from there: drill run NAME "
-    "--target compose",
+    "--target compose. Hosts: ansible/drill.yml",
     "logs": "Read what they print with what runs them (docker compose logs NODE)",
 }
 """What makes sense only for processes of this machine, and what to do elsewhere."""

@@ -30,8 +30,9 @@ TARGET = click.option(
     type=click.Choice(list(MAKERS)),
     default="local",
     show_default=True,
-    help="Who runs the servers: this machine, in the state folder; or Docker Compose here, as "
-    "`make compose-up` has it, in the project that COMPOSE_PROJECT_NAME names.",
+    help="Who runs the servers: this machine, in the state folder; Docker Compose here, as "
+    "`make compose-up` has it, in the project that COMPOSE_PROJECT_NAME names; or hosts, where "
+    "ansible/drill.yml gives it.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="For scripts.")
 FOLDERS = click.argument(

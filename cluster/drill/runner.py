@@ -93,7 +93,7 @@ class View(Protocol):
 def assert_fit(target: Target) -> None:
     """The safety catch. Raises DrillError with every reason not to break this cluster."""
     if read_note(target) is not None:
-        raise DrillError("a drill was broken off here. Run `drill heal` first.")
+        raise DrillError(f"a drill was broken off here. Heal first: {target.healing}")
     if unfit := target.unfit():
         raise DrillError(
             f"not begun, since the cluster is not fit to be broken: {'; '.join(unfit)}. "

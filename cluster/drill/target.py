@@ -41,6 +41,7 @@ class Ability(StrEnum):
     WORKERS = "find the API's workers"
     REPLICAS = "end one of several replicas of the API"
     GROW = "add a shard"
+    REKEY = "change the servers' key"
 
 
 class Way(StrEnum):

@@ -3,6 +3,7 @@
 from cluster.drill.faults import Errand
 from cluster.drill.record import Expectation
 from cluster.drill.scenario import Fault, Scenario, Stage
+from cluster.drill.target import Ability
 
 
 def plan(stage: Stage) -> Fault:
@@ -22,7 +23,7 @@ SCENARIO = Scenario(
     "rolling restarts, in which each primary hands over.",
     expectation=Expectation(gap=1.5, whole=10),
     plan=plan,
-    needs=(),
+    needs=(Ability.REKEY,),
     read="What the commands said, with their times.",
     concerns="all",
     hold=0.0,

@@ -23,7 +23,17 @@ def _compose(state: str) -> Target:
     return ComposeTarget(state)
 
 
-MAKERS: dict[str, Callable[[str], Target]] = {"local": _local, "compose": _compose}
+def _hosts(state: str) -> Target:
+    from cluster.drill.targets.hosts import HostsTarget  # noqa: PLC0415
+
+    return HostsTarget(state)
+
+
+MAKERS: dict[str, Callable[[str], Target]] = {
+    "local": _local,
+    "compose": _compose,
+    "hosts": _hosts,
+}
 """By the name of a target; each gets the folder in which commands of this machine keep theirs."""
 
 
