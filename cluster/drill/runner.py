@@ -54,6 +54,7 @@ WHOLE_SECONDS = 180.0
 AFTER_SECONDS = 2.0
 """That the load goes on once all is whole."""
 EQUAL_SECONDS = 30.0
+FIT_SECONDS = 3.0
 LOOK = 0.05
 CLIENTS = 12
 
@@ -94,7 +95,10 @@ def assert_fit(target: Target) -> None:
     """The safety catch. Raises DrillError with every reason not to break this cluster."""
     if read_note(target) is not None:
         raise DrillError(f"a drill was broken off here. Heal first: {target.healing}")
-    if unfit := target.unfit():
+    end = time.monotonic() + FIT_SECONDS
+    while (unfit := target.unfit()) and time.monotonic() < end:
+        time.sleep(LOOK)  # a member of an idle set seems to lag in the moment of the next write
+    if unfit:
         raise DrillError(
             f"not begun, since the cluster is not fit to be broken: {'; '.join(unfit)}. "
             "Make it whole first (`up`; see `status`)."
