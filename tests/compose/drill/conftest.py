@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.compose.drill import faults
-from tests.compose.drill.drill import HEADER, Drill
-from tests.compose.drill.servers import Servers
-from tests.compose.stack import fresh
+from cluster.drill.targets.compose import ComposeTarget
+from tests.compose.stack import Stack, fresh
 
+HEADER = (
+    "| fault | longest request | gap of the shard | gap of the others | errors | lost or doubled |"
+    "\n|---|---|---|---|---|---|"
+)
 TABLE = pytest.StashKey[list[str]]()
 
 
-@pytest.fixture(scope="module")  # and down again before another stack comes up
-def drill(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Drill]:
+@pytest.fixture(scope="package")  # and down again before another stack comes up
+def stack() -> Iterator[Stack]:
     """A stack that is up."""
-    if os.geteuid() != 0 or faults.MISSING:
-        pytest.skip("drills break containers from outside: they need root, nsenter and iptables")
-    with fresh("shardstack-drill", ["tests/compose/drill/drill.yml"]) as stack:
-        stack.up()
-        ca = stack.ca(tmp_path_factory.mktemp("ca"))
-        table = pytestconfig.stash.setdefault(TABLE, [])
-        yield Drill(stack, Servers(stack), ca, table)
+    with fresh("shardstack-drill", ["tests/compose/drill/drill.yml"]) as made:
+        made.up()
+        yield made
+
+
+@pytest.fixture(scope="package")
+def target(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> ComposeTarget:
+    """What a drill breaks."""
+    return ComposeTarget(str(tmp_path_factory.mktemp("state")), stack.project)
+
+
+@pytest.fixture(scope="package")
+def table(pytestconfig: pytest.Config) -> list[str]:
+    """Its lines are told at the end."""
+    return pytestconfig.stash.setdefault(TABLE, [])
 
 
 def pytest_terminal_summary(

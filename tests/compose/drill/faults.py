@@ -1,4 +1,4 @@
-"""What may happen to a container. Each is a context: it holds while the block runs, then is undone.
+"""What may happen to a container and is no fault of the product's drills: the engine takes it back.
 
 Each proves that it happened, since a fault that did not makes every drill green.
 """
@@ -6,94 +6,72 @@ Each proves that it happened, since a fault that did not makes every drill green
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
-from tests.compose.stack import ComposeError, Stack, docker, until
+from cluster.drill.faults import Once
+from cluster.drill.scenario import Stage
+from tests.compose.stack import Stack, docker, until
 
 RESTART = 30.0
 """Seconds that the engine may take to start a crashed container anew."""
-PAUSE = 20.0
-"""Seconds that the engine may take to make a container stand still."""
-MISSING = [tool for tool in ("nsenter", "iptables") if shutil.which(tool) is None]
-
-Fault = Callable[[Stack, str], AbstractContextManager[None]]
 
 
-@contextmanager
-def crash(stack: Stack, service: str) -> Iterator[None]:
+class Crash(Once):
     """SIGKILL for the main process. Its restart policy brings the container back.
 
     It is sent by the process id on this machine: to Docker, `docker kill` is a wish that the
     container be down, and it stays down.
     """
-    pid, restarts = stack.pid(service), stack.inspect(service)["RestartCount"]
-    assert pid, f"{service} is down already"
-    os.kill(pid, signal.SIGKILL)
-    yield
 
-    def is_back() -> bool:
-        found = stack.inspect(service)
-        return bool(found["State"]["Running"] and found["RestartCount"] > restarts)
+    def __init__(self, stage: Stage, stack: Stack, service: str, who: str) -> None:
+        super().__init__(stage, f"{service}, {who}, crashes", f"{service}: started by Docker")
+        self._stack, self._service = stack, service
+        self._pid = stack.pid(service)
+        self._restarts = stack.inspect(service)["RestartCount"]
 
-    until(is_back, RESTART, lambda: f"{service} was not started anew: {stack.inspect(service)}")
+    def strike(self) -> None:
+        """Kill the process."""
+        os.kill(self._pid, signal.SIGKILL)
 
+    def evidence(self) -> str:
+        """The engine knows of another process, or of none."""
+        return f"{self._service}: gone" if self._stack.pid(self._service) != self._pid else ""
 
-@contextmanager
-def standstill(stack: Stack, service: str) -> Iterator[None]:
-    """All its processes stand still; the kernel keeps its connections, and accepts new ones."""
+    def undo(self) -> None:
+        """Wait until the engine has started it."""
+        service = self._service
 
-    def stands_still() -> bool:
-        # The kernel cannot freeze a container in which a health check is just being started.
-        with suppress(ComposeError):
-            docker("pause", stack.container(service))
-        return bool(stack.inspect(service)["State"]["Paused"])
+        def is_back() -> bool:
+            found = self._stack.inspect(service)
+            return bool(found["State"]["Running"] and found["RestartCount"] > self._restarts)
 
-    until(stands_still, PAUSE, lambda: f"{service} does not stand still")
-    try:
-        yield
-    finally:
-        docker("unpause", stack.container(service))
+        until(is_back, RESTART, lambda: f"{service} is not back: {self._stack.inspect(service)}")
 
 
-@contextmanager
-def silence(stack: Stack, service: str) -> Iterator[None]:
-    """No packet reaches it or leaves it, and nobody is told; what it says to itself arrives."""
-    pid = stack.pid(service)
-    chains = [("INPUT", "--in-interface"), ("OUTPUT", "--out-interface")]
-    with ExitStack() as undo:
-        for chain, side in chains:
-            rule = [chain, "!", side, "lo", "--jump", "DROP"]
-            _iptables(pid, "--insert", *rule)
-            undo.callback(_iptables, pid, "--delete", *rule)
-        yield
-        for chain, _ in chains:
-            assert _dropped(pid, chain), f"{service}: nothing wanted to pass {chain}"
-
-
-@contextmanager
-def disconnection(stack: Stack, service: str) -> Iterator[None]:
+class Disconnection(Once):
     """Off all its networks, then on again: its addresses vanish, and may be others afterwards."""
-    container = stack.container(service)
-    with ExitStack() as undo:
-        for network, end in stack.inspect(service)["NetworkSettings"]["Networks"].items():
-            aliases = [part for alias in end["Aliases"] for part in ("--alias", alias)]
-            docker("network", "disconnect", network, container)
-            undo.callback(docker, "network", "connect", *aliases, network, container)
-        assert not stack.inspect(service)["NetworkSettings"]["Networks"]
-        yield
 
+    def __init__(self, stage: Stage, stack: Stack, service: str, who: str) -> None:
+        super().__init__(stage, f"{service}, {who}, is disconnected", f"{service}: connected")
+        self._stack, self._service = stack, service
+        self._container = stack.container(service)
+        self._networks = self._now()
 
-def _iptables(pid: int, *arguments: str) -> str:
-    """iptables as the processes of a container see it."""
-    command = ["nsenter", "--target", str(pid), "--net", "iptables", "--wait", *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
+    def strike(self) -> None:
+        """Disconnect it."""
+        for network in self._networks:
+            docker("network", "disconnect", network, self._container)
 
+    def evidence(self) -> str:
+        """It has no network."""
+        return "" if self._now() else f"{self._service}: in no network"
 
-def _dropped(pid: int, chain: str) -> int:
-    """Packets that met the first rule of the chain."""
-    listed = _iptables(pid, "--list", chain, "1", "--verbose", "--numeric", "--exact")
-    return int(listed.split()[0])
+    def undo(self) -> None:
+        """Connect it as it was, by the same names."""
+        for network, aliases in self._networks.items():
+            names = [part for alias in aliases for part in ("--alias", alias)]
+            docker("network", "connect", *names, network, self._container)
+
+    def _now(self) -> dict[str, list[str]]:
+        networks = self._stack.inspect(self._service)["NetworkSettings"]["Networks"]
+        return {network: end["Aliases"] for network, end in networks.items()}
