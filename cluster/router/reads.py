@@ -101,12 +101,12 @@ async def find(context: Context) -> Answer:
             115, "tailable cursors are not served by the stand-in router; use a real mongos"
         )
     query = command.get("filter", {})
-    more = "getMore"
-    alone = context.wants_primary and not _of_the_past(command)
+    more = "getMore" if context.wants_primary else "clusterGetMore"
+    past = _of_the_past(command)
 
     async def attempt() -> Reply:
         nonlocal more
-        source = await existing_source_of(context) if alone else None
+        source = None if past else await existing_source_of(context)
         shard: str | None = None
         if isinstance(source, Collection):
             shard = await _only_shard(context, source, query, command.get("collation"))
@@ -117,7 +117,9 @@ async def find(context: Context) -> Answer:
             if reply.code != VIEW:
                 return reply
         more = "clusterGetMore"
-        return await anywhere(context, _renamed(command, "find", "clusterFind"))
+        # A session's next read waits for the time that this one tells, which is the asked shard's:
+        # of the shard with the documents it is one that they had reached.
+        return await anywhere(context, _renamed(command, "find", "clusterFind"), first=shard)
 
     reply = await context.until_fresh(attempt, context.namespace)
     return hand_out(context, reply, more)
@@ -180,14 +182,20 @@ async def _database_level(context: Context, command: Document) -> Reply:
     return await context.run(shard, command)
 
 
-async def anywhere(context: Context, command: Document, *, repeatable: bool = True) -> Reply:
-    """Run a router command on the shard that holds the database, or on any that has a primary."""
+async def anywhere(
+    context: Context, command: Document, *, repeatable: bool = True, first: str | None = None
+) -> Reply:
+    """Run a router command on the shard that holds the database, or on any that has a primary.
+
+    ``first`` is a shard to be preferred to that.
+    """
     preference = context.sent.get("$readPreference")
     if isinstance(preference, Mapping):
         command = {**command, "$readPreference": preference}
     shards = context.services.shards
     database = await context.services.catalogue.database(context.db)
-    candidates = [database.primary] if database else []
+    candidates = [first] if first else []
+    candidates += [database.primary] if database else []
     candidates += [shard for shard in shards.ids if shard not in candidates]
     if not candidates:
         raise CommandError(70, "the cluster has no shard yet: add one with addShard")

@@ -10,6 +10,7 @@ from pymongo import MongoClient, ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import CursorNotFound, OperationFailure
+from pymongo.read_concern import ReadConcern
 
 Documents = Collection[dict[str, Any]]
 Client = MongoClient[dict[str, Any]]
@@ -119,6 +120,27 @@ def test_a_session_reads_its_own_write_through_another_router(
                 reader.advance_operation_time(writer.operation_time)
                 assert second.find_one({"_id": number}, session=reader) is not None
     first.delete_many({"_id": {"$gte": 1000}})
+
+
+def test_a_session_is_told_a_time_no_earlier_than_what_it_saw_on_a_secondary(
+    sharded: Documents,
+) -> None:
+    """Its next read waits for that time; so it sees no less, whichever secondary answers."""
+    client = sharded.database.client
+    on_secondary = sharded.with_options(
+        read_concern=ReadConcern("majority"), read_preference=ReadPreference.SECONDARY
+    )
+    told = []
+    for number in range(2000, 2040):
+        with client.start_session() as writer, client.start_session() as reader:
+            sharded.insert_one({"_id": number}, session=writer)
+            if on_secondary.find_one({"_id": number}, session=reader) is not None:
+                assert writer.operation_time is not None
+                assert reader.operation_time is not None
+                told.append(reader.operation_time >= writer.operation_time)
+    sharded.delete_many({"_id": {"$gte": 2000}})
+    assert told
+    assert all(told)
 
 
 def test_explain_of_aggregate_and_count(sharded: Documents, db: Database[dict[str, Any]]) -> None:
