@@ -41,9 +41,9 @@ SYSTEMD = (
     "--tmpfs=/run/lock",
     "--tmpfs=/tmp:exec",
     "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
-    "--volume=/var/lib/shardstack",
 )
 """What systemd needs to boot in a container without privileges."""
+DATA = "--volume=/var/lib/shardstack"
 PUBLISHED = (22, 80, 443)
 NOT_A_HOST = 250  # hosts count from 11
 
@@ -115,11 +115,13 @@ class Hosts:
 
     # ---- hosts --------------------------------------------------------------------------------
 
-    def add(self, name: str, loopback: str = "", known_as: str = "") -> None:
+    def add(self, name: str, loopback: str = "", known_as: str = "", device: str = "") -> None:
         """A fresh host, at new addresses. One of the same name before it is gone for good.
 
         `loopback` is the address of this machine at which its ports are, as they are; without one,
         any port of 127.0.0.1 leads to each. `known_as` is its name in the network of hosts.
+        `device` is a disk of this machine that it has, and what it is called there, with a colon;
+        without one a volume of Docker's has its data.
         """
         self.remove(name)
         with self._lock:
@@ -132,7 +134,8 @@ class Hosts:
         ]
         public = ("--network", f"{self._mark}-public", "--ip", f"10.{self._subnet}.1.{number}")
         made = ("create", "--name", container, "--hostname", name)
-        docker(*made, *public, *ports, *SYSTEMD, self._artifacts.image)
+        disk = f"--device={device}" if device else DATA
+        docker(*made, *public, *ports, disk, *SYSTEMD, self._artifacts.image)
         alias = known_as or f"{name}.internal.example.test"
         known = ("--ip", self.address(name), "--alias", alias)
         docker("network", "connect", *known, f"{self._mark}-private", container)

@@ -1,11 +1,12 @@
 """From an account and a domain to a request over HTTPS, and back to nothing.
 
 DigitalOcean is the stand-in of tests/helpers; each droplet is a container, at an address of its own
-of this machine's loopback network.
+of this machine's loopback network. Its volume is a file with a loop device, and outlives it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from deploy.inventory import DEVICE
 from tests.helpers.description import FILE, MISSING, Judge
 from tests.helpers.digitalocean import DigitalOcean
 from tests.hosts.hosts import AUTHORITY, ROOT, Artifacts, Hosts
@@ -22,6 +24,7 @@ from tests.hosts.hosts import AUTHORITY, ROOT, Artifacts, Hosts
 pytestmark = pytest.mark.timeout(1800)
 DOMAIN = "api.example.com"
 CHANGES, UNWELL = 2, 1
+VOLUME = 2 * 2**30  # bytes
 
 
 class Account:
@@ -30,6 +33,7 @@ class Account:
     def __init__(self, hosts: Hosts, judge: Judge) -> None:
         self.hosts = hosts
         self.loopback: dict[str, str] = {}
+        self.volumes: dict[str, str] = {}  # the device of each, by the droplet that has it
         self.fake = DigitalOcean(
             on_create_droplet=self._create, on_destroy_droplet=self._destroy, judge=judge
         )
@@ -37,8 +41,23 @@ class Account:
     def _create(self, droplet: dict[str, Any]) -> tuple[str, str]:
         name = droplet["name"]
         self.loopback[name] = address = f"127.0.1.{len(self.loopback) + 11}"
-        self.hosts.add(name, address, f"{name}.internal.{DOMAIN}")
+        if name not in self.volumes:
+            self.volumes[name] = self._volume(name)
+        device = f"{self.volumes[name]}:{DEVICE}{name}-data"
+        self.hosts.add(name, address, f"{name}.internal.{DOMAIN}", device)
         return address, self.hosts.address(name)
+
+    def _volume(self, name: str) -> str:
+        """The device of a new disk."""
+        file = self.hosts.folder / f"{name}.img"
+        with file.open("wb") as made:
+            made.truncate(VOLUME)
+        return _output("losetup", "--find", "--show", str(file)).strip()
+
+    def detach(self) -> None:
+        """Give all disks back to this machine; no droplet has them any more."""
+        for device in self.volumes.values():
+            _output("losetup", "--detach", device)
 
     def _destroy(self, droplet: dict[str, Any]) -> None:
         self.hosts.remove(droplet["name"])
@@ -86,23 +105,21 @@ class Account:
             "national_id": f"AL-{len(mail)}",
             "password": "a long password of mine",
         }
-        said = subprocess.run(
-            [
-                *("curl", "--silent", "--show-error", "--cacert", str(ca)),
-                *(
-                    "--resolve",
-                    f"{DOMAIN}:443:{self.loopback[name]}",
-                    "--write-out",
-                    "%{http_code}",
-                ),
-                *("--header", "Content-Type: application/json", "--data", json.dumps(person)),
-                *("--output", "/dev/null", f"https://{DOMAIN}/api/v1/auth/signup"),
-            ],
-            capture_output=True,
-            text=True,
-            check=True,
+        return _output(
+            *("curl", "--silent", "--show-error", "--cacert", str(ca)),
+            *(
+                "--resolve",
+                f"{DOMAIN}:443:{self.loopback[name]}",
+                "--write-out",
+                "%{http_code}",
+            ),
+            *("--header", "Content-Type: application/json", "--data", json.dumps(person)),
+            *("--output", "/dev/null", f"https://{DOMAIN}/api/v1/auth/signup"),
         )
-        return said.stdout
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +127,13 @@ def account(given: Artifacts, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """An account without anything in it."""
     if not FILE.exists():
         pytest.skip(MISSING)
-    with Hosts(tmp_path_factory.mktemp("droplets"), given) as hosts:
+    with contextlib.ExitStack() as stack:
+        hosts = Hosts(tmp_path_factory.mktemp("droplets"), given)
         made = Account(hosts, Judge())
-        with made.fake:
-            yield made
+        stack.callback(made.detach)  # once the hosts are gone
+        stack.enter_context(hosts)
+        stack.enter_context(made.fake)
+        yield made
 
 
 def test_from_nothing_to_https_and_back(account: Account) -> None:
@@ -130,11 +150,15 @@ def test_from_nothing_to_https_and_back(account: Account) -> None:
     account.play("site")
     assert account.sign_up("shop-1", "ada@example.org") == "201"
     assert set(account.play("site").values()) == {0}
+    on = "findmnt --noheadings --output SOURCE /var/lib/shardstack"
+    assert account.hosts.shell("shop-2", on).strip() == f"{DEVICE}shop-2-data"
+    account.hosts.shell("shop-2", "touch /var/lib/shardstack/of-before")
 
     account.fake.destroy_droplet("shop-2")
     assert "shop-2" in account.deploy("status", status=UNWELL)
     account.deploy("apply", "--yes")
     account.play("site")
+    account.hosts.shell("shop-2", "test -e /var/lib/shardstack/of-before")  # with all its data
     assert account.sign_up("shop-2", "grace.hopper@example.org") == "201"
 
     account.deploy("destroy", "--with-data", "--confirm", "shop")
