@@ -40,6 +40,7 @@ from cluster.errors import ClusterError, DrillError
 from cluster.model.layout import Node
 from cluster.servers.connections import Connections
 from cluster.servers.routers import router_kind
+from cluster.servers.waiting import Waiter
 from console import files
 from console.signals import Interrupted, came, shielded
 
@@ -427,13 +428,13 @@ def heal(target: Target, say: Callable[[str], None]) -> None:
 def restore(target: Target, say: Callable[[str], None]) -> None:
     """Make a cluster whole, and leave what the load has written. Raises ClusterError."""
     target.heal(say, read_note(target))
-    end = time.monotonic() + WHOLE_SECONDS
     access = target.access()
     with access.connections(timeout=5) as connections:
-        while why := whole.missing(access, connections):
-            if time.monotonic() > end:
-                raise ClusterError(f"not whole yet: {why}. See `status`, and run it again.")
-            time.sleep(LOOK)
+        Waiter(WHOLE_SECONDS).until_well(
+            lambda: whole.missing(access, connections),
+            lambda why: f"not whole yet: {why}. See `status`, and run it again.",
+            every=LOOK,
+        )
 
 
 def folders(out: Path, names: list[str], runs: int) -> Iterator[tuple[str, int, Path]]:

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import msgspec
 
-from cluster.errors import StateError
+from cluster.errors import DrillError, StateError
 from cluster.servers.connections import Access
 from console import Report, files
 
@@ -207,6 +207,39 @@ class Target(Protocol):
 
     def save_logs(self, folder: Path, since: datetime, until: datetime) -> None:
         """Put what every server logged between two moments (in UTC) into a file for each."""
+
+
+class Unable:
+    """What a target answers when it is asked for what it `cannot` do. Targets inherit it."""
+
+    def cannot(self, ability: Ability) -> str:
+        """See `Target`."""
+        raise NotImplementedError
+
+    def _refuse(self, ability: Ability, names: Sequence[str]) -> NoReturn:
+        raise DrillError(f"{', '.join(names)}: {self.cannot(ability)}.")
+
+    def slow(self, names: Sequence[str], seconds: float) -> None:  # noqa: ARG002 - it cannot
+        """Refuse to delay packets."""
+        self._refuse(Ability.SLOW, names)
+
+    def confine(self, name: str) -> None:
+        """Refuse to give a node a disk of its own, or to do anything with one."""
+        self._refuse(Ability.FILL, [name])
+
+    fill = clear = freeze = thaw = release = confine
+
+    def cut_power(self, names: Sequence[str]) -> str:
+        """Refuse to cut the power of disks."""
+        self._refuse(Ability.DISK, names)
+
+    def start_with_clock(self, name: str) -> None:
+        """Refuse to give a node a clock of its own."""
+        self._refuse(Ability.CLOCK, [name])
+
+    def set_clock(self, name: str, seconds: int) -> None:  # noqa: ARG002 - it cannot
+        """Refuse to set such a clock."""
+        self._refuse(Ability.CLOCK, [name])
 
 
 class Note(msgspec.Struct, omit_defaults=True):

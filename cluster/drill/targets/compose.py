@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 
 from cluster.drill import whole
-from cluster.drill.target import Ability, Api, NodeState, Note, Way
+from cluster.drill.target import Ability, Api, NodeState, Note, Unable, Way
 from cluster.drill.targets import namespace
 from cluster.drill.targets.containers import LABEL, Container, Containers, docker
 from cluster.drill.targets.names import Names
@@ -52,7 +52,7 @@ UNREACHED = (
 )
 
 
-class ComposeTarget:
+class ComposeTarget(Unable):
     """The containers of one project."""
 
     kind = "compose"
@@ -238,10 +238,6 @@ class ComposeTarget:
         addresses = [there[other].addresses[NETWORK] for other in others]
         namespace.cut(self._pid(name), others=[one for one in addresses if one])
 
-    def slow(self, names: Sequence[str], seconds: float) -> None:  # noqa: ARG002 - it cannot
-        """See `cannot`."""
-        raise DrillError(f"{', '.join(names)}: {self.cannot(Ability.SLOW)}.")
-
     def join(self, names: Sequence[str]) -> None:
         """Let packets of these containers pass again."""
         for name in names:
@@ -273,24 +269,6 @@ class ComposeTarget:
     def _assert_down(self, name: str) -> None:
         if self.state(name) is not NodeState.DOWN:
             raise DrillError(f"{name} runs. Its data is touched only while it does not.")
-
-    def confine(self, name: str) -> None:
-        """See `cannot`."""
-        raise DrillError(f"{name}: {self.cannot(Ability.FILL)}.")
-
-    fill = clear = freeze = thaw = release = confine
-
-    def cut_power(self, names: Sequence[str]) -> str:
-        """See `cannot`."""
-        raise DrillError(f"{', '.join(names)}: {self.cannot(Ability.DISK)}.")
-
-    def start_with_clock(self, name: str) -> None:
-        """See `cannot`."""
-        raise DrillError(f"{name}: {self.cannot(Ability.CLOCK)}.")
-
-    def set_clock(self, name: str, seconds: int) -> None:  # noqa: ARG002 - it cannot be set
-        """See `cannot`."""
-        self.start_with_clock(name)
 
     def rolled_back(self, since: datetime) -> dict[str, int]:
         """Files below each member's `rollback` folder that were written since then."""

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.drill import whole
-from cluster.drill.target import Ability, Api, NodeState, Note, Way
+from cluster.drill.target import Ability, Api, NodeState, Note, Unable, Way
 from cluster.drill.targets.hands import Hands
 from cluster.errors import ClusterError, DrillError, StateError
 from cluster.hosted import nodes
@@ -39,7 +39,7 @@ SHARDSTACK = "/usr/local/sbin/shardstack"
 BACKUPS = "shardstack-backup.service"
 
 
-class HostsTarget:
+class HostsTarget(Unable):
     """The stack that the environment describes, seen from its operator's host."""
 
     kind = "hosts"
@@ -184,10 +184,6 @@ class HostsTarget:
         for other in others:
             self._ask(other, "part", others=[self._place(name)])
 
-    def slow(self, names: Sequence[str], seconds: float) -> None:  # noqa: ARG002 - it cannot
-        """See `cannot`."""
-        raise DrillError(f"{', '.join(names)}: {self.cannot(Ability.SLOW)}.")
-
     def _place(self, name: str) -> tuple[str, int]:
         node = self._node(name)
         return socket.gethostbyname(node.host), node.port
@@ -209,24 +205,6 @@ class HostsTarget:
     def damage(self, name: str) -> str:
         """Overwrite the middle of its largest collection with what is no WiredTiger block."""
         return str(self._ask(name, "damage"))
-
-    def confine(self, name: str) -> None:
-        """See `cannot`."""
-        raise DrillError(f"{name}: {self.cannot(Ability.FILL)}.")
-
-    fill = clear = freeze = thaw = release = confine
-
-    def cut_power(self, names: Sequence[str]) -> str:
-        """See `cannot`."""
-        raise DrillError(f"{', '.join(names)}: {self.cannot(Ability.DISK)}.")
-
-    def start_with_clock(self, name: str) -> None:
-        """See `cannot`."""
-        raise DrillError(f"{name}: {self.cannot(Ability.CLOCK)}.")
-
-    def set_clock(self, name: str, seconds: int) -> None:  # noqa: ARG002 - it cannot be set
-        """See `cannot`."""
-        self.start_with_clock(name)
 
     def free_mib(self) -> int:
         """The least free space among the hosts."""
