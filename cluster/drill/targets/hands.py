@@ -76,7 +76,6 @@ class _Session:
         assert process.stdin is not None  # noqa: S101
         with contextlib.suppress(BrokenPipeError):  # then nothing is answered, and it says why
             process.stdin.write(line)
-            process.stdin.flush()
         said = _line(process)
         if not said.endswith(b"\n"):
             raise ClusterError(f"{self._host} does not answer by SSH: {self._complaint()}.")
@@ -91,6 +90,7 @@ class _Session:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                bufsize=0,  # what a dead session does not take must not wait for its end
                 start_new_session=True,  # Ctrl-C is for the drill, which ends it
             )
         return self._process
@@ -118,7 +118,7 @@ def _line(process: subprocess.Popen[bytes]) -> bytes:
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while not said.endswith(b"\n") and selector.select(max(0.0, end - time.monotonic())):
-            if not (more := process.stdout.read1(2**16)):  # type: ignore[attr-defined]
+            if not (more := process.stdout.read(2**16)):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(1)
                 break
