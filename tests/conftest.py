@@ -52,6 +52,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
         local.up()
         yield local
     finally:
+        for node in local.nodes():  # what they hold is deleted: no stop in good order is needed
+            if node.pid is not None:
+                local.kill(node.name)
         local.down(purge=True)
 
 

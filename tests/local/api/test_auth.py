@@ -315,6 +315,7 @@ def test_malformed_authorization(client: FlaskClient, header: str) -> None:
     assert answer.status_code == 401
 
 
+@pytest.mark.long
 def test_an_expired_token_is_not_remembered(conf: Settings, ada: dict[str, Any]) -> None:
     app = create_app(msgspec.structs.replace(conf, clock_leeway=0))
     try:

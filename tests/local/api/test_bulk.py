@@ -165,6 +165,7 @@ def test_an_import_without_database_tells_line_by_line(
     assert {report["status"] for report in refused} == {503}
 
 
+@pytest.mark.long
 def test_the_body_is_a_stream(server: RunningServer, admin: dict[str, str]) -> None:
     """Sent in chunks by a client that reads nothing before it has sent all, every line refused."""
     count = 20_000

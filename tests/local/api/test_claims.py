@@ -50,6 +50,8 @@ def eventually(call: Callable[[], T], seconds: float = 10) -> T:
 # --- many at once -----------------------------------------------------------------------------
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_200_signups_with_one_address(
     server: Any, users: Documents, another: Callable[[], dict[str, str]]
 ) -> None:
@@ -222,6 +224,7 @@ def hasty(conf: Settings) -> Iterator[Documents]:
     store.close()
 
 
+@pytest.mark.long
 def test_storm(seam: Any, hasty: Documents) -> None:
     """Six writers create, change and delete over four addresses, stopping at random.
 

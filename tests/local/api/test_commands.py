@@ -241,6 +241,7 @@ def test_create_admin(state: Path, another: Any, client: Any) -> None:
     assert "promoted" in promoted.stdout
 
 
+@pytest.mark.long
 def test_sigterm_drains(environment: dict[str, str], tmp_path: Path, server: Any) -> None:
     """Readiness turns 503 while the port still answers; then the server ends with 0."""
     running = type(server)({**environment, "SHARDSTACK_DRAIN": "1"}, tmp_path / "log")

@@ -31,6 +31,8 @@ def servers(
         second.stop()
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_of_rivals_with_one_etag_exactly_one_changes_the_document(
     servers: list[RunningServer], client: FlaskClient, ada: dict[str, Any]
 ) -> None:

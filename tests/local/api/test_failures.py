@@ -167,6 +167,7 @@ def test_ready_says_which_router_serves(client: FlaskClient) -> None:
     assert answer.json["router"].startswith(("mongos ", "stand-in router (MongoDB "))
 
 
+@pytest.mark.long
 def test_a_stopped_primary_is_latency(
     healed_cluster: LocalCluster, client: FlaskClient, ada: dict[str, Any]
 ) -> None:

@@ -364,6 +364,7 @@ def rss(pid: int) -> int:
     return max(sizes)
 
 
+@pytest.mark.long
 def test_large_files_do_not_fill_the_memory(server: RunningServer, admin: dict[str, str]) -> None:
     """Eight times 10 MB at once, there and back byte for byte."""
     limit = 10 * 1024**2

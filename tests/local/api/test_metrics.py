@@ -133,6 +133,7 @@ def test_users_may_not_and_administrators_may(
     assert client.get("/metrics", headers={"Authorization": "Bearer "}).status_code == 401
 
 
+@pytest.mark.long
 def test_the_files_are_private_and_leave_with_the_server(
     environment: dict[str, str], server: Any, tmp_path: Path
 ) -> None:

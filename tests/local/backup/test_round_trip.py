@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
 from bson import json_util
 from pymongo import MongoClient
 
@@ -18,6 +19,8 @@ from tests.local.cluster.small import client_of, run
 Client = MongoClient[dict[str, Any]]
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_everything_survives(
     client: Client, source: LocalCluster, target: LocalCluster, tmp_path: Path
 ) -> None:
@@ -75,6 +78,7 @@ def test_for_scripts(
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_an_empty_cluster_has_a_backup_too(
     client: Client, source: LocalCluster, target: LocalCluster, tmp_path: Path
 ) -> None:

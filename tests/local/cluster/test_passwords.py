@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
@@ -27,6 +28,7 @@ def strings(local: LocalCluster) -> dict[str, str]:
     return {user: local.uri(user) for user in USERS}
 
 
+@pytest.mark.long
 def test_the_application_comes_in_by_the_old_password_until_the_end(small: LocalCluster) -> None:
     old = strings(small)
     assert run(small, "rotate-passwords").returncode == 0

@@ -53,6 +53,7 @@ def server(data: Path) -> Iterator[MongoClient[dict[str, Any]]]:
             process.kill()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("journal", [True, False])
 def test_what_was_acknowledged_in_the_journal_survives(own: Disk, *, journal: bool) -> None:
     with server(own.data) as client:

@@ -218,6 +218,7 @@ def impatient_resharding(cluster: LocalCluster) -> Iterator[None]:
         config.admin.command("setParameter", 1, **{name: before})
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("impatient_resharding")
 def test_a_collection_is_resharded(client: Client, db: Database[dict[str, Any]]) -> None:
     client.admin.command("shardCollection", f"{db.name}.again", key={"_id": "hashed"})

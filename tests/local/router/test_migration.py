@@ -23,6 +23,7 @@ def move(client: Client, namespace: str, position: int) -> None:
     client.admin.command("moveRange", namespace, min=chunk["min"], max=chunk["max"], toShard=other)
 
 
+@pytest.mark.long
 def test_a_router_that_was_not_told_finds_every_document(
     single_routers: list[Client], sharded: Documents
 ) -> None:
@@ -42,6 +43,7 @@ def test_a_router_that_was_not_told_finds_every_document(
     view.update_many({}, {"$unset": {"k": ""}})
 
 
+@pytest.mark.long
 def test_a_write_to_many_reaches_a_shard_that_owned_nothing_before(
     single_routers: list[Client], db: Database[dict[str, Any]]
 ) -> None:
@@ -62,6 +64,7 @@ def test_a_write_to_many_reaches_a_shard_that_owned_nothing_before(
     view.drop()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("query", [{}, {"_id": 7}, {"_id": {"$gte": 7}}], ids=str)
 def test_a_read_of_an_earlier_time_finds_what_has_moved_since(
     client: Client, db: Database[dict[str, Any]], query: dict[str, Any]
@@ -107,6 +110,8 @@ def test_a_router_that_was_not_told_notices_what_became_sharded_or_dropped(
     told.drop_database(name + "y")
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_counters_stay_exact_while_their_chunks_move(client: Client, sharded: Documents) -> None:
     """Every acknowledged write is there once, although chunks change shards underneath.
 

@@ -54,6 +54,8 @@ def run(mongosh: str, uri: str, script: str, home: Path) -> str:
     return result.stdout
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_the_shell_administers_a_sharded_collection(
     mongosh: str, cluster: LocalCluster, sharded: Collection[dict[str, Any]], tmp_path: Path
 ) -> None:

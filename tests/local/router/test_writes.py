@@ -126,6 +126,7 @@ def test_an_id_that_stands_on_several_shards_is_written_once(
     by_x.drop()
 
 
+@pytest.mark.long
 def test_a_write_without_an_answer_is_not_lost_on_stale_routing(
     single_routers: list[Client], db: Database[dict[str, Any]]
 ) -> None:

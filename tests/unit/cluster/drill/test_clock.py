@@ -19,6 +19,7 @@ pytestmark = pytest.mark.skipif(clock.cannot() != "", reason=clock.cannot() or "
 TELL = "import sys, time\nfor _ in sys.stdin: print(time.time(), time.monotonic(), flush=True)"
 
 
+@pytest.mark.long
 def test_it_is_set_and_time_spans_are_not(tmp_path: Path) -> None:
     file = tmp_path / "clock"
     clock.set_off(file, 0)
