@@ -51,10 +51,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
     try:
         local.up()
         yield local
-    finally:
         for node in local.nodes():  # what they hold is deleted: no stop in good order is needed
             if node.pid is not None:
                 local.kill(node.name)
+    finally:
         local.down(purge=True)
 
 
