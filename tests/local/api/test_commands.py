@@ -212,6 +212,7 @@ def test_schema_can_be_repeated(state: Path) -> None:
     assert all(line.endswith(" already") for line in lines)
 
 
+@pytest.mark.long
 def test_sample_data_can_be_repeated(state: Path, users: Documents) -> None:
     assert api(state, "sample-data", "--count", SAMPLES).returncode == 0
     again = api(state, "sample-data", "--count", SAMPLES)

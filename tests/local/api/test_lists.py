@@ -356,6 +356,8 @@ def figures(cluster: LocalCluster, store: Store, many: ObjectId) -> Iterator[Any
         yield run
 
 
+@pytest.mark.long
+@pytest.mark.core
 @pytest.mark.parametrize(
     "asked",
     [

@@ -9,6 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.web.operations import of
+from tests.helpers.api import make_person, sign_up
 
 BODIES: list[bytes] = [
     b"",
@@ -39,6 +40,12 @@ BODIES: list[bytes] = [
     b'{"name":" ","national_id":"----","email":"@","phone":"+","address":"\\n"}',
     b"name=ada&email=a%40example.com",
 ]
+
+
+@pytest.fixture(scope="module")
+def ada(app: Flask) -> dict[str, Any]:
+    """One person for all tests: nothing here changes her."""
+    return sign_up(app.test_client(), make_person())
 
 
 def sound(answer: Any, fault: bool = True) -> None:

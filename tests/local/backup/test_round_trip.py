@@ -16,11 +16,11 @@ from cluster.local.cluster import LocalCluster
 from tests.local.backup.everything import descriptions, everything, put_everything
 from tests.local.cluster.small import client_of, run
 
+pytestmark = [pytest.mark.long, pytest.mark.core]
+
 Client = MongoClient[dict[str, Any]]
 
 
-@pytest.mark.long
-@pytest.mark.core
 def test_everything_survives(
     client: Client, source: LocalCluster, target: LocalCluster, tmp_path: Path
 ) -> None:
@@ -78,7 +78,6 @@ def test_for_scripts(
     }  # fmt: skip
 
 
-@pytest.mark.long
 def test_an_empty_cluster_has_a_backup_too(
     client: Client, source: LocalCluster, target: LocalCluster, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from pymongo import MongoClient
 
 from cluster.lifecycle.check import STATEMENTS, check
@@ -39,6 +40,8 @@ def test_what_was_changed_by_hand_is_told(healed_cluster: LocalCluster) -> None:
     assert found[15] == ["the balancer is off: data stay where they are, however uneven"]
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_a_member_that_is_down_is_told_and_nothing_else_is_hidden(
     healed_cluster: LocalCluster,
 ) -> None:

@@ -182,6 +182,7 @@ def test_status_tells_what_is_down(small: LocalCluster) -> None:
     assert "config-1" in done.stdout
 
 
+@pytest.mark.long
 def test_restart_gives_a_new_process_that_serves(small: LocalCluster) -> None:
     before = running_pids(small)
     restarted = {"shard-1-1", "router-1"}

@@ -11,6 +11,8 @@ from cluster.local.cluster import LocalCluster
 from cluster.model.users import USERS
 from tests.local.cluster.small import client_of, run
 
+pytestmark = pytest.mark.long
+
 
 def comes_in(uri: str) -> bool:
     """Whether somebody new comes in by a connection string."""
@@ -28,7 +30,6 @@ def strings(local: LocalCluster) -> dict[str, str]:
     return {user: local.uri(user) for user in USERS}
 
 
-@pytest.mark.long
 def test_the_application_comes_in_by_the_old_password_until_the_end(small: LocalCluster) -> None:
     old = strings(small)
     assert run(small, "rotate-passwords").returncode == 0
