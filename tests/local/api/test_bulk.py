@@ -181,6 +181,8 @@ def test_the_body_is_a_stream(server: RunningServer, admin: dict[str, str]) -> N
     assert [report["line"] for report in refused] == list(range(1, count + 1))
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_a_client_that_goes_away(
     server: RunningServer, client: FlaskClient, admin: dict[str, str], users: Documents
 ) -> None:

@@ -46,6 +46,8 @@ def with_them(
             sys.modules.pop(f"api.resources.{name}", None)
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_it_is_served(with_them: Flask) -> None:
     client = with_them.test_client()
     me: dict[str, Any] = sign_up(client, make_person())["headers"]

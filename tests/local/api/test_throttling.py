@@ -136,6 +136,7 @@ def test_a_known_address_passes(strict: tuple[Flask, Flask], ada: dict[str, Any]
         assert attempt(client, email, password).status_code == 200
 
 
+@pytest.mark.long
 def test_an_address_stays_known_when_its_sessions_are_over(
     strict: tuple[Flask, Flask], ada: dict[str, Any]
 ) -> None:
@@ -330,6 +331,7 @@ def test_the_present_password_is_no_way_around(
     assert client.post(f"{AUTH}/password", json=body, headers=own).status_code == 204
 
 
+@pytest.mark.long
 def test_strangers_do_not_keep_the_owner_from_a_new_password(
     strict: tuple[Flask, Flask], ada: dict[str, Any]
 ) -> None:

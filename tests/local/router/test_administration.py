@@ -88,6 +88,7 @@ def test_shards_are_listed(client: Client) -> None:
     assert client.admin.command("getShardMap")["map"].keys() >= {"config", "shard-1"}
 
 
+@pytest.mark.long
 def test_chunks_are_split_and_moved(client: Client, ranged: Documents) -> None:
     namespace = ranged.full_name
     client.admin.command("split", namespace, middle={"k": 50})

@@ -22,6 +22,8 @@ sys.stdin.read()
 """
 
 
+@pytest.mark.long
+@pytest.mark.core
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_what_a_run_started_ends_with_it(sent: signal.Signals) -> None:
     bystander = subprocess.Popen(SERVER, start_new_session=True)
