@@ -107,6 +107,10 @@ PRODUCTION = Profile(
             # before it steps down, and then for its clients to go elsewhere, which takes them less
             # than a second. The default of 15 s is spent in full by each member at each stop.
             "shutdownTimeoutMillisForSignaledShutdown": 5000,
+            # A member whose disk stands still goes on to answer heartbeats, and so remains primary
+            # while every write to its shard waits. The watchdog ends such a member after 60 to
+            # 120 s, and the others elect. It is off by default, and 60 s is the least it takes.
+            "watchdogPeriodSeconds": 60,
             # And MongoDB's defaults for all else: diagnostic data, for whoever has to find out
             # later what happened; orphans for 15 minutes, for cursors that still read them; the
             # journal; 15,000 rounds of SCRAM, since there may be users whose passwords people

@@ -52,6 +52,12 @@ def test_production_keeps_mongodb_s_defaults() -> None:
     assert (LAPTOP.orphan_cleanup_seconds, PRODUCTION.orphan_cleanup_seconds) == (1, 900)
 
 
+def test_production_ends_a_member_whose_disk_stands_still() -> None:
+    """60 s is the least that MongoDB takes; on a laptop, nobody would start the member again."""
+    assert settings(PRODUCTION)["setParameter"]["watchdogPeriodSeconds"] == 60
+    assert "watchdogPeriodSeconds" not in settings(LAPTOP)["setParameter"]
+
+
 def test_a_place_takes_its_usual_profile_unless_the_topology_names_one() -> None:
     default = topology.load()
     assert choose(default, LAPTOP) is LAPTOP
