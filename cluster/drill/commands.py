@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cluster.drill.targets import MAKERS, target
+from cluster.drill.targets import MAKERS, choose
 from cluster.errors import DrillError
 from console.terminal import Commands, state_option
 
 if TYPE_CHECKING:
-    from cluster.drill.comparison import Row
-    from cluster.drill.verdict import Reading
+    from cluster.drill.judge.verdict import Reading
+    from cluster.drill.report.comparison import Row
 
 OUT = "drills"
 TARGET = click.option(
@@ -66,9 +66,9 @@ def drill() -> None:
 @JSON
 def list_(state: str, kind: str, as_json: bool) -> None:
     """Show the scenarios, and why one cannot be run here."""
-    from cluster.drill.scenario import scenarios  # noqa: PLC0415 - takes 0.3 s
+    from cluster.drill.running.scenario import scenarios  # noqa: PLC0415 - takes 0.3 s
 
-    broken = target(kind, state)
+    broken = choose(kind, state)
     known = [(one, one.why_not(broken, through_api=True)) for one in scenarios()]
     if as_json:
         rows = [
@@ -193,14 +193,14 @@ def run(  # noqa: PLR0913 - one for each option
     import msgspec  # noqa: PLC0415
 
     from cluster.drill.history import Guarantee  # noqa: PLC0415
-    from cluster.drill.mongo import MongoStore  # noqa: PLC0415
-    from cluster.drill.scenario import chosen  # noqa: PLC0415 - takes 0.3 s
-    from cluster.drill.session import Asked, Session  # noqa: PLC0415
-    from cluster.drill.stores import Through  # noqa: PLC0415
-    from cluster.drill.target import Api  # noqa: PLC0415
-    from cluster.drill.verdict import worst  # noqa: PLC0415
+    from cluster.drill.judge.verdict import worst  # noqa: PLC0415
+    from cluster.drill.load.mongo import MongoStore  # noqa: PLC0415
+    from cluster.drill.running.scenario import chosen  # noqa: PLC0415 - takes 0.3 s
+    from cluster.drill.running.session import Asked, Session  # noqa: PLC0415
+    from cluster.drill.running.stores import Through  # noqa: PLC0415
+    from cluster.drill.targets.target import Api  # noqa: PLC0415
 
-    broken = target(kind, state)
+    broken = choose(kind, state)
     broken.assert_there()
     api = Api(url, ca) if url else broken.api() if through == "api" else None
     if (through == "api") != (api is not None):
@@ -225,11 +225,11 @@ def heal(state: str, kind: str) -> None:
 
     It may be run at any moment, and again after an interruption.
     """
-    from cluster.drill.runner import heal as work  # noqa: PLC0415 - takes 0.3 s
-    from cluster.drill.runner import working  # noqa: PLC0415
-    from cluster.drill.target import read_note  # noqa: PLC0415
+    from cluster.drill.running.runner import heal as work  # noqa: PLC0415 - takes 0.3 s
+    from cluster.drill.running.runner import working  # noqa: PLC0415
+    from cluster.drill.targets.target import read_note  # noqa: PLC0415
 
-    broken = target(kind, state)
+    broken = choose(kind, state)
     broken.assert_there()
     with working(broken):
         note = read_note(broken)
@@ -276,7 +276,7 @@ def report(
         raise click.UsageError("Give either --json or --markdown.")
     import msgspec  # noqa: PLC0415
 
-    from cluster.drill import comparison, results  # noqa: PLC0415
+    from cluster.drill.report import comparison, results  # noqa: PLC0415
 
     readings = _readings(folders)
     table = comparison.rows(readings)
@@ -299,7 +299,7 @@ def report(
 
 def _reported(reading: Reading) -> Path:
     """Write a run's report.json and report.html; where the latter is."""
-    from cluster.drill import results  # noqa: PLC0415
+    from cluster.drill.report import results  # noqa: PLC0415
 
     page = _page()
     found = results.results(reading)
@@ -310,7 +310,7 @@ def _reported(reading: Reading) -> Path:
 
 def _page() -> ModuleType:
     try:
-        from cluster.drill import page  # noqa: PLC0415 - takes a second
+        from cluster.drill.report import page  # noqa: PLC0415 - takes a second
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "matplotlib":
             raise
@@ -326,7 +326,7 @@ def _show(table: Sequence[Row]) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    from cluster.drill.comparison import HEAD  # noqa: PLC0415
+    from cluster.drill.report.comparison import HEAD  # noqa: PLC0415
 
     shown = Table(*HEAD, box=SIMPLE_HEAD)
     for row in table:
@@ -353,11 +353,11 @@ def judge(folders: Sequence[Path], as_json: bool, junit: Path | None) -> None:
     """
     import msgspec  # noqa: PLC0415
 
-    from cluster.drill.verdict import alike, verdict, worst  # noqa: PLC0415
+    from cluster.drill.judge.verdict import alike, verdict, worst  # noqa: PLC0415
 
     verdicts = [verdict(readings) for readings in alike(_readings(folders))]
     if junit is not None:
-        from cluster.drill.junit import as_junit  # noqa: PLC0415
+        from cluster.drill.report.junit import as_junit  # noqa: PLC0415
 
         _write(junit, as_junit(verdicts))
     if as_json:
@@ -388,9 +388,9 @@ def export(folder: Path, form: str, out: Path) -> None:
 
     cluster/drill/README.md tells how they are asked.
     """
-    from cluster.drill.export import Format  # noqa: PLC0415
-    from cluster.drill.export import export as work  # noqa: PLC0415
-    from cluster.drill.verdict import read_history  # noqa: PLC0415
+    from cluster.drill.judge.verdict import read_history  # noqa: PLC0415
+    from cluster.drill.report.export import Format  # noqa: PLC0415
+    from cluster.drill.report.export import export as work  # noqa: PLC0415
 
     lines = [f"{line}\n" for line in work(read_history(folder), Format(form))]
     _write(out, "".join(lines))
@@ -415,7 +415,7 @@ def _write(file: Path, text: str) -> None:
 
 def _readings(folders: Sequence[Path]) -> list[Reading]:
     """The runs in these folders and below them. Raises DrillError if one of them has none."""
-    from cluster.drill.verdict import read  # noqa: PLC0415
+    from cluster.drill.judge.verdict import read  # noqa: PLC0415
 
     found: dict[Path, None] = {}
     for folder in folders:

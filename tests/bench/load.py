@@ -16,7 +16,7 @@ import msgspec
 from pymongo import MongoClient, WriteConcern
 from pymongo.collection import Collection
 
-from cluster.drill.report import latency
+from cluster.drill.judge.summary import latency
 
 Documents = Collection[dict[str, Any]]
 

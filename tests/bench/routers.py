@@ -18,7 +18,7 @@ import click
 import msgspec
 from pymongo import MongoClient
 
-from cluster.drill.mongo import prepare
+from cluster.drill.load.mongo import prepare
 from cluster.local.cluster import LocalCluster
 from tests.bench.load import Plan, Run, document
 from tests.bench.results import ratio

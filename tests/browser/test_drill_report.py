@@ -10,10 +10,10 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from cluster.drill.page import render
-from cluster.drill.verdict import read
+from cluster.drill.judge.verdict import read
+from cluster.drill.report.page import render
+from tests.unit.cluster.drill.judge.test_verdict import without_one
 from tests.unit.cluster.drill.runs import Model, leave
-from tests.unit.cluster.drill.test_verdict import without_one
 
 WIDTHS = (400, 1400)
 SCHEMES = ("light", "dark")

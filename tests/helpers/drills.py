@@ -11,9 +11,9 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
 from cluster.drill.history import Call, History
-from cluster.drill.mongo import MongoStore, move
-from cluster.drill.report import Report, summarise
-from cluster.drill.workload import Load, Workload
+from cluster.drill.judge.summary import Report, summarise
+from cluster.drill.load.mongo import MongoStore, move
+from cluster.drill.load.workload import Load, Workload
 from cluster.local.cluster import LocalCluster, LocalNode
 
 SHARDS = ("shard-1", "shard-2")

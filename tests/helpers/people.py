@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import requests
 
-from cluster.drill.http import ApiStore
-from cluster.drill.report import summarise
-from cluster.drill.workload import Load, Workload
+from cluster.drill.judge.summary import summarise
+from cluster.drill.load.http import ApiStore
+from cluster.drill.load.workload import Load, Workload
 
 PASSWORD = "a long password of mine"
 CALM = 20

@@ -52,12 +52,14 @@ def _known(names: set[str], known: dict[str, Path]) -> set[str]:
     }
 
 
-def climbs(module: str, order: tuple[set[str], ...]) -> set[str]:
+def climbs(module: str, order: tuple[set[str], ...], package: str = "") -> set[str]:
     """The parts of its package that a module imports and must not.
 
-    `order` has a package's parts from the ground up; one may import itself and those of lower rows.
+    The package is the outermost unless one is given. `order` has its parts from the ground up; one
+    may import itself and those of lower rows.
     """
-    package, part = module.split(".")[:2]
+    start = f"{package or module.split('.', maxsplit=1)[0]}."
+    part = module.removeprefix(start).split(".")[0]
     row = {one: n for n, parts in enumerate(order) for one in parts}
-    seen = {name.split(".")[1] for name in graph()[module] if name.startswith(f"{package}.")}
+    seen = {n.removeprefix(start).split(".")[0] for n in graph()[module] if n.startswith(start)}
     return {one for one in seen - {part} if row[one] >= row[part]}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cluster.drill.judge.verdict import Reading, read
 from cluster.drill.record import What
-from cluster.drill.verdict import Reading, read
 from cluster.servers.waiting import Waiter
 from tests.hosts.conftest import SMALL
 from tests.hosts.hosts import Hosts

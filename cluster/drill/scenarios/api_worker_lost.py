@@ -2,10 +2,10 @@
 
 import time
 
-from cluster.drill.faults import Once
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Scenario, Stage
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import Once
+from cluster.drill.running.scenario import Scenario, Stage
+from cluster.drill.targets.target import Ability
 
 CLIENTS = 12
 """As many as the load has: each waits for one answer at a time."""

@@ -1,9 +1,9 @@
 """A backup is written, and then the servers' key is changed."""
 
-from cluster.drill.faults import Errand
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import Errand
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability
 
 
 def plan(stage: Stage) -> Fault:

@@ -2,11 +2,11 @@
 
 from datetime import UTC, datetime
 
-from cluster.drill.faults import Once
-from cluster.drill.preparing import lead
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import Once
+from cluster.drill.running.preparing import lead
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability
 
 SECONDS = 60
 CLIENTS = 12

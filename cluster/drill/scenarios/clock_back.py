@@ -1,9 +1,9 @@
 """The clock of a shard's primary is set back by a minute, until the member is started again."""
 
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
+from cluster.drill.running.scenario import Fault, Scenario, Stage
 from cluster.drill.scenarios.clock_ahead import SECONDS, ClockOff, prepare
-from cluster.drill.target import Ability
+from cluster.drill.targets.target import Ability
 
 
 class ClockBack(ClockOff):

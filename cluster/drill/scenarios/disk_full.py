@@ -1,10 +1,10 @@
 """The disk of a shard's primary is full, and is freed."""
 
-from cluster.drill.faults import Once
-from cluster.drill.preparing import confine_primary, release_primary
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability, NodeState
+from cluster.drill.running.faults import Once
+from cluster.drill.running.preparing import confine_primary, release_primary
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability, NodeState
 
 
 class DiskFull(Once):

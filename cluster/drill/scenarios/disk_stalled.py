@@ -2,11 +2,11 @@
 
 import time
 
-from cluster.drill.faults import Once
-from cluster.drill.preparing import confine_primary, release_primary
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import Once
+from cluster.drill.running.preparing import confine_primary, release_primary
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability
 
 STILL_SECONDS = 1.0
 """Without the journal being synced once, though the load goes on."""

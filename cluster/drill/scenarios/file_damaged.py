@@ -2,10 +2,10 @@
 
 import contextlib
 
-from cluster.drill.faults import Kill
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability, NodeState
+from cluster.drill.running.faults import Kill
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability, NodeState
 from cluster.errors import ClusterError
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from pymongo.errors import PyMongoError
 
-from cluster.drill.faults import Errand, Kill, Several
-from cluster.drill.mongo import MongoStore
+from cluster.drill.load.mongo import MongoStore
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import Errand, Kill, Several
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability
 from cluster.errors import ClusterError, DrillError
 from cluster.servers.connections import is_transient, short
 from cluster.servers.waiting import Waiter

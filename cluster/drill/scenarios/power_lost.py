@@ -1,10 +1,10 @@
 """All members of a shard lose their power: what was not on disk is gone."""
 
-from cluster.drill.faults import Kill
-from cluster.drill.preparing import confine, release
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import Kill
+from cluster.drill.running.preparing import confine, release
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability
 
 
 class PowerLost(Kill):

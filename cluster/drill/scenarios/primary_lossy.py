@@ -1,9 +1,9 @@
 """A tenth of all packets of a shard's primary is lost."""
 
-from cluster.drill.faults import CutOff
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability, Way
+from cluster.drill.running.faults import CutOff
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability, Way
 
 SHARE = 0.1
 

@@ -1,9 +1,9 @@
 """A shard's primary is cut off one way: it hears and is not heard, or the reverse."""
 
-from cluster.drill.faults import CutOff
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability, Way
+from cluster.drill.running.faults import CutOff
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability, Way
 
 
 def plan(stage: Stage) -> Fault:

@@ -1,9 +1,9 @@
 """A shard's primary stands still, and goes on later."""
 
-from cluster.drill.faults import Standstill
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import Standstill
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability
 
 
 def plan(stage: Stage) -> Fault:

@@ -1,8 +1,8 @@
 """A shard's primary steps down."""
 
-from cluster.drill.faults import StepDown
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
+from cluster.drill.running.faults import StepDown
+from cluster.drill.running.scenario import Fault, Scenario, Stage
 
 
 def plan(stage: Stage) -> Fault:

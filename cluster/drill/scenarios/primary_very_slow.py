@@ -1,9 +1,9 @@
 """Everything that a shard's primary sends arrives half a second later."""
 
-from cluster.drill.faults import Slow
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import Slow
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability
 
 DELAY = 0.5
 

@@ -1,8 +1,8 @@
 """Faults of the other scenarios, one after the other, as a seed decides."""
 
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage, chosen
-from cluster.drill.target import Ability
+from cluster.drill.running.scenario import Fault, Scenario, Stage, chosen
+from cluster.drill.targets.target import Ability
 
 AMONG = (
     "primary-killed",

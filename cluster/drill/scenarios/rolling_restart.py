@@ -1,8 +1,8 @@
 """Every server is restarted, one at a time."""
 
-from cluster.drill.faults import Errand
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
+from cluster.drill.running.faults import Errand
+from cluster.drill.running.scenario import Fault, Scenario, Stage
 
 
 def plan(stage: Stage) -> Fault:

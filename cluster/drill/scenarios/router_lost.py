@@ -1,9 +1,9 @@
 """One router is killed."""
 
-from cluster.drill.faults import Kill
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import Kill
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability
 
 
 def plan(stage: Stage) -> Fault:

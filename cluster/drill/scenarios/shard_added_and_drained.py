@@ -1,10 +1,10 @@
 """A shard is added, gets data, and is drained and removed."""
 
-from cluster.drill.faults import Errand
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
+from cluster.drill.running.faults import Errand
+from cluster.drill.running.scenario import Fault, Scenario, Stage
 from cluster.drill.scenarios.migration_failover import mover
-from cluster.drill.target import Ability
+from cluster.drill.targets.target import Ability
 
 
 def plan(stage: Stage) -> Fault:

@@ -1,9 +1,9 @@
 """A primary is killed, and inside the election that follows a router and the config primary."""
 
-from cluster.drill.faults import Kill, Several
 from cluster.drill.record import Expectation
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import Kill, Several
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.targets.target import Ability
 
 
 def plan(stage: Stage) -> Fault:

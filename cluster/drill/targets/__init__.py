@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cluster.drill.target import Target
+    from cluster.drill.targets.target import Target
 
 
 def _local(state: str) -> Target:
@@ -37,6 +37,6 @@ MAKERS: dict[str, Callable[[str], Target]] = {
 """By the name of a target; each gets the folder in which commands of this machine keep theirs."""
 
 
-def target(kind: str, state: str) -> Target:
+def choose(kind: str, state: str) -> Target:
     """The target of a name. Whether there is a cluster is not asked (`Target.assert_there`)."""
     return MAKERS[kind](state)

@@ -23,11 +23,10 @@ from pathlib import Path
 
 import psutil
 
-from cluster.drill import whole
-from cluster.drill.target import Ability, Api, NodeState, Note, Unable, Way
-from cluster.drill.targets import namespace
+from cluster.drill.targets import namespace, whole
 from cluster.drill.targets.containers import LABEL, Container, Containers, docker
 from cluster.drill.targets.names import Names
+from cluster.drill.targets.target import Ability, Api, NodeState, Note, Unable, Way
 from cluster.errors import ClusterError, DrillError, StateError
 from cluster.hosted.cluster import HostedCluster
 from cluster.hosted.environment import SECRETS

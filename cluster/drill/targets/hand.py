@@ -74,7 +74,7 @@ def main_pid(name: str) -> int:
 
 
 def state(name: str) -> str:
-    """How a server is, as cluster.drill.target.NodeState has it."""
+    """How a server is, as cluster.drill.targets.target.NodeState has it."""
     try:
         stat = Path(f"/proc/{main_pid(name)}/stat").read_text()
     except FileNotFoundError:

@@ -22,9 +22,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cluster.drill import whole
-from cluster.drill.target import Ability, Api, NodeState, Note, Unable, Way
+from cluster.drill.targets import whole
 from cluster.drill.targets.hands import Hands
+from cluster.drill.targets.target import Ability, Api, NodeState, Note, Unable, Way
 from cluster.errors import ClusterError, DrillError, StateError
 from cluster.hosted import nodes
 from cluster.hosted.cluster import HostedCluster

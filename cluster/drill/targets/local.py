@@ -16,10 +16,9 @@ from urllib.parse import urlsplit
 import psutil
 
 from cluster.deployment import local_deployment
-from cluster.drill import whole
-from cluster.drill.target import Ability, Api, NodeState, Note, Way
-from cluster.drill.targets import clock, delay, disk
+from cluster.drill.targets import clock, delay, disk, whole
 from cluster.drill.targets.silence import End, Silence
+from cluster.drill.targets.target import Ability, Api, NodeState, Note, Way
 from cluster.errors import DrillError
 from cluster.local.cluster import LocalCluster
 from cluster.local.launcher import is_alive

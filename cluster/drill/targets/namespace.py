@@ -13,7 +13,7 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 
-from cluster.drill.target import Way
+from cluster.drill.targets.target import Way
 from cluster.errors import ClusterError
 
 CHAIN = "SHARDSTACK-DRILL"

@@ -30,8 +30,8 @@ from pathlib import Path
 
 import psutil
 
-from cluster.drill.target import Way
 from cluster.drill.targets import delay
+from cluster.drill.targets.target import Way
 from cluster.errors import ClusterError
 
 MOUNTS = Path("/proc/mounts")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import signal
 
-from cluster.drill.faults import Once
-from cluster.drill.scenario import Stage
+from cluster.drill.running.faults import Once
+from cluster.drill.running.scenario import Stage
 from tests.compose.stack import Stack, docker, until
 
 RESTART = 30.0

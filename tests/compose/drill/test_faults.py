@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from cluster.drill.faults import CutOff, Standstill
+from cluster.drill.judge.verdict import Reading, Status, judge, read
 from cluster.drill.record import Expectation, What
-from cluster.drill.runner import Options, run
-from cluster.drill.scenario import Fault, Scenario, Stage
-from cluster.drill.stores import Through
-from cluster.drill.target import Ability
+from cluster.drill.running.faults import CutOff, Standstill
+from cluster.drill.running.runner import Options, run
+from cluster.drill.running.scenario import Fault, Scenario, Stage
+from cluster.drill.running.stores import Through
+from cluster.drill.running.view import Lines
 from cluster.drill.targets.compose import ComposeTarget
-from cluster.drill.verdict import Reading, Status, judge, read
-from cluster.drill.view import Lines
+from cluster.drill.targets.target import Ability
 from tests.compose.drill.faults import Crash, Disconnection
 from tests.compose.stack import SERVERS, Stack, until
 

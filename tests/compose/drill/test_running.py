@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.drill import whole
-from cluster.drill.runner import Options, run
-from cluster.drill.scenario import chosen
-from cluster.drill.target import NodeState, read_note
-from cluster.drill.targets import namespace
+from cluster.drill.judge.verdict import Status, judge
+from cluster.drill.running.runner import Options, run
+from cluster.drill.running.scenario import chosen
+from cluster.drill.running.view import Lines
+from cluster.drill.targets import namespace, whole
 from cluster.drill.targets.compose import ComposeTarget
-from cluster.drill.verdict import Status, judge
-from cluster.drill.view import Lines
+from cluster.drill.targets.target import NodeState, read_note
 
 MAIN = [sys.executable, "-u", "-m", "cluster", "drill"]
 

@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from cluster.backup.dump import dump
-from cluster.drill.mongo import MongoStore, prepare
-from cluster.drill.report import summarise
-from cluster.drill.workload import Load, Workload
+from cluster.drill.judge.summary import summarise
+from cluster.drill.load.mongo import MongoStore, prepare
+from cluster.drill.load.workload import Load, Workload
 from cluster.errors import ClusterError
 from cluster.local.cluster import LocalCluster, silent
 from tests.local.backup.dumping import BULK, PHASES, Client, dumping, fill, untouched

@@ -9,9 +9,9 @@ from typing import Any
 
 from pymongo import MongoClient
 
-from cluster.drill.mongo import MongoStore, prepare
-from cluster.drill.report import Report, summarise
-from cluster.drill.workload import Load, Workload
+from cluster.drill.judge.summary import Report, summarise
+from cluster.drill.load.mongo import MongoStore, prepare
+from cluster.drill.load.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
 
 SHARDS = ("shard-1",)

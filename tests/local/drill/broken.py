@@ -23,14 +23,14 @@ from pymongo.errors import AutoReconnect, ConnectionFailure
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from cluster.drill.mongo import MongoStore
-from cluster.drill.scenario import chosen
-from cluster.drill.session import Asked, Session
-from cluster.drill.stores import Maker, Through
-from cluster.drill.target import Api
-from cluster.drill.targets import target
-from cluster.drill.verdict import Status, worst
-from cluster.drill.workload import Effect
+from cluster.drill.judge.verdict import Status, worst
+from cluster.drill.load.mongo import MongoStore
+from cluster.drill.load.workload import Effect
+from cluster.drill.running.scenario import chosen
+from cluster.drill.running.session import Asked, Session
+from cluster.drill.running.stores import Maker, Through
+from cluster.drill.targets import choose
+from cluster.drill.targets.target import Api
 from tests.helpers.api import apply_schema, environment_of, running
 
 RUNS = 5
@@ -121,7 +121,7 @@ def catch(state: Path, one: Broken, out: Path, runs: int = RUNS) -> Status:
     with _through(state, one) as door:
         for seed in range(runs):
             asked = Asked(out, seed=seed, faults=one.faults, rate=0.0, **door)
-            status = worst(Session(target("local", str(state)), asked).run(chosen([one.scenario])))
+            status = worst(Session(choose("local", str(state)), asked).run(chosen([one.scenario])))
             if status is Status.BROKEN:
                 break
     return status
@@ -133,7 +133,7 @@ def _through(state: Path, one: Broken) -> Iterator[dict[str, Any]]:
     if one.make is not None:
         yield {"make": one.make}
         return
-    uri = target("local", str(state)).access().uri("app")
+    uri = choose("local", str(state)).access().uri("app")
     with tempfile.TemporaryDirectory() as folder:
         environment = environment_of(uri, Path(folder))
         apply_schema(environment)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from cluster.drill.mongo import prepare
+from cluster.drill.load.mongo import prepare
 from cluster.local.cluster import LocalCluster
 from tests.helpers.drills import DATABASE, GOES_ON, SHARDS, Drill
 

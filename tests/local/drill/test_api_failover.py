@@ -18,9 +18,9 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from cluster.drill.history import History
-from cluster.drill.http import ApiStore
-from cluster.drill.report import Report, summarise
-from cluster.drill.workload import Load, Workload
+from cluster.drill.judge.summary import Report, summarise
+from cluster.drill.load.http import ApiStore
+from cluster.drill.load.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
 from tests.helpers.api import PASSWORD, RunningServer, apply_schema, environment_of, running
 from tests.helpers.drills import GOES_ON, SHARDS, held_up, step_down

@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from cluster.drill.report import Report
-from cluster.drill.workload import Workload
+from cluster.drill.judge.summary import Report
+from cluster.drill.load.workload import Workload
 from tests.helpers.drills import CALM, GOES_ON, SHARDS, Drill, held_up, step_down
 
 pytestmark = [pytest.mark.long, pytest.mark.core]

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from cluster.drill.history import Guarantee
-from cluster.drill.mongo import MongoStore
-from cluster.drill.runner import Options, run
-from cluster.drill.scenario import chosen
+from cluster.drill.judge.verdict import Status, judge
+from cluster.drill.load.mongo import MongoStore
+from cluster.drill.running.runner import Options, run
+from cluster.drill.running.scenario import chosen
+from cluster.drill.running.view import Lines
 from cluster.drill.targets.local import LocalTarget
-from cluster.drill.verdict import Status, judge
-from cluster.drill.view import Lines
 from cluster.local.cluster import LocalCluster
 from tests.helpers.clusters import cluster_of
 from tests.local.drill.broken import BROKEN, Broken, catch

@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from cluster.drill import record, whole
+from cluster.drill import record
 from cluster.drill.history import read
+from cluster.drill.judge.verdict import Status, judge
 from cluster.drill.record import What
-from cluster.drill.runner import Options, assert_fit, heal, run
-from cluster.drill.scenario import chosen
-from cluster.drill.target import Ability, NodeState, read_note
+from cluster.drill.running.runner import Options, assert_fit, heal, run
+from cluster.drill.running.scenario import chosen
+from cluster.drill.running.view import Lines
+from cluster.drill.targets import whole
 from cluster.drill.targets.local import LocalTarget
-from cluster.drill.verdict import Status, judge
-from cluster.drill.view import Lines
+from cluster.drill.targets.target import Ability, NodeState, read_note
 from cluster.errors import DrillError
 from cluster.local.cluster import LocalCluster
 from tests.helpers.clusters import cluster_of

@@ -17,9 +17,9 @@ from collections.abc import Callable
 import pytest
 import requests
 
-from cluster.drill.http import ApiStore
-from cluster.drill.report import summarise
-from cluster.drill.workload import Load, Workload
+from cluster.drill.judge.summary import summarise
+from cluster.drill.load.http import ApiStore
+from cluster.drill.load.workload import Load, Workload
 from cluster.local.cluster import LocalCluster
 from tests.helpers.api import make_person
 from tests.helpers.caddy import Caddy, Replica

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.drill.comparison import PLACE
+from cluster.drill.report.comparison import PLACE
 from tests.helpers.streets import ROOT
 
 BOOKS = ROOT / "cluster" / "drill" / "runbooks"

@@ -1,0 +1,1 @@
+"""How a run goes: the safety catch, faults under load, recovery, proof."""
