@@ -281,8 +281,12 @@ def _set_problems(replica_set: SetStatus) -> Iterator[str]:
 def _problems(layout: Layout, found: ClusterStatus, known: ShardCatalogue | None) -> Iterator[str]:
     for replica_set in found.sets:
         yield from _set_problems(replica_set)
+    # A router that lists the databases asks the config servers; what it knows it serves without.
+    configured = any(one.primary for one in found.sets if one.is_config)
     for router in found.routers:
-        if router.error:
+        if router.error and router.kind and not configured:
+            yield f"{router.name} serves no more than it knows: the config servers are down"
+        elif router.error:
             answers = "it answers, but not for every shard: " if router.kind else ""
             yield f"{router.name} does not serve: {answers}{router.error}"
     if found.balancer_holder and found.balancer_holder.died:

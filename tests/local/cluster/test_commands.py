@@ -182,6 +182,15 @@ def test_status_tells_what_is_down(small: LocalCluster) -> None:
     assert "config-1" in done.stdout
 
 
+def test_status_tells_that_routers_have_no_config_servers(small: LocalCluster) -> None:
+    """What they know they serve; nobody who asks for the databases gets an answer."""
+    assert run(small, "status").returncode == 0
+    small.kill("config-1")
+    done = run(small, "status")
+    assert done.returncode == 1
+    assert "router-1 serves no more than it knows: the config servers are down" in done.stdout
+
+
 @pytest.mark.long
 def test_restart_gives_a_new_process_that_serves(small: LocalCluster) -> None:
     before = running_pids(small)

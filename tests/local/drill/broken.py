@@ -110,8 +110,9 @@ BROKEN = (
     Broken("w1", "writes with w:1", "primary-cut-off", OneIsEnough, faults=3),
     Broken("w1-parted", "writes with w:1, in a split set", "primary-parted", OneIsEnough),
     Broken("rolled-back", "reads of what is rolled back", "primary-parted", RolledBack),
-    Broken("again", "retries without a transaction number", "router-lost", Again),
+    Broken("again", "retries without a transaction number", "router-lost", Again, faults=3),
     Broken("claims", "claims without majority", "primary-parted", HastyClaims, faults=3),
+    Broken("early", "an API that acknowledges early", "primary-killed"),
 )
 
 

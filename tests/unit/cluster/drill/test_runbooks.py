@@ -18,6 +18,7 @@ SAID = {
     "has no primary: it takes no writes": STATUS[0],
     "does not serve: ": STATUS[0],
     "it answers, but not for every shard: ": STATUS[0],
+    "serves no more than it knows: the config servers are down": STATUS[0],
     "the config servers cannot be read: nothing is known about the shards": STATUS[0],
     "not running. Start what is missing with `up`": STATUS[1],
     "members end when they cannot": STATUS[1],
