@@ -269,11 +269,19 @@ class Workload:
                     return
             made += 1
             intent = keys.choose(chance, f"{number}-{made}")
-            call = self._call(number, group, intent, due)
-            if call.kind is Kind.INSERT:
-                keys.inserted(call.key, possible=call.outcome is not Outcome.FAILED)
+            call = self._turn(number, group, keys, intent, due)
             if call.erred:
                 self._stop.wait(0.05)  # a store that refuses immediately is not to be flooded
+
+    def _turn(self, number: int, group: str, keys: Keys, intent: Intent, due: int) -> Call:
+        """Make a call, and what follows from it; the last call that was made."""
+        call = self._call(number, group, intent, due)
+        if call.kind is Kind.INSERT:
+            keys.inserted(call.key, possible=call.outcome is not Outcome.FAILED)
+        if call.kind is Kind.DELETE and call.outcome is Outcome.OK:
+            # Nobody calls this key again: whoever deleted it looks immediately whether it is gone.
+            return self._call(number, group, Intent(Kind.READ, call.key, ""))
+        return call
 
     def _call(self, client: int, group: str, intent: Intent, due: int = 0) -> Call:
         """Make one call and record it."""

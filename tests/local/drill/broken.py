@@ -96,7 +96,7 @@ class Broken:
     """A system that breaks a promise, and the scenario in which that shows.
 
     `make` makes the store of the load; without one the load comes through an API that acknowledges
-    early (early_server.py).
+    these methods `early` (early_server.py).
     """
 
     name: str
@@ -104,6 +104,7 @@ class Broken:
     scenario: str
     make: Maker | None = None
     faults: int = 1
+    early: str = ""
 
 
 BROKEN = (
@@ -112,7 +113,8 @@ BROKEN = (
     Broken("rolled-back", "reads of what is rolled back", "primary-parted", RolledBack),
     Broken("again", "retries without a transaction number", "router-lost", Again, faults=3),
     Broken("claims", "claims without majority", "primary-parted", HastyClaims, faults=3),
-    Broken("early", "an API that acknowledges early", "primary-killed"),
+    Broken("early", "an API that acknowledges early", "primary-killed", early="PATCH"),
+    Broken("early-delete", "an API that deletes early", "primary-killed", early="DELETE"),
 )
 
 
@@ -136,7 +138,7 @@ def _through(state: Path, one: Broken) -> Iterator[dict[str, Any]]:
         return
     uri = choose("local", str(state)).access().uri("app")
     with tempfile.TemporaryDirectory() as folder:
-        environment = environment_of(uri, Path(folder))
+        environment = {**environment_of(uri, Path(folder)), "EARLY": one.early}
         apply_schema(environment)
         program = [str(Path(__file__).with_name("early_server.py"))]
         with running(environment, Path(folder) / "log", program) as server:

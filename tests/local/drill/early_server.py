@@ -1,11 +1,12 @@
-"""An API that acknowledges early: a PATCH is answered by what it will come to, then carried out.
+"""An API that acknowledges early: a PATCH or a DELETE is answered as if done, then carried out.
 
-So of two changes at one version both succeed, and nobody hears of a change that fails. Everything
-else is `python -m api`.
+So of two changes at one version both succeed, nobody hears of a change that fails, and what was
+deleted is there for a moment. EARLY names the methods. Everything else is `python -m api`.
 """
 
 import io
 import json
+import os
 import threading
 import time
 from collections.abc import Iterable
@@ -18,16 +19,22 @@ from console.terminal import run
 
 LATER = 0.02
 """Seconds from its answer to the beginning of a change."""
+METHODS = os.environ["EARLY"].split()
 serve = Flask.__call__
 
 
 def early(app: Flask, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Answer a PATCH at the present version as if it were done."""
-    if environ["REQUEST_METHOD"] != "PATCH":
+    """Answer a change at the present version, or a deletion, as if it were done."""
+    method = environ["REQUEST_METHOD"]
+    if method not in METHODS:
         return serve(app, environ, start_response)
     sent = environ["wsgi.input"].read()
     status, headers, now = _called(app, {**environ, "REQUEST_METHOD": "GET"}, b"")
     request = {**environ, "wsgi.input": io.BytesIO(sent)}
+    if method == "DELETE" and status == "200 OK":
+        threading.Thread(target=_carry_out, args=(app, environ, sent), daemon=True).start()
+        start_response("204 No Content", [])
+        return []
     if status != "200 OK" or headers["etag"] != environ.get("HTTP_IF_MATCH"):
         return serve(app, request, start_response)
     threading.Thread(target=_carry_out, args=(app, environ, sent), daemon=True).start()
