@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn, TypeVar, get_args
 
 import msgspec
@@ -158,14 +159,14 @@ def _decode(body: bytes, shape: type[S], rules: Rules) -> dict[str, Any]:
     try:
         decoded = prepared.decoder.decode(body)
     except (msgspec.DecodeError, UnicodeError):
-        raise _explain(body, shape, rules) from None
+        decoded = _closer(body, shape, rules)
     # Of a name that comes twice msgspec takes the last. So where one may: a closer look.
     if (
         prepared.open
         or b"\\u00" in body  # a name may be spelled so
         or any(body.count(name) > 1 for name in prepared.names)
     ) and _repeated(_parse(body)):
-        raise _explain(body, shape, rules)
+        raise _explain(_parse(body), shape, rules)
     normal = _Normal(rules)
     fields: dict[str, Any] = normal.of(decoded)
     if normal.faults:
@@ -240,9 +241,22 @@ class _Normal:
         return made
 
 
-def _explain(body: bytes, shape: type[msgspec.Struct], rules: Rules) -> ProblemError:
-    """All that is wrong with a body. The decoder stops at the first error; people fix them all."""
+def _closer(body: bytes, shape: type[S], rules: Rules) -> S:
+    """A body that the decoder refuses, although it may be right: JSON has numbers, not integers.
+
+    435.0 is one (JSON Schema Validation 2020-12, 6.1.1). Raises ProblemError: 400, 422.
+    """
     raw = _parse(body)
+    if not _repeated(raw):
+        with suppress(msgspec.ValidationError, UnicodeError):  # the latter: half a surrogate pair
+            return msgspec.convert(raw, shape)
+    raise _explain(raw, shape, rules)
+
+
+def _explain(raw: Any, shape: type[msgspec.Struct], rules: Rules) -> ProblemError:
+    """All that is wrong with a parsed body. The decoder stops at the first error; people fix them
+    all.
+    """
     if not isinstance(raw, dict):
         return invalid(FieldError("Send a JSON object.", pointer="#"))
     found: list[Fault] = [*_repeated(raw), *expected.outline(shape, raw)]
@@ -265,7 +279,11 @@ def _parse(body: bytes) -> Any:
     """A body as Python's own decoder sees it, which lets us look closer. Raises 400."""
     try:
         return json.loads(
-            body.decode(), object_pairs_hook=_object, parse_int=_integer, parse_constant=_no_number
+            body.decode(),
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_number,
+            parse_constant=_no_number,
         )
     except UnicodeDecodeError:
         raise _not_json("it is not UTF-8") from None
@@ -287,6 +305,12 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
 def _integer(text: str) -> int:
     """An integer; what has more digits than any that can be stored is one that cannot."""
     return int(text[:22])
+
+
+def _number(text: str) -> float:
+    """A number with a point or an exponent: an integer where its value is one."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _no_number(name: str) -> NoReturn:
