@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Interrupted(BaseException):
@@ -23,6 +25,15 @@ def raise_interrupted() -> None:
     for number in ENDING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
+
+
+def end_with_parent() -> None:
+    """Get SIGTERM when the parent ends, however that ends; for `preexec_fn` of a process.
+
+    On Linux (prctl(2)); elsewhere it does nothing, and a parent that is killed leaves its children.
+    """
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 _came = threading.Event()

@@ -18,7 +18,7 @@ import click
 from api.local import state
 from api.serving.listening import listen
 from api.settings import Settings, SettingsError, variable
-from console.signals import Interrupted
+from console.signals import Interrupted, end_with_parent
 
 LOOK_SECONDS = 0.5
 STOP_SECONDS = 12.0
@@ -83,6 +83,7 @@ class Reloading:
                 ],
                 pass_fds=[listener.fileno(), writing],
                 start_new_session=True,  # Ctrl-C is for this process, which passes it on
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - there is one thread
             )
         finally:
             os.close(writing)

@@ -212,3 +212,10 @@ def test_reload_replaces_a_server_that_has_ended(reloaded: Reloaded) -> None:
         assert time.monotonic() < end, reloaded.said.read_text()
         time.sleep(0.1)
     wait(reloaded.port, 404)
+
+
+def test_a_reload_that_is_killed_leaves_no_server(reloaded: Reloaded) -> None:
+    """Nobody else would end it, and the next one could not have its port."""
+    reloaded.process.kill()
+    reloaded.process.wait(SECONDS)
+    wait(reloaded.port, 0)
