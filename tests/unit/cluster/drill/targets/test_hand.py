@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -9,11 +10,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from cluster.drill.targets import hand
 from cluster.drill.targets.hands import Hands
 from cluster.errors import ClusterError
+from cluster.servers.waiting import Waiter
 
 NODE = "shard-1-2"
 
@@ -129,10 +132,20 @@ def test_where_there_is_no_hand_ssh_says_why(reached: Callable[[str], Hands]) ->
         hands.ask("db-1", "free")
 
 
+def sessions() -> list[int]:
+    """The process ids of sessions with a host db-N that have not ended."""
+    found = []
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # one that has ended
+            found += [child.pid] if any(a.startswith("db-") for a in child.cmdline()) else []
+    return found
+
+
 def test_one_that_ends_is_asked_in_a_new_session(reached: Callable[[str], Hands]) -> None:
     hands = reached("""read line; echo '{"answer": 7}'""")
     asked: dict[str, dict[str, str]] = {"db-1": {}, "db-2": {}}
     assert hands.ask_all("free", asked) == {"db-1": 7, "db-2": 7}
+    Waiter(30).until(lambda: not sessions() or None, lambda: f"still there: {sessions()}")
     assert hands.ask_all("free", asked) == {"db-1": 7, "db-2": 7}
 
 
