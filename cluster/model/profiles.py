@@ -37,9 +37,9 @@ COMMON: Settings = {
         # what the next primary takes: writes then waited for 14 s instead of 4 (measured in
         # production's profile), which is more than a request of the API may take. It must not give
         # up before the others have elected a primary, which takes 1.7 to 2.2 s at the default
-        # election timeout: it then knows no other source, asks the one that stands still again, and waits for that answer up to 30 s,
-        # which no parameter bounds. With a buffer of 1 s members did so 19 times in 9 faults, and
-        # writes once waited for 10.1 s; with 2 s never.
+        # election timeout: it then knows no other source, asks the one that stands still again, and
+        # waits for that answer up to 30 s, which no parameter bounds. With a buffer of 1 s members
+        # did so 19 times in 9 faults, and writes once waited for 10.1 s; with 2 s never.
         "oplogNetworkTimeoutBufferSeconds": 2,
         "oplogFetcherSteadyStateMaxFetcherRestarts": 0,
     },
