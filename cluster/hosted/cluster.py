@@ -118,7 +118,7 @@ class HostedCluster:
     def mongod_conf(self) -> str:
         """What every mongod is set to that has SHARDSTACK_MEMBER_MEMORY, or a share of this one."""
         sizes = environment.member_sizes(self.topology, self._environ, machine_memory())
-        return mongod_conf(self._profile, sizes)
+        return mongod_conf(self._profile, sizes, self.topology.election_timeout_ms)
 
     def _names(self) -> list[str]:
         """The names that the servers' certificate is good for, and those of shards to come."""

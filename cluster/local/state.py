@@ -107,7 +107,8 @@ class Record:
     def mongod_conf(self) -> str:
         """The text of the mongods' configuration file, by the memory that there is now."""
         memory = usable_memory() * self.profile.memory_share / mongods(self.topology)
-        return profiles.mongod_conf(self.profile, sizes(self.topology, memory))
+        found = sizes(self.topology, memory)
+        return profiles.mongod_conf(self.profile, found, self.topology.election_timeout_ms)
 
     def add_shard(self) -> str:
         """Makes room for one more shard and returns its name, which was never used before."""

@@ -11,6 +11,7 @@ Source: https://www.mongodb.com/docs/manual/reference/configuration-options/, â€
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from cluster.model.topology import AUTO, Topology
 Settings = Mapping[str, Any]
 
 ORPHAN_CLEANUP_SECONDS = 900  # MongoDB's default of orphanCleanupDelaySecs
+ELECTION_TAKES = 0.5  # s from a candidate's first question until all know the new primary; 0.3 seen
 
 COMMON: Settings = {
     "net": {
@@ -32,15 +34,8 @@ COMMON: Settings = {
     "setParameter": {
         # Nobody comes in without a credential, also from the same machine: servers/exposure.py.
         "enableLocalhostAuthBypass": False,
-        # A secondary whose primary stands still, rather than dies, gives up reading from it after
-        # 3 s at most; with MongoDB's defaults after 6, twice. So long no majority can acknowledge
-        # what the next primary takes: writes then waited for 14 s instead of 4 (measured in
-        # production's profile), which is more than a request of the API may take. It must not give
-        # up before the others have elected a primary, which takes 1.7 to 2.2 s at the default
-        # election timeout: it then knows no other source, asks the one that stands still again, and
-        # waits for that answer up to 30 s, which no parameter bounds. With a buffer of 1 s members
-        # did so 19 times in 9 faults, and writes once waited for 10.1 s; with 2 s never.
-        "oplogNetworkTimeoutBufferSeconds": 2,
+        # A secondary gives up a primary that stands still at the first read without an answer;
+        # by default it tries once more. How long it waits: `_network_buffer_s`.
         "oplogFetcherSteadyStateMaxFetcherRestarts": 0,
     },
 }
@@ -127,9 +122,11 @@ def choose(topology: Topology, usual: Profile) -> Profile:
     return usual if topology.profile == AUTO else PROFILES[topology.profile]
 
 
-def mongod_conf(profile: Profile, sizes: Sizes) -> str:
+def mongod_conf(profile: Profile, sizes: Sizes, election_timeout_ms: int) -> str:
     """The text of a mongod's configuration file (YAML, of which JSON is a part)."""
+    buffer = _network_buffer_s(election_timeout_ms / 1000)
     measured = {
+        "setParameter": {"oplogNetworkTimeoutBufferSeconds": buffer},
         "net": {"maxIncomingConnections": sizes.connections},
         "replication": {"oplogSizeMB": sizes.oplog_mb},
         "storage": {"wiredTiger": {"engineConfig": {"cacheSizeGB": sizes.cache_gb}}},
@@ -139,6 +136,25 @@ def mongod_conf(profile: Profile, sizes: Sizes) -> str:
         f"# Profile {profile.name}. `up` and `prepare` write this file, and lose what is changed."
     )
     return f"{head}\n{json.dumps(settings, indent=2)}\n"
+
+
+def _network_buffer_s(election_timeout: float) -> int:
+    """How long, in s, a secondary waits beyond its read's own time for an answer of the primary.
+
+    A read of the oplog asks the primary to wait for news for half the election timeout, 5 s at
+    most; the secondary gives it up when this buffer, too, has passed. Until then no majority can
+    acknowledge what the next primary takes, so it is to be short: with MongoDB's 5 s, writes waited
+    for 14 s instead of 4 (measured in production's profile, election timeout 1.7 s). But others
+    must have elected a primary by then, up to 1.15 election timeouts and a few round trips after
+    the last heartbeat. A secondary that gives up earlier knows no other source, asks the one that
+    stands still again, and waits for that answer up to 30 s, which no parameter bounds. With a
+    buffer of 1 s members did so 19 times in 9 faults, and writes once waited for 10.1 s; with the
+    2 s that follow from 1.7 s, never.
+    Source: MongoDB's oplog_fetcher.cpp, sync_source_resolver.cpp and replication_coordinator_impl
+    (`electionTimeoutOffsetLimitFraction`, 0.15).
+    """
+    asked = min(election_timeout / 2, 5)
+    return math.ceil(election_timeout * 1.15 + ELECTION_TAKES - asked)
 
 
 def _merged(one: Settings, other: Settings) -> dict[str, Any]:

@@ -47,7 +47,8 @@ class Servers:
     def start_members(self, *flags: str) -> None:
         """Start the mongods."""
         conf = self.folder / "mongod.conf"
-        conf.write_text(mongod_conf(LAPTOP, Sizes(cache_gb=0.25, oplog_mb=64, connections=1000)))
+        sizes = Sizes(cache_gb=0.25, oplog_mb=64, connections=1000)
+        conf.write_text(mongod_conf(LAPTOP, sizes, election_timeout_ms=1700))
         for replica_set in (self.config, self.shard):
             for node in replica_set.members:
                 data = self.folder / node.name

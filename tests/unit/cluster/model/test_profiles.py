@@ -18,9 +18,9 @@ MONGODB_S_DEFAULTS = {
 }
 
 
-def settings(profile: Profile) -> dict[str, Any]:
+def settings(profile: Profile, election_timeout_ms: int = 1700) -> dict[str, Any]:
     """What a mongod reads, without the line of comment."""
-    comment, _, text = mongod_conf(profile, SIZES).partition("\n")
+    comment, _, text = mongod_conf(profile, SIZES, election_timeout_ms).partition("\n")
     assert comment.startswith("# ")
     return dict(json.loads(text))
 
@@ -56,6 +56,24 @@ def test_production_ends_a_member_whose_disk_stands_still() -> None:
     """60 s is the least that MongoDB takes; on a laptop, nobody would start the member again."""
     assert settings(PRODUCTION)["setParameter"]["watchdogPeriodSeconds"] == 60
     assert "watchdogPeriodSeconds" not in settings(LAPTOP)["setParameter"]
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 1.7, 5.0, 9.9, 10.0, 30.0, 60.0])
+def test_a_secondary_gives_a_still_primary_up_after_the_election(
+    profile: Profile, seconds: float
+) -> None:
+    """And not more than a second later than it must."""
+    found = settings(profile, int(seconds * 1000))["setParameter"]
+    given_up = min(seconds / 2, 5) + found["oplogNetworkTimeoutBufferSeconds"]
+    elected = seconds * 1.15 + 0.5
+    assert elected <= given_up < elected + 1
+    assert found["oplogFetcherSteadyStateMaxFetcherRestarts"] == 0
+
+
+def test_the_default_election_timeout_gets_the_buffer_that_was_measured() -> None:
+    timeout = topology.load().election_timeout_ms
+    assert settings(PRODUCTION, timeout)["setParameter"]["oplogNetworkTimeoutBufferSeconds"] == 2
 
 
 def test_a_place_takes_its_usual_profile_unless_the_topology_names_one() -> None:
