@@ -6,6 +6,7 @@ from tests.bench.api import api
 from tests.bench.bulk import bulk
 from tests.bench.large import large
 from tests.bench.routers import routers
+from tests.bench.soak import soak
 
 
 @click.group(help=__doc__)
@@ -17,6 +18,7 @@ main.add_command(api)
 main.add_command(bulk)
 main.add_command(routers)
 main.add_command(large)
+main.add_command(soak)
 
 if __name__ == "__main__":
     main()
