@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,20 @@ def kills(hosts: Hosts, playbook: str, step: int) -> Iterator[str]:
     while line := hosts.interrupt(playbook, at="TASK [", number=number):
         yield line.split("[")[1].split("]")[0]
         number += step
+
+
+def test_whoever_installs_packages_already_is_waited_for(single: Hosts) -> None:
+    """As apt does at a droplet's first boot."""
+    lock = "import fcntl, time; f = open('/var/lib/dpkg/lock-frontend', 'w'); fcntl.lockf(f, 2); "
+    hold = f'setsid python3 -c "{lock}print(1, flush=True); time.sleep(900)" > /held &'
+    single.shell("demo-1", f"{hold} echo $! > /holder; until grep -q 1 /held; do sleep 0.1; done")
+    refused = single.attempt("preflight", "-e", "preflight_packages_seconds=5")
+    said = " ".join(refused.output.split())
+    assert re.search(r"demo-1: python3 \(process \d+\) holds /var/lib/dpkg/lock-frontend", said)
+    assert "Nothing was changed" in said
+    assert refused.counts["demo-1"]["failed"] == 1
+    single.shell("demo-1", "kill $(cat /holder); rm /holder /held")
+    single.play("preflight")
 
 
 def test_a_dry_run_on_a_fresh_host_says_that_it_is(single: Hosts) -> None:

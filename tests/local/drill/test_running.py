@@ -149,6 +149,7 @@ BROKEN_OFF = [
     *(("primary-cut-off", number, " evidence ") for number in SIGNALS),
     ("primary-cut-off", signal.SIGKILL, " fault "),
     ("file-damaged", signal.SIGKILL, " evidence "),
+    ("primary-parted", signal.SIGKILL, " evidence "),
     ("primary-slow", signal.SIGKILL, " evidence "),
     ("disk-stalled", signal.SIGINT, " evidence "),
     ("disk-stalled", signal.SIGKILL, " evidence "),
