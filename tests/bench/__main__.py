@@ -4,6 +4,7 @@ import click
 
 from tests.bench.api import api
 from tests.bench.bulk import bulk
+from tests.bench.dump import dump
 from tests.bench.large import large
 from tests.bench.routers import routers
 from tests.bench.soak import soak
@@ -18,6 +19,7 @@ main.add_command(api)
 main.add_command(bulk)
 main.add_command(routers)
 main.add_command(large)
+main.add_command(dump)
 main.add_command(soak)
 
 if __name__ == "__main__":
