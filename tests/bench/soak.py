@@ -1,11 +1,10 @@
 """Load the API for half an hour and see whether its processes, and the cluster's, level off.
 
-A cluster and an API as `make up` starts them, in a folder of their own. 16 consumers create, read,
-change and delete without a pause, one administrator logs in, lists, exports, and sends and
-fetches files.
-Every few seconds each process is looked at: memory, open files, threads, connections. Then
-everything is killed under load and started again, several times. At the end every key is read and
-the history is judged as a drill's is.
+A cluster and an API as `make up` starts them, in a folder of their own. Consumers create, read,
+change and delete; an administrator logs in, lists, exports, sends and fetches files. Every few
+seconds each process is looked at: memory, open files, threads, connections. Then everything is
+killed under load and started again, several times. At the end every key is read, and the history is
+judged as a drill's is.
 """
 
 from __future__ import annotations
@@ -56,17 +55,19 @@ Levels = dict[str, list[Sample]]
 
 @click.command(help=__doc__, short_help="Half an hour of load; what levels off, and what is lost.")
 @click.option("--for", "seconds", default=1800, show_default=True, help="Seconds of load.")
-@click.option("--clients", default=16, show_default=True, help="Consumers who never pause.")
+@click.option("--clients", default=16, show_default=True, help="Consumers.")
+@click.option("--rate", default=60.0, show_default=True, help="Their calls a second; 0: no pause.")
 @click.option("--kills", default=3, show_default=True, help="Times that everything is killed.")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="Write the figures here.")
-def soak(seconds: int, clients: int, kills: int, file: Path | None) -> None:
+def soak(seconds: int, clients: int, rate: float, kills: int, file: Path | None) -> None:
+    load = Load(clients=clients, keys=clients, rate=rate)
     with tempfile.TemporaryDirectory(prefix="shardstack-soak-") as folder:
         place = Place(Path(folder) / "state")
         with ExitStack() as stack:
             stack.callback(place.down)
             place.up()
             history = Path(folder) / "history.jsonl"
-            levels, report = _load(place, history, seconds, clients, kills)
+            levels, report = _load(place, history, seconds, load, kills)
     _show(levels, report)
     if file is not None:
         found = {"levels": levels, "report": report.as_json()}
@@ -173,13 +174,13 @@ class Others:
 
 
 def _load(
-    place: Place, history: Path, seconds: int, clients: int, kills: int
+    place: Place, history: Path, seconds: int, load: Load, kills: int
 ) -> tuple[Levels, Report]:
     target = LocalTarget(LocalCluster(place.state))
     with ExitStack() as stack:
         file = stack.enter_context(HistoryFile(history))
         store = stack.enter_context(opened(target, Through.API, Api(place.url)))
-        workload = Workload(store, Load(clients=clients, keys=clients), file)
+        workload = Workload(store, load, file)
         with workload:
             with Others(place) as others:
                 levels = _watch(place, workload, seconds)
