@@ -36,6 +36,7 @@ class Kind(StrEnum):
     APPEND = "append"
     READ = "read"
     DELETE = "delete"
+    SCAN = "scan"  # looks at many keys together, and changes none
 
 
 class Outcome(StrEnum):
@@ -62,13 +63,22 @@ class State(msgspec.Struct, frozen=True, array_like=True):
     version: int
 
 
+class Seen(msgspec.Struct, frozen=True, array_like=True):
+    """What a scan saw of one key: how many documents, and the content of the last of them."""
+
+    key: str
+    found: int
+    state: State | None = None
+
+
 class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
     """One finished (or abandoned) call of one client.
 
     `begin` and `end` are nanoseconds of one machine's monotonic clock. `found` is the number of
     documents that the call matched. `state` is what a read saw, what an append left behind, or what
     a delete removed, where the store tells. `group` is the part of the data the key belongs to,
-    such as a shard's name: gaps are measured for each group. `due` is when an open loop meant to
+    such as a shard's name: gaps are measured for each group. A scan's key is what the keys begin
+    with that it looked for, and `seen` what it saw of each. `due` is when an open loop meant to
     make the call, which it did later where all its clients still waited; 0 in a closed loop.
     """
 
@@ -85,6 +95,7 @@ class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
     group: str = ""
     error: str = ""
     due: int = 0
+    seen: tuple[Seen, ...] = ()
 
     @property
     def took(self) -> int:
@@ -98,7 +109,7 @@ class Call(msgspec.Struct, frozen=True, tag="call", omit_defaults=True):
     @property
     def writes(self) -> bool:
         """Whether the call changes the key."""
-        return self.kind is not Kind.READ
+        return self.kind not in (Kind.READ, Kind.SCAN)
 
     @property
     def erred(self) -> bool:
@@ -141,6 +152,22 @@ class History:
             self.calls.append(record)
         else:
             self.marks.append(record)
+
+    def by_key(self) -> Iterator[Call]:
+        """The calls, a scan as a read of each key that it looked for: each key is judged alone."""
+        for call in self.calls:
+            if call.kind is not Kind.SCAN:
+                yield call
+            elif call.outcome is Outcome.OK:
+                for seen in call.seen:
+                    yield replace(
+                        call,
+                        kind=Kind.READ,
+                        key=seen.key,
+                        found=seen.found,
+                        state=seen.state,
+                        seen=(),
+                    )
 
     def records(self) -> list[Event]:
         """Everything, ordered by when it began."""

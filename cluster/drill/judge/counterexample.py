@@ -30,7 +30,7 @@ def smallest(history: History, violation: Violation) -> list[Call]:
     else none of them can be left out.
     """
     involved = {id(call) for call in violation.calls}
-    calls = [c for c in history.calls if c.key == violation.key or id(c) in involved]
+    calls = [c for c in history.by_key() if c.key == violation.key or id(c) in involved]
     allowed = {found.rule for found in check(History(list(calls)))}
 
     def breaks(kept: Sequence[Call]) -> bool:

@@ -41,7 +41,7 @@ def sort_out(history: History) -> Writes:
     """
     found = Writes()
     tries: dict[str, list[Call]] = {}
-    for call in history.calls:
+    for call in history.by_key():
         _check(call)
         calls = found.keys.setdefault(call.key, [])
         if call.kind is Kind.DELETE and any(c.kind is Kind.DELETE for c in calls):

@@ -186,7 +186,7 @@ class ApiStore:
     primary without waiting for a majority, so a read promises `Guarantee.LOCAL`.
     """
 
-    guarantee = firmest = Guarantee.LOCAL
+    guarantee = firmest = scanned = Guarantee.LOCAL
     unique = False  # of projects, any number may have one name
 
     def __init__(
@@ -260,10 +260,10 @@ class ApiStore:
         _expect(reply, "DELETE", 204, 404)
         return Effect(int(reply.status == 204))
 
-    def scan(self) -> Iterable[tuple[str, State]]:
-        """All projects of all groups, page by page."""
-        for group in self.groups:
-            for item in self._list(group):
+    def scan(self, prefix: str = "") -> Iterable[tuple[str, State]]:
+        """List the projects, page by page; without a prefix those of all groups."""
+        for group in [prefix.rpartition("/")[0]] if prefix else self.groups:
+            for item in self._list(group, prefix):
                 yield item["name"], State(tuple(item["description"].split()), item["version"])
 
     def outcome(self, error: Exception) -> Outcome:
@@ -294,10 +294,11 @@ class ApiStore:
                 self._ids[key] = found
         return f"{PROJECTS}/{found}"
 
-    def _list(self, group: str) -> Iterable[dict[str, Any]]:
+    def _list(self, group: str, prefix: str = "") -> Iterable[dict[str, Any]]:
         after = ""
+        chosen = f"&name[prefix]={quote(prefix)}" if prefix else ""
         while True:
-            query = f"?limit={PAGE}{after and f'&after={quote(after)}'}"
+            query = f"?limit={PAGE}{chosen}{after and f'&after={quote(after)}'}"
             reply = self._consumers[group].send("GET", PROJECTS + query)
             _expect(reply, "GET", 200)
             yield from reply.body["items"]

@@ -105,9 +105,21 @@ class MongoStore:
         """Delete the document, and tell what it held."""
         return _answer(self._keys.find_one_and_delete({"_id": key}, session=self._session()))
 
-    def scan(self) -> Iterable[tuple[str, State]]:
-        """Find all documents, on every shard."""
-        for document in self._majority.find({}, batch_size=1000):
+    @property
+    def scanned(self) -> Guarantee:
+        """No scan is linearizable."""
+        weak = self.guarantee is not Guarantee.LINEARIZABLE
+        return self.guarantee if weak else Guarantee.MAJORITY
+
+    def scan(self, prefix: str = "") -> Iterable[tuple[str, State]]:
+        """Find the documents; without a prefix on every shard."""
+        wanted = {"_id": {"$gte": prefix, "$lt": f"{prefix}:"}} if prefix else {}
+        weak = prefix and self.guarantee is not Guarantee.LINEARIZABLE
+        documents = self._elsewhere if weak else self._majority
+        found = documents.find(
+            wanted, batch_size=1000, session=self._session(), max_time_ms=LONGEST_READ_MS
+        )
+        for document in found:
             yield document["_id"], _state(document)
 
     def _session(self) -> ClientSession | None:

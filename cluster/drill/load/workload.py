@@ -5,6 +5,8 @@ store gets no calls. In an open loop calls are made at a fixed rate, whatever be
 consumers who do not know of one another: what could not be made in time, since all clients waited,
 is made as soon as one is free, and its latency counts from when it was due.
 
+A few calls are *scans*: reads of all keys near one that is in use, as a page of a list is.
+
 `Store` is what they run against. `Keys` chooses what a client does next: it holds the life of each
 key, from its insert to its delete. history.py says what a key contains.
 
@@ -37,16 +39,20 @@ from cluster.drill.history import (
     Kind,
     Outcome,
     Recorder,
+    Seen,
     State,
 )
 
 
 @dataclass(frozen=True)
 class Effect:
-    """How many documents an acknowledged call matched, and the key's content if the call tells."""
+    """How many documents an acknowledged call matched, and the key's content if the call tells; of
+    a scan, what it saw.
+    """
 
     found: int = 1
     state: State | None = None
+    seen: tuple[Seen, ...] = ()
 
 
 class Store(Protocol):
@@ -69,6 +75,10 @@ class Store(Protocol):
         """The most that a read may promise: what the auditor's do."""
 
     @property
+    def scanned(self) -> Guarantee:
+        """What a scan promises."""
+
+    @property
     def unique(self) -> bool:
         """Whether it refuses an insert of a key that is there; if not, no key is claimed twice."""
 
@@ -84,8 +94,8 @@ class Store(Protocol):
     def delete(self, key: str) -> Effect:
         """Remove the key."""
 
-    def scan(self) -> Iterable[tuple[str, State]]:
-        """Everything that is stored, one pair for each document."""
+    def scan(self, prefix: str = "") -> Iterable[tuple[str, State]]:
+        """All keys that begin so, one pair for each document; with a group's name, of one group."""
 
     def outcome(self, error: Exception) -> Outcome:
         """FAILED if a write that raised this is certainly without effect, else UNKNOWN."""
@@ -93,6 +103,10 @@ class Store(Protocol):
 
 READS = 0.3
 """Share of reads among the calls on a live key."""
+SCANS = 0.01
+"""Share of scans; each is judged like some fifty reads."""
+BLOCK = 2
+"""Digits that the keys of a scan differ in: a hundred keys at most."""
 DELETED = 0.5
 """Share of keys that are deleted at the end of their life; the others stay for the audit."""
 CLAIMED = 3
@@ -102,7 +116,7 @@ CLAIMS = 0.1
 
 
 class Intent(NamedTuple):
-    """A call to make. `token` is empty for reads and deletes."""
+    """A call to make. `token` is empty for reads, scans and deletes; a scan's `key` is a prefix."""
 
     kind: Kind
     key: str
@@ -137,16 +151,31 @@ class Keys:
                 if key in self._pending:
                     self._pending[key] += 1
                 return Intent(Kind.INSERT, key, token)
-            if self._written[key] >= self._tokens:
-                del self._written[key]
-                if key not in self._claimed and chance.random() < DELETED:
-                    return Intent(Kind.DELETE, key, "")
-                self._claimed.discard(key)
-                return Intent(Kind.READ, key, "")
-            if chance.random() < READS:
-                return Intent(Kind.READ, key, "")
-            self._written[key] += 1
-            return Intent(Kind.APPEND, key, token)
+            return self._go_on(key, chance, token)
+
+    def _go_on(self, key: str, chance: random.Random, token: str) -> Intent:
+        """The next call on a key in use."""
+        if self._written[key] >= self._tokens:
+            del self._written[key]
+            if key not in self._claimed and chance.random() < DELETED:
+                return Intent(Kind.DELETE, key, "")
+            self._claimed.discard(key)
+            return Intent(Kind.READ, key, "")
+        looks = chance.random()
+        if looks < SCANS:
+            return Intent(Kind.SCAN, key[:-BLOCK], "")
+        if looks < SCANS + READS:
+            return Intent(Kind.READ, key, "")
+        self._written[key] += 1
+        return Intent(Kind.APPEND, key, token)
+
+    def in_use(self, prefix: str) -> list[str]:
+        """Keys that begin so and are surely there: inserted, and nobody has set out to delete them.
+
+        Of an insert without an answer nobody knows, and the checker knows that.
+        """
+        with self._lock:
+            return [key for key in self._written if key.startswith(prefix)]
 
     def _new(self) -> str:
         self._made += 1
@@ -294,7 +323,7 @@ class Workload:
             end=0,
             outcome=Outcome.UNKNOWN,
             token=intent.token,
-            guarantee=guarantee if intent.kind is Kind.READ else Guarantee.LINEARIZABLE,
+            guarantee=self._promised(intent.kind, guarantee),
             group=group,
             due=due,
         )
@@ -309,12 +338,13 @@ class Workload:
                 outcome=Outcome.FAILED if second else Outcome.OK,
                 found=answer.found,
                 state=answer.state,
+                seen=answer.seen,
                 # A write that found nothing is a look at the key, no better than a read.
                 guarantee=begun.guarantee if answer.found else guarantee,
             )
         except Exception as error:  # noqa: BLE001 - whatever a client meets belongs to the record
             end = time.monotonic_ns()
-            outcome = Outcome.FAILED if begun.kind is Kind.READ else self._store.outcome(error)
+            outcome = self._store.outcome(error) if begun.writes else Outcome.FAILED
             text = f"{type(error).__name__}: {error}"
             ended = replace(begun, end=end, outcome=outcome, error=text)
         self._recorder.end(begun, ended)
@@ -330,10 +360,29 @@ class Workload:
                 return self._store.read(intent.key, guarantee)
             case Kind.DELETE:
                 return self._store.delete(intent.key)
+            case Kind.SCAN:
+                keys = self._keys[intent.key.rpartition("/")[0]]
+                return Effect(seen=self._look(intent.key, keys.in_use(intent.key)))
+
+    def _promised(self, kind: Kind, guarantee: Guarantee) -> Guarantee:
+        if kind is Kind.SCAN:
+            return self._store.scanned
+        return guarantee if kind is Kind.READ else Guarantee.LINEARIZABLE
+
+    def _look(self, prefix: str, wanted: Iterable[str] = ()) -> tuple[Seen, ...]:
+        """Scan the keys that begin so: what is seen of them, and of those that are `wanted`."""
+        found: Counter[str] = Counter()
+        states: dict[str, State] = {}
+        for key, state in self._store.scan(prefix):
+            found[key] += 1
+            states[key] = state
+        keys = sorted({*found, *wanted})
+        return tuple(Seen(key, found[key], states.get(key)) for key in keys)
 
     def _audit(self, deadline: float) -> None:
         """Read every key by itself, then all in one scan, for what a read by key cannot show."""
-        keys = {call.key: call.group for call in self._recorder.history.calls}
+        calls = self._recorder.history.calls
+        keys = {call.key: call.group for call in calls if call.kind is not Kind.SCAN}
 
         def read(key: str) -> None:
             intent = Intent(Kind.READ, key, "")
@@ -345,29 +394,21 @@ class Workload:
 
         with ThreadPoolExecutor(self._load.clients) as readers:
             list(readers.map(read, keys))
-        self._scan(keys)
+        self._scan()
 
-    def _scan(self, keys: dict[str, str]) -> None:
+    def _scan(self) -> None:
         begin = time.monotonic_ns()
-        found: Counter[str] = Counter()
-        states: dict[str, State] = {}
-        for key, state in self._store.scan():
-            found[key] += 1
-            states[key] = state
-        end = time.monotonic_ns()
-        for key, documents in found.items():
-            call = Call(
-                client=AUDITOR,
-                kind=Kind.READ,
-                key=key,
-                begin=begin,
-                end=end,
-                outcome=Outcome.OK,
-                found=documents,
-                state=states[key],
-                # A scan of several shards sees each at its own time.
-                guarantee=Guarantee.MAJORITY,
-                group=keys.get(key, ""),
-            )
-            self._recorder.begin(call)
-            self._recorder.end(call, call)
+        seen = self._look("")
+        call = Call(
+            client=AUDITOR,
+            kind=Kind.SCAN,
+            key="",
+            begin=begin,
+            end=time.monotonic_ns(),
+            outcome=Outcome.OK,
+            # A scan of several shards sees each at its own time.
+            guarantee=Guarantee.MAJORITY,
+            seen=seen,
+        )
+        self._recorder.begin(call)
+        self._recorder.end(call, call)

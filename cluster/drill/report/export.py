@@ -1,10 +1,10 @@
 """A history in the formats of two other judges, so that nobody has to take this one's word.
 
 Both get what they can express: inserts, appends, deletes, and linearizable reads. Reads that
-promise less (majority, local) are left out, since both would take them for linearizable ones. Each
-call is two lines, its invocation and its end, in the order of time; two at the same nanosecond
-count as concurrent. Whoever had no answer never ends, and its client goes on under a new process
-number, as both demand.
+promise less (majority, local) are left out, and scans with them, since both would take them for
+linearizable ones. Each call is two lines, its invocation and its end, in the order of time; two at
+the same nanosecond count as concurrent. Whoever had no answer never ends, and its client goes on
+under a new process number, as both demand.
 
 **Porcupine** (Athalye, https://github.com/anishathalye/porcupine): the log of its key-value model,
 as `parseKvLog` in its `porcupine_test.go` reads the files of `test_data/kv`. A key's value is its
@@ -44,7 +44,7 @@ def export(history: History, form: Format) -> Iterator[str]:
 
 def _weak(call: Call) -> bool:
     """Whether it is a look at the key that may be old, or undone."""
-    looks = call.kind is Kind.READ or (call.outcome is Outcome.OK and call.found == 0)
+    looks = not call.writes or (call.outcome is Outcome.OK and call.found == 0)
     return looks and call.guarantee is not Guarantee.LINEARIZABLE
 
 
@@ -81,7 +81,7 @@ def _porcupine(calls: list[Call]) -> Iterator[str]:
 def _kv(call: Call, ended: bool) -> str:
     if ended and call.outcome is Outcome.UNKNOWN:
         return ""
-    looks = call.kind is Kind.READ or (call.outcome is Outcome.OK and call.found == 0)
+    looks = not call.writes or (call.outcome is Outcome.OK and call.found == 0)
     written = "" if call.kind is Kind.DELETE else f"{call.token} "
     verb = ":append" if call.kind is Kind.APPEND else ":put"
     value = _text(written)

@@ -280,7 +280,7 @@ def _violations(reading: Reading, found: Results) -> str:
         parts.append(f"<h3>{n}. {escape(one.rule)}</h3><p>{escape(one.sentence)}</p>")
         if not one.smallest:
             continue
-        key = [shown(c, reading.run.origin) for c in reading.history.calls if c.key == one.key]
+        key = [shown(c, reading.run.origin) for c in reading.history.by_key() if c.key == one.key]
         chart = violation(f"Violation {n}: {one.rule}, {one.key}", one.smallest, key)
         calls = "".join(f"<li>{escape(sentence(call))}</li>" for call in one.smallest)
         parts.append(

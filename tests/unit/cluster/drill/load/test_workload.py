@@ -32,11 +32,12 @@ class Store:
     """Lists in memory under one lock; the simplest store there can be."""
 
     groups = ("one", "two")
-    guarantee = firmest = Guarantee.LINEARIZABLE
+    guarantee = firmest = scanned = Guarantee.LINEARIZABLE
     unique = True
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        self.scans = 0
         self.lists: dict[str, list[str]] = {}
 
     def insert(self, key: str, token: str) -> Effect:
@@ -61,9 +62,11 @@ class Store:
         with self.lock:
             return self._answer(self.lists.pop(key, None))
 
-    def scan(self) -> Iterable[tuple[str, State]]:
+    def scan(self, prefix: str = "") -> Iterable[tuple[str, State]]:
         with self.lock:
-            return [(key, State(tuple(held), len(held))) for key, held in self.lists.items()]
+            self.scans += 1
+            lists = {key: held for key, held in self.lists.items() if key.startswith(prefix)}
+            return [(key, State(tuple(held), len(held))) for key, held in lists.items()]
 
     def outcome(self, error: Exception) -> Outcome:
         return Outcome.FAILED if isinstance(error, RefusedError) else Outcome.UNKNOWN
@@ -137,8 +140,25 @@ class Sessionless(Secondary):
 class Scattered(Store):
     """Holds every document twice, as a chunk migration gone wrong would leave it."""
 
-    def scan(self) -> Iterable[tuple[str, State]]:
-        return [*super().scan(), *super().scan()]
+    def scan(self, prefix: str = "") -> Iterable[tuple[str, State]]:
+        return [*super().scan(prefix), *super().scan(prefix)]
+
+
+class Overlooking(Store):
+    """Lists of keys lack the last one, unless the auditor asks for all."""
+
+    def scan(self, prefix: str = "") -> Iterable[tuple[str, State]]:
+        found = sorted(super().scan(prefix))
+        return found[:-1] if prefix else found
+
+
+class Behind(Store):
+    """Lists of keys show what was there a while ago."""
+
+    def scan(self, prefix: str = "") -> Iterable[tuple[str, State]]:
+        for key, state in super().scan(prefix):
+            older = state.tokens[: max(1, len(state.tokens) - 2)] if prefix else state.tokens
+            yield key, State(older, len(older))
 
 
 class Flaky(Store):
@@ -159,9 +179,16 @@ class Flaky(Store):
         return answer
 
 
+SCANS = 5
+"""In each load; they are rare."""
+
+
 def drill(store: Store, seconds: float = 0.15) -> History:
+    end = time.monotonic() + 60
     with Workload(store, Load(clients=4, keys=2, tokens=10)) as workload:
         workload.run(seconds)
+        while store.scans < SCANS and time.monotonic() < end:
+            workload.run(0.05)
     return workload.finish()
 
 
@@ -195,6 +222,8 @@ def test_clients_overlap_and_share_keys() -> None:
         (Generous(), Rule.CLAIMED_TWICE),
         (Scattered(), Rule.DOUBLED),
         (Sessionless(), Rule.STALE),
+        (Overlooking(), Rule.STALE),
+        (Behind(), Rule.STALE),
     ],
     ids=lambda value: type(value).__name__,
 )
