@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import struct
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
+
+from ansible.module_utils.package_lock import LOCK, holder
 
 DOCUMENTATION = """
 module: stack_package_lock
@@ -23,25 +21,6 @@ holder:
   returned: always
   type: str
 """
-
-LOCK = Path("/var/lib/dpkg/lock-frontend")
-FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux: type, whence, start, length, pid
-
-
-def holder(lock: Path) -> str:
-    """The process that holds it: its name and number; "" if none does, or there is no lock."""
-    if not lock.exists():
-        return ""
-    asked = struct.pack(FLOCK, fcntl.F_WRLCK, 0, 0, 0, 0)
-    with lock.open("rb+") as file:
-        kind, _, _, _, pid = struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
-    if kind == fcntl.F_UNLCK:
-        return ""
-    try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        name = "a process that has just ended"
-    return f"{name} (process {pid})"
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.unit.ansible.test_plugins import plugin
 
-package_lock = plugin("library/stack_package_lock")
+package_lock = plugin("module_utils/package_lock")
 HOLD = """
 import fcntl, sys
 file = open(sys.argv[1], "w")
