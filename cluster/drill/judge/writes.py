@@ -60,6 +60,16 @@ def sort_out(history: History) -> Writes:
     return found
 
 
+def single(history: History) -> list[Call]:
+    """The calls of a history, all tries of one write as one call."""
+    tries: dict[str, list[Call]] = {}
+    for call in history.calls:
+        if call.token:
+            tries.setdefault(call.token, []).append(call)
+    others = [call for call in history.calls if not call.token]
+    return [*others, *(_one(some, Writes()) for some in tries.values())]
+
+
 def _check(call: Call) -> None:
     if call.end < call.begin:
         raise HistoryError(f"a call on {call.key} ends before it begins: {call}")

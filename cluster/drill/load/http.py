@@ -14,7 +14,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +26,7 @@ from cluster.drill.history import Guarantee, Outcome, State
 from cluster.drill.load.workload import Effect
 
 PROJECTS = "/api/v1/projects"
+REPLAYED = "Idempotent-Replayed"
 TURNS = 200
 """Times that an append tries to be the quickest."""
 PAGE = 100
@@ -179,6 +180,17 @@ def _detail(text: str) -> str:
         return text[:200]
 
 
+@dataclass(frozen=True)
+class Patch:
+    """A PATCH that adds a token at a version; `answered`: it took effect."""
+
+    token: str
+    version: int
+    body: Body
+    headers: dict[str, str]
+    answered: bool = False
+
+
 class ApiStore:
     """Keys as projects. A group is what one account owns, so all of it lives on one shard.
 
@@ -188,6 +200,7 @@ class ApiStore:
 
     guarantee = firmest = scanned = Guarantee.LOCAL
     unique = False  # of projects, any number may have one name
+    repeats = True  # under the same Idempotency-Key
 
     def __init__(
         self, url: str, accounts: Mapping[str, tuple[str, str]], ca: Path | None = None
@@ -199,6 +212,8 @@ class ApiStore:
         }
         self._ids: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._mark = secrets.token_hex(8)
+        self._own = threading.local()
 
     def close(self) -> None:
         """Close the connections."""
@@ -217,34 +232,56 @@ class ApiStore:
     def insert(self, key: str, token: str) -> Effect:
         """Create the project, under an Idempotency-Key as a careful consumer does."""
         body = {"name": key, "description": token}
-        reply = self._consumer(key).send("POST", PROJECTS, body, _once())
-        _expect(reply, "POST", 201)
+        once = {"Idempotency-Key": f"{self._mark}-{token}"}
+        reply = self._consumer(key).send("POST", PROJECTS, body, once)
+        _expect(reply, "POST", 201, 410)
+        if reply.status == 410:  # a repetition: it was made, and somebody has deleted it since
+            return Effect()
         with self._lock:
             self._ids[key] = reply.body["id"]
-        return Effect(1, _state(reply))
+        return Effect(1, None if REPLAYED in reply.headers else _state(reply))
 
     def append(self, key: str, token: str) -> Effect:
-        """Add the token at the version just read, until nobody else was quicker."""
+        """Add the token at the version just read, until nobody else was quicker.
+
+        A repetition begins with the very PATCH that was sent last, under its key.
+        """
+        last: Patch | None = getattr(self._own, "patch", None)
+        patch = last if last is not None and last.token == token else None
+        repeated = patch is not None
         for turn in range(TURNS):
-            found = self._get(key)
-            if found is None:
+            patch = patch or self._patch(key, token, turn)
+            if patch is None:
                 return Effect(0)
-            held = _state(found).tokens
-            if token in held:
-                # Only the PATCH that was answered 412 can have done this.
-                sentence = f"PATCH was answered 412 in turn {turn}, and took effect all the same"
-                raise ApiError(sentence, Outcome.UNKNOWN)
-            body = {"description": " ".join([*held, token])}
-            headers = {"If-Match": found.headers["etag"], **_once()}
-            reply = self._consumer(key).send("PATCH", self._path(key), body, headers)
+            self._own.patch = patch
+            reply = self._consumer(key).send("PATCH", self._path(key), patch.body, patch.headers)
             _expect(reply, "PATCH", 200, 404, 412)
-            if reply.status == 404:
-                return Effect(0)
             if reply.status == 200:
-                # A later version answers a proxy's second try: of the document as it is by then.
-                at_once = reply.body["version"] == found.body["version"] + 1
+                self._own.patch = replace(patch, answered=True)
+                # A later version answers a second try: of the document as it is by then.
+                at_once = reply.body["version"] == patch.version + 1
                 return Effect(1, _state(reply) if at_once else None)
+            if reply.status == 404:
+                if repeated and not patch.answered:
+                    raise ApiError("PATCH was repeated, and the project is gone", Outcome.UNKNOWN)
+                return Effect(int(patch.answered))
+            patch, repeated = None, False
         raise ApiError(f"{TURNS} times somebody else was quicker", Outcome.FAILED)
+
+    def _patch(self, key: str, token: str, turn: int) -> Patch | None:
+        """One that adds the token to what there is; None: there is nothing."""
+        found = self._get(key)
+        if found is None:
+            return None
+        held = _state(found).tokens
+        if token in held:
+            # Only the PATCH that was answered 412 can have done this.
+            sentence = f"PATCH was answered 412 in turn {turn}, and took effect all the same"
+            raise ApiError(sentence, Outcome.UNKNOWN)
+        headers = {"If-Match": found.headers["etag"], **_once()}
+        return Patch(
+            token, found.body["version"], {"description": " ".join([*held, token])}, headers
+        )
 
     def read(self, key: str, guarantee: Guarantee) -> Effect:  # noqa: ARG002 - there is one
         """Read the project."""

@@ -46,6 +46,7 @@ class MongoStore:
 
     firmest = Guarantee.LINEARIZABLE
     unique = True
+    repeats = False  # the driver does that, unseen
 
     def __init__(
         self,

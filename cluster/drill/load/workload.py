@@ -5,6 +5,9 @@ store gets no calls. In an open loop calls are made at a fixed rate, whatever be
 consumers who do not know of one another: what could not be made in time, since all clients waited,
 is made as soon as one is free, and its latency counts from when it was due.
 
+Where a write can be *repeated* under its token, as under an idempotency key, it is repeated when it
+had no answer, and now and then when it had one: it must not take effect again.
+
 A few calls are *scans*: reads of all keys near one that is in use, as a page of a list is.
 
 `Store` is what they run against. `Keys` chooses what a client does next: it holds the life of each
@@ -82,6 +85,13 @@ class Store(Protocol):
     def unique(self) -> bool:
         """Whether it refuses an insert of a key that is there; if not, no key is claimed twice."""
 
+    @property
+    def repeats(self) -> bool:
+        """Whether an insert or append made again with its token takes effect once all the same.
+
+        Who repeats it is the thread that made it, before it makes any other.
+        """
+
     def insert(self, key: str, token: str) -> Effect:
         """Create the key with one token; `found` is 0 if it was there."""
 
@@ -101,6 +111,8 @@ class Store(Protocol):
         """FAILED if a write that raised this is certainly without effect, else UNKNOWN."""
 
 
+PAUSE = 0.05
+"""Seconds after an error: a store that refuses immediately is not to be flooded."""
 READS = 0.3
 """Share of reads among the calls on a live key."""
 SCANS = 0.01
@@ -109,6 +121,10 @@ BLOCK = 2
 """Digits that the keys of a scan differ in: a hundred keys at most."""
 DELETED = 0.5
 """Share of keys that are deleted at the end of their life; the others stay for the audit."""
+REPEATED = 0.02
+"""Share of acknowledged inserts and appends that are repeated."""
+REPEATS = 3
+"""Times that one without an answer is repeated."""
 CLAIMED = 3
 """One key in so many is claimed by several clients."""
 CLAIMS = 0.1
@@ -131,7 +147,7 @@ class Keys:
     """
 
     def __init__(self, group: str, live: int, tokens: int, *, claims: bool) -> None:
-        self._group = group
+        self.group = group
         self._limit = live
         self._tokens = tokens
         self._claims = claims
@@ -179,7 +195,7 @@ class Keys:
 
     def _new(self) -> str:
         self._made += 1
-        key = f"{self._group}/{self._made:06d}"
+        key = f"{self.group}/{self._made:06d}"
         self._pending[key] = 1
         if self._claims and self._made % CLAIMED == 0:
             self._claimed.add(key)
@@ -298,18 +314,34 @@ class Workload:
                     return
             made += 1
             intent = keys.choose(chance, f"{number}-{made}")
-            call = self._turn(number, group, keys, intent, due)
+            call = self._turn(number, keys, intent, due, chance)
             if call.erred:
-                self._stop.wait(0.05)  # a store that refuses immediately is not to be flooded
+                self._stop.wait(PAUSE)
 
-    def _turn(self, number: int, group: str, keys: Keys, intent: Intent, due: int) -> Call:
+    def _turn(
+        self, number: int, keys: Keys, intent: Intent, due: int, chance: random.Random
+    ) -> Call:
         """Make a call, and what follows from it; the last call that was made."""
-        call = self._call(number, group, intent, due)
+        call = self._call(number, keys.group, intent, due)
+        if intent.token and self._store.repeats:
+            call = self._repeated(call, intent, chance)
         if call.kind is Kind.INSERT:
             keys.inserted(call.key, possible=call.outcome is not Outcome.FAILED)
         if call.kind is Kind.DELETE and call.outcome is Outcome.OK:
             # Nobody calls this key again: whoever deleted it looks immediately whether it is gone.
-            return self._call(number, group, Intent(Kind.READ, call.key, ""))
+            return self._call(number, keys.group, Intent(Kind.READ, call.key, ""))
+        return call
+
+    def _repeated(self, call: Call, intent: Intent, chance: random.Random) -> Call:
+        """The last of the calls by which a write was repeated, if it was; else the call itself."""
+        if call.outcome is Outcome.OK and chance.random() < REPEATED:
+            return self._call(call.client, call.group, intent)
+        for _ in range(REPEATS):
+            if call.outcome is not Outcome.UNKNOWN or self._stop.wait(PAUSE):
+                break
+            again = self._call(call.client, call.group, intent)
+            # That a repetition was refused says nothing of the call before it.
+            call = call if again.outcome is Outcome.FAILED else again
         return call
 
     def _call(self, client: int, group: str, intent: Intent, due: int = 0) -> Call:

@@ -2,9 +2,9 @@
 
 Both get what they can express: inserts, appends, deletes, and linearizable reads. Reads that
 promise less (majority, local) are left out, and scans with them, since both would take them for
-linearizable ones. Each call is two lines, its invocation and its end, in the order of time; two at
-the same nanosecond count as concurrent. Whoever had no answer never ends, and its client goes on
-under a new process number, as both demand.
+linearizable ones. A write that was tried several times is one call. Each call is two lines, its
+invocation and its end, in the order of time; two at the same nanosecond count as concurrent.
+Whoever had no answer never ends, and its client goes on under a new process number, as both demand.
 
 **Porcupine** (Athalye, https://github.com/anishathalye/porcupine): the log of its key-value model,
 as `parseKvLog` in its `porcupine_test.go` reads the files of `test_data/kv`. A key's value is its
@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 
 from cluster.drill.history import Call, Guarantee, History, Kind, Outcome
+from cluster.drill.judge.writes import single
 
 
 class Format(StrEnum):
@@ -37,7 +38,7 @@ class Format(StrEnum):
 
 def export(history: History, form: Format) -> Iterator[str]:
     """The lines of the history in this format."""
-    calls = [call for call in history.calls if call.outcome is Outcome.OK or call.writes]
+    calls = [call for call in single(history) if call.outcome is Outcome.OK or call.writes]
     strong = [call for call in calls if not _weak(call)]
     return _porcupine(strong) if form is Format.PORCUPINE else _elle(strong)
 

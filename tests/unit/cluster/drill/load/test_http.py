@@ -158,3 +158,37 @@ def test_a_key_whose_insert_had_no_answer_is_looked_for_by_its_name(
     with pytest.raises(ApiError):
         store.insert("g/1", "x")
     assert store.read("g/1", store.guarantee) == Effect(1, State(("x", "y"), 2))
+
+
+def test_a_repeated_insert_has_the_same_key_and_body(scripted: Scripted, store: ApiStore) -> None:
+    scripted.script += [None, (201, PROJECT), (410, {"detail": "deleted since"})]
+    with pytest.raises(ApiError):
+        store.insert("g/1", "x")
+    assert store.insert("g/1", "x") == Effect(1, State(("x",), 1))
+    assert store.insert("g/1", "x") == Effect(1), "it was made, whatever became of it"
+    sent = {(asked[2]["Idempotency-Key"], asked[3]) for asked in scripted.asked[1:]}
+    assert len(sent) == 1
+
+
+def test_a_repeated_append_is_the_very_patch(scripted: Scripted, store: ApiStore) -> None:
+    scripted.script += [(201, PROJECT), project("x"), None, project("x", "y", "z")]
+    scripted.script += [(404, {"detail": "gone"})]
+    store.insert("g/1", "x")
+    with pytest.raises(ApiError):
+        store.append("g/1", "y")
+    assert store.append("g/1", "y") == Effect(1), "it tells of a later version"
+    assert store.append("g/1", "y") == Effect(1), "it took effect before the project went"
+    patches = [asked for asked in scripted.asked if asked[0] == "PATCH"]
+    assert len(patches) == 3
+    assert len({(p[2]["Idempotency-Key"], p[2]["If-Match"], p[3]) for p in patches}) == 1
+
+
+def test_of_a_repeated_append_to_what_is_gone_nothing_is_known(
+    scripted: Scripted, store: ApiStore
+) -> None:
+    scripted.script += [(201, PROJECT), project("x"), None, (404, {"detail": "gone"})]
+    store.insert("g/1", "x")
+    for _ in range(2):
+        with pytest.raises(ApiError) as raised:
+            store.append("g/1", "y")
+        assert store.outcome(raised.value) is Outcome.UNKNOWN

@@ -3,7 +3,8 @@
 import random
 import threading
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,6 +35,7 @@ class Store:
     groups = ("one", "two")
     guarantee = firmest = scanned = Guarantee.LINEARIZABLE
     unique = True
+    repeats = False
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -179,6 +181,42 @@ class Flaky(Store):
         return answer
 
 
+class Lossy(Store):
+    """Loses every tenth answer, and knows repetitions by their token."""
+
+    unique = False
+    repeats = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.known: Counter[str] = Counter()
+
+    def insert(self, key: str, token: str) -> Effect:
+        return self._once(token, lambda: super(Lossy, self).insert(key, token))
+
+    def append(self, key: str, token: str) -> Effect:
+        return self._once(token, lambda: super(Lossy, self).append(key, token))
+
+    def _once(self, token: str, write: Callable[[], Effect]) -> Effect:
+        with self.lock:
+            self.known[token] += 1
+            first = self.known[token] == 1
+        answer = self.write(write, first=first)
+        if token.endswith("0") and first:
+            raise ConnectionError("gone")
+        return answer
+
+    def write(self, write: Callable[[], Effect], *, first: bool) -> Effect:
+        return write() if first else Effect()
+
+
+class Forgetting(Lossy):
+    """Does not know repetitions."""
+
+    def write(self, write: Callable[[], Effect], *, first: bool) -> Effect:  # noqa: ARG002
+        return write()
+
+
 SCANS = 5
 """In each load; they are rare."""
 
@@ -224,6 +262,7 @@ def test_clients_overlap_and_share_keys() -> None:
         (Sessionless(), Rule.STALE),
         (Overlooking(), Rule.STALE),
         (Behind(), Rule.STALE),
+        (Forgetting(), Rule.DOUBLED),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -266,6 +305,26 @@ def test_errors_are_counted_and_are_no_violations() -> None:
     assert set(found.errors) == {"RefusedError: not now", "ConnectionError: gone"}
     assert found.counts["append"]["failed"] == found.errors["RefusedError: not now"]
     assert found.counts["append"]["unknown"] == found.errors["ConnectionError: gone"]
+
+
+def test_what_had_no_answer_is_repeated_and_some_that_had_one() -> None:
+    store, clients, end = Lossy(), 4, time.monotonic() + 60
+
+    def repeated(ending: bool) -> list[str]:
+        with store.lock:
+            again = [token for token, count in store.known.items() if count > 1]
+        return [token for token in again if token.endswith("0") is ending]
+
+    with Workload(store, Load(clients=clients, keys=2, tokens=10)) as workload:
+        while not (repeated(True) and repeated(False)) and time.monotonic() < end:
+            workload.run(0.05)
+    history = workload.finish()
+    assert check(history) == []
+    lost = {call.token for call in history.calls if call.outcome is Outcome.UNKNOWN}
+    answered = {call.token for call in history.calls if call.outcome is Outcome.OK}
+    assert repeated(True)
+    assert repeated(False)
+    assert len(lost - answered) <= clients, "only the end of the load keeps one from repeating"
 
 
 def test_a_call_that_never_returns_is_on_record() -> None:

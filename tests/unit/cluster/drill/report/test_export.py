@@ -151,6 +151,13 @@ def test_reads_that_promise_less_are_left_out(form: Format) -> None:
 
 
 @pytest.mark.parametrize("form", Format)
+def test_a_repeated_write_is_one(form: Format) -> None:
+    tries = [append(20, 30, "b", outcome=Outcome.UNKNOWN), append(40, 50, "b")]
+    lines = list(export(history(insert(0, 10, "a"), *tries), form))
+    assert sum('"b' in line for line in lines) == 2, "its invocation and its end"
+
+
+@pytest.mark.parametrize("form", Format)
 def test_processes_alternate_and_time_goes_on(form: Format) -> None:
     calls = [
         replace(c, outcome=Outcome.UNKNOWN, state=None)
