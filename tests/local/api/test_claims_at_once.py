@@ -3,14 +3,14 @@
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
 
+from api.resources import USERS
 from api.store import Documents, DuplicateError
-from api.store.claims import as_document
+from api.store.claims import Claims, as_document
 from api.store.deadline import deadline
 from api.store.document import fresh
 
@@ -48,8 +48,9 @@ def test_the_same_person_many_times(users: Documents) -> None:
 
 def test_crossed_creators(users: Documents) -> None:
     """Each already has one of the two values, and wants the other: one of them gets through."""
-    claims, person = users.claims, twin(secrets.token_hex(6))
-    claims._grace = timedelta(hours=1)  # neither is fenced, however slow the threads are
+    person, hour = twin(secrets.token_hex(6)), 3600.0
+    # Neither is fenced, however slow the threads are.
+    claims = Claims(users.claims.collection, users.collection, USERS.unique, hour)
     documents = [fresh(person, ObjectId()) for _ in range(2)]
     for held, document in enumerate(documents):
         wanted = claims.of(document, document["_id"], 1)
