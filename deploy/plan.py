@@ -31,6 +31,7 @@ VOLUME_PRICE = 0.10
 The API has prices of droplets only."""
 BALANCER_PRICE = 12.0
 
+MOST_EDGES = 5  # with a certificate each: https://letsencrypt.org/docs/rate-limits/
 UNKNOWN = ("ssh_key",)
 """Of these nobody remembers what the last `apply` had been asked for: nothing is called drift."""
 
@@ -377,10 +378,10 @@ def _notes(stack: Stack, shall: Resources, account: Account) -> list[str]:
     if any(ipaddress.ip_network(one).prefixlen == 0 for one in stack.admin_addresses):
         notes.append("admin_addresses lets the whole world try to log in by ssh")
     edge = sum(EDGE in host.groups for host in hosts(stack))
-    if stack.edge == "acme" and edge > 1:
+    if stack.edge == "acme" and edge > MOST_EDGES:
         notes.append(
-            f"{edge} edge nodes would each ask for a certificate by ACME, and the authority asks "
-            "any of them for what only one knows. Set edge to load_balancer, or have one edge node"
+            f"{edge} edge nodes would each ask for a certificate by ACME, and Let's Encrypt gives "
+            f"{MOST_EDGES} for one name in a week. Set edge to load_balancer, or have fewer"
         )
     return notes
 

@@ -105,8 +105,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
         Literal["acme", "load_balancer"],
         about(
             '"acme": the domain points to the edge nodes, which get their certificates themselves. '
-            "Costs nothing more, and works with one edge node only, as in the layout dev: with "
-            "more, the authority asks any of them for what only one knows.\n"
+            "Costs nothing more. A lost edge node stays in DNS until `apply`: some clients then "
+            "wait for it, until they try another one.\n"
             '"load_balancer": the domain points to a load balancer of '
             "DigitalOcean, which has a certificate that DigitalOcean renews. A lost edge node is "
             "then out of use after half a minute, whatever a consumer's DNS remembers.",

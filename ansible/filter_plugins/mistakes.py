@@ -17,6 +17,7 @@ NEEDED = {
     "stack_admin_addresses": "from where SSH comes, as [203.0.113.7/32]",
 }
 EDGE = ("api", "edge")
+MOST_EDGES = 5  # with a certificate each: https://letsencrypt.org/docs/rate-limits/
 
 
 def stack_mistakes(
@@ -35,11 +36,12 @@ def stack_mistakes(
             "set stack_certificates to internal."
         )
     sets = {name: groups[name] for name in groups if re.fullmatch(r"shard_[1-9]\d*", name)}
-    if given.get("stack_certificates") == "acme" and len(groups.get("edge", ())) > 1:
+    if given.get("stack_certificates") == "acme" and len(groups.get("edge", ())) > MOST_EDGES:
         lines.append(
-            f"the group edge has {len(groups['edge'])} hosts, and stack_certificates is acme: the "
-            "certificate authority asks any one of them for what only one knows. Leave one host in "
-            "edge, or put a load balancer in front (stack_certificates: load_balancer)."
+            f"the group edge has {len(groups['edge'])} hosts, and stack_certificates is acme: each "
+            f"wants a certificate of its own, and Let's Encrypt gives {MOST_EDGES} for one name in "
+            f"a week. Leave {MOST_EDGES} hosts in edge, or put a load balancer in front "
+            "(stack_certificates: load_balancer)."
         )
     lines += _groups(groups, sets)
     lines += _members({"config": groups.get("config", ()), **sets})

@@ -324,14 +324,13 @@ def test_what_cannot_be_changed(applied: Operator, wants: dict[str, Any]) -> Non
 @pytest.mark.parametrize(
     ("wants", "told"),
     [
-        ({}, True),
-        ({"layout": "dev"}, False),
-        ({"edge": "load_balancer"}, False),
-        ({"layout": "large"}, True),
-        ({"layout": "large", "api_nodes": 1}, False),
+        ({}, False),
+        ({"layout": "large", "api_nodes": 5}, False),
+        ({"layout": "large", "api_nodes": 6}, True),
+        ({"layout": "large", "api_nodes": 6, "edge": "load_balancer"}, False),
     ],
 )
-def test_certificates_by_acme_want_one_edge_node(
+def test_certificates_by_acme_are_had_for_five_edge_nodes(
     operator: Operator, wants: dict[str, Any], told: bool
 ) -> None:
     assert ("Set edge to load_balancer" in str(operator.wants(**wants).plan().notes)) == told

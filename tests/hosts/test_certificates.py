@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts.conftest import SMALL
 from tests.hosts.hosts import Hosts
 
 pytestmark = pytest.mark.timeout(3600)
@@ -48,9 +49,9 @@ class Authority:
 
 
 @pytest.fixture(scope="module")
-def authority(single: Hosts) -> Iterator[Authority]:
-    """Finds every domain at the first host, and asks there for what proves it (HTTP-01)."""
-    with single.beside("authority") as address:
+def authority(small: Hosts) -> Iterator[Authority]:
+    """Finds every domain at the last host, and asks there for what proves it (HTTP-01)."""
+    with small.beside("authority") as address:
         settings = {
             "pebble": {
                 "listenAddress": f"0.0.0.0:{DIRECTORY}",
@@ -61,18 +62,18 @@ def authority(single: Hosts) -> Iterator[Authority]:
                 "tlsPort": 443,
             }
         }
-        edge = single.public_address("demo-1")
-        single.shell("authority", "cat > /pebble.json", given=json.dumps(settings))
-        single.shell("authority", START.format(address=address, edge=edge))
-        yield Authority(single, address)
+        edge = small.public_address(SMALL[-1])
+        small.shell("authority", "cat > /pebble.json", given=json.dumps(settings))
+        small.shell("authority", START.format(address=address, edge=edge))
+        yield Authority(small, address)
 
 
-def status_over_https(hosts: Hosts, ca: Path) -> str:
-    """What a consumer gets who trusts only this authority."""
-    port = hosts.port("demo-1", 443)
+def status_over_https(hosts: Hosts, name: str, ca: Path) -> str:
+    """What a consumer gets from an edge who trusts only this authority."""
+    port = hosts.port(name, 443)
     done = subprocess.run(
         [
-            *("curl", "--silent", "--show-error", "--cacert", str(ca), "--retry", "20"),
+            *("curl", "--silent", "--show-error", "--cacert", str(ca), "--retry", "150"),
             *("--retry-all-errors", "--retry-delay", "1", "--output", "/dev/null"),
             *("--connect-to", f"{DOMAIN}:443:127.0.0.1:{port}", "--write-out", "%{http_code}"),
             f"https://{DOMAIN}/healthz",
@@ -84,22 +85,33 @@ def status_over_https(hosts: Hosts, ca: Path) -> str:
     return done.stdout + done.stderr
 
 
-def test_consumers_get_a_certificate_of_the_authority(
-    single: Hosts, authority: Authority, tmp_path: Path
+def test_each_edge_gets_a_certificate_whichever_the_authority_asks(
+    small: Hosts, authority: Authority, tmp_path: Path
 ) -> None:
-    single.variables |= {
+    small.groups["edge"] = list(SMALL)
+    small.variables |= {
         "stack_domain": DOMAIN,
         "stack_certificates": "acme",
         "stack_acme_email": "ops@example.com",
         "stack_acme_ca": authority.directory,
         "edge_settings": {"SSL_CERT_FILE": CERTIFICATE},
     }
-    single.write_inventory()
-    single.shell("demo-1", f"cat > {CERTIFICATE}", given=authority.own_certificate)
-    refused = single.attempt("preflight")
+    small.write_inventory()
+    for name in SMALL:
+        small.shell(name, f"cat > {CERTIFICATE}", given=authority.own_certificate)
+    refused = small.attempt("preflight")
     assert f"{DOMAIN} has no address, so no certificate can be had" in refused.output
 
-    single.play("site", "-e", "preflight_dns=false")
+    small.play("site", "-e", "preflight_dns=false")
     ca = tmp_path / "root.pem"
     ca.write_text(authority.root)
-    assert status_over_https(single, ca) == "200"
+    assert [status_over_https(small, name, ca) for name in SMALL] == ["200"] * len(SMALL)
+
+
+def test_nobody_else_knows_a_proof(small: Hosts) -> None:
+    """A question goes around once, and the answer is that there is none."""
+    ask = "curl --silent --max-time 15 --output /dev/null --write-out '%{http_code}'"
+    path = "/.well-known/acme-challenge/unknown"
+    for name in SMALL:
+        said = small.shell(name, f"{ask} -H 'Host: {DOMAIN}' http://127.0.0.1{path}")
+        assert said == "308", "it is sent to https, as any other path is"

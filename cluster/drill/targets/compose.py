@@ -85,7 +85,7 @@ class ComposeTarget(Unable):
         if not published:
             raise StateError("caddy does not run. Make the stack whole with `make compose-up`.")
         ca = None
-        if caddy.environment["SHARDSTACK_TLS"] == "internal":
+        if caddy.environment["SHARDSTACK_CERTIFICATES"] != "acme":
             ca = self.folder / "caddy.pem"
             (certificate,) = self.containers.files("caddy", AUTHORITY).values()
             files.write(ca, certificate)

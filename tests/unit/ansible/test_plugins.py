@@ -110,11 +110,13 @@ def test_what_is_not_set_is_told(name: str) -> None:
     assert line.startswith(f"{name} is not set")
 
 
-def test_certificates_by_acme_want_one_edge_host() -> None:
-    [line] = mistakes.stack_mistakes(*inventory(edge=["a", "b"]), GIVEN)
-    assert line.startswith("the group edge has 2 hosts, and stack_certificates is acme")
+def test_certificates_by_acme_are_had_for_five_edge_hosts() -> None:
+    assert mistakes.stack_mistakes(*inventory(edge=list("abcde")), GIVEN) == []
+    six = inventory(edge=list("abcdef"))
+    [line] = mistakes.stack_mistakes(*six, GIVEN)
+    assert line.startswith("the group edge has 6 hosts, and stack_certificates is acme")
     balanced = GIVEN | {"stack_certificates": "load_balancer"}
-    assert mistakes.stack_mistakes(*inventory(edge=["a", "b"]), balanced) == []
+    assert mistakes.stack_mistakes(*six, balanced) == []
 
 
 def test_certificates_want_an_address() -> None:
