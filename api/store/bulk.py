@@ -202,9 +202,15 @@ class _Batch:
         )
         lost: dict[int, str] = {}
         clashing = [wanted[position] for position in collisions]
+        # A line before has the value, and will be there, however long this takes: nothing to take
+        # over from, unless it is refused itself.
+        made = set(range(len(wanted))).difference(collisions)
+        own = {claim.id: index for n, (index, claim) in enumerate(wanted) if n in made}
         held = _held(self._owners, self._claims, [claim for _, claim in clashing])
         for index, claim in clashing:
-            if index not in lost and (claim.id in held or not self._take(claim)):
+            before = own.get(claim.id)
+            taken = claim.id in held or (before is not None and before not in lost)
+            if index not in lost and (taken or not self._take(claim)):
                 lost[index] = claim.field
         gone = [documents.pop(index) for index in lost]
         for index, field in lost.items():

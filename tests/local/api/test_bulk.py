@@ -6,12 +6,15 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import requests
 from flask.testing import FlaskClient
 
+from api.resources import USERS
+from api.settings import Settings
 from api.store import Documents, Store, UnavailableError
-from api.store.bulk import BATCH
+from api.store.bulk import BATCH, Refused
 from tests.helpers.api import RunningServer, make_person
 
 IMPORT, EXPORT = "/api/v1/users/import", "/api/v1/users/export"
@@ -77,6 +80,21 @@ def test_each_line_stands_alone(
     made = users.find_unique("email", good["email"])
     assert made is not None
     assert (made["name"], made["role"], made["version"]) == (good["name"], "user", 1)
+
+
+def test_a_line_takes_no_value_over_from_one_before(conf: Settings) -> None:
+    """Not even where the grace time is over before the documents are written."""
+    store = Store(msgspec.structs.replace(conf.store_options(), claim_grace=0, deadline=20))
+    hasty = USERS.documents(store)
+    try:
+        one, other = person(), person()
+        report = hasty.create_many([one, {**other, "email": one["email"]}])
+        made = hasty.find_unique("email", one["email"])
+    finally:
+        store.close()
+    assert (report.created, report.refused) == (1, [Refused(1, "email")])
+    assert made is not None
+    assert made["national_id"] == one["national_id"]
 
 
 def test_repeated_it_refuses_what_is_there(client: FlaskClient, admin: dict[str, str]) -> None:
