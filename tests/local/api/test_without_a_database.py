@@ -16,7 +16,7 @@ from cluster.local.cluster import LocalCluster
 from tests.helpers.api import free_port
 from tests.local.cluster.small import SMALL
 
-pytestmark = [pytest.mark.long, pytest.mark.core]
+pytestmark = pytest.mark.long
 
 
 def run(state: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -42,9 +42,9 @@ def state(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "command",
     [
-        "up",
+        pytest.param("up", marks=pytest.mark.core),
         "restart",
-        "schema",
+        pytest.param("schema", marks=pytest.mark.core),
         "sweep",
         "sample-data --count 3",
         "create-admin --email a@example.com",
@@ -71,6 +71,7 @@ def small(tmp_path: Path) -> Iterator[LocalCluster]:
     local.down(purge=True)
 
 
+@pytest.mark.core
 def test_routers_without_shards(small: LocalCluster) -> None:
     """Members die, and the router answers: readiness and commands say so, within their time."""
     folder = small.state.folder
@@ -92,6 +93,7 @@ def test_routers_without_shards(small: LocalCluster) -> None:
         run(folder, "down")
 
 
+@pytest.mark.core
 def test_a_taken_port(environment: dict[str, str], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as stranger:
         port = str(stranger.getsockname()[1])

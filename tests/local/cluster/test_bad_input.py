@@ -19,7 +19,7 @@ from cluster.local.state import Record
 from cluster.model import topology
 from tests.local.cluster.small import SMALL, SMALL_FLAGS, client_of, error_of, run, running_pids
 
-pytestmark = [pytest.mark.long, pytest.mark.core]
+pytestmark = pytest.mark.long
 
 
 def _program(folder: Path, name: str, text: str) -> Path:
@@ -51,6 +51,7 @@ def test_mongod_that_dies_at_once(empty: LocalCluster, tmp_path: Path) -> None:
     assert _nothing_runs(empty)
 
 
+@pytest.mark.core
 def test_taken_port(empty: LocalCluster) -> None:
     record = Record.new(topology.load(None, SMALL))
     boot.assign_ports(record)
@@ -72,6 +73,7 @@ def test_remembered_port_taken_meanwhile(small: LocalCluster) -> None:
     assert _nothing_runs(small)
 
 
+@pytest.mark.core
 def test_damaged_record(small: LocalCluster) -> None:
     whole = small.state.record_file.read_text()
     try:
@@ -84,6 +86,7 @@ def test_damaged_record(small: LocalCluster) -> None:
     assert running_pids(small) == {}
 
 
+@pytest.mark.core
 def test_lost_data_is_not_replaced_by_an_empty_shard(small: LocalCluster) -> None:
     small.down()
     data = small.state.node("shard-1-1") / "data"
@@ -103,7 +106,9 @@ def test_damaged_data_files(empty: LocalCluster) -> None:
     assert _nothing_runs(empty)
 
 
-@pytest.mark.parametrize("content", ["short", "with § signs" * 9, ""])
+@pytest.mark.parametrize(
+    "content", [pytest.param("short", marks=pytest.mark.core), "with § signs" * 9, ""]
+)
 def test_unusable_key_file(small: LocalCluster, content: str) -> None:
     key = small.state.key()
     small.down()
@@ -194,6 +199,7 @@ def test_full_disk_is_told_before_anything_starts(disk: Path) -> None:
         local.down(purge=True)
 
 
+@pytest.mark.core
 def test_disk_that_fills_later_loses_nothing(disk: Path) -> None:
     local = LocalCluster(disk / "state")
     try:

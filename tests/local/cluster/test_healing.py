@@ -15,7 +15,7 @@ from cluster.local.cluster import LocalCluster
 from cluster.local.launcher import is_alive
 from tests.local.cluster.small import SMALL, SMALL_FLAGS, client_of, command, run, running_pids
 
-pytestmark = [pytest.mark.long, pytest.mark.core]
+pytestmark = pytest.mark.long
 
 
 def _mark(local: LocalCluster) -> None:
@@ -29,7 +29,9 @@ def _check(local: LocalCluster) -> None:
         assert admin["kept"]["marks"].find_one() == {"_id": 1, "n": 1}
 
 
-@pytest.mark.parametrize("node", ["config-1", "shard-1-1", "router-1"])
+@pytest.mark.parametrize(
+    "node", ["config-1", pytest.param("shard-1-1", marks=pytest.mark.core), "router-1"]
+)
 def test_one_process_killed(small: LocalCluster, node: str) -> None:
     _mark(small)
     others = {name: pid for name, pid in running_pids(small).items() if name != node}
@@ -46,6 +48,7 @@ def test_one_that_is_still_stopping_is_started_again(small: LocalCluster) -> Non
     assert small.primary("shard-1").pid
 
 
+@pytest.mark.core
 def test_everything_killed(small: LocalCluster) -> None:
     _mark(small)
     for node in small.nodes():
@@ -78,6 +81,7 @@ def test_lost_pid_files_and_uris(small: LocalCluster) -> None:
     assert running_pids(small) == before
 
 
+@pytest.mark.core
 def test_lost_key_file_while_stopped(small: LocalCluster) -> None:
     _mark(small)
     small.down()
@@ -86,7 +90,7 @@ def test_lost_key_file_while_stopped(small: LocalCluster) -> None:
     _check(small)
 
 
-@pytest.mark.parametrize("seconds", [0.4, 1.0, 1.8])
+@pytest.mark.parametrize("seconds", [0.4, pytest.param(1.0, marks=pytest.mark.core), 1.8])
 def test_interrupted_anywhere(empty: LocalCluster, seconds: float) -> None:
     """The first `up` is killed without a chance to clean up; the second is asked to stop."""
     for sent in (signal.SIGKILL, signal.SIGTERM):
@@ -120,6 +124,7 @@ def test_asked_to_stop_it_leaves_nothing_running(empty: LocalCluster) -> None:
     assert running_pids(empty) == {}
 
 
+@pytest.mark.core
 def test_down_stops_all_and_up_finds_the_data(small: LocalCluster) -> None:
     _mark(small)
     small.down()
@@ -146,6 +151,7 @@ def _primary_for(local: LocalCluster, set_name: str, seconds: float) -> None:
 # ---- the shared cluster, with sets of three ----------------------------------------------------
 
 
+@pytest.mark.core
 def test_member_that_lost_its_data_gets_it_from_the_others(healed_cluster: LocalCluster) -> None:
     primary = healed_cluster.primary("shard-1").name
     victim = next(
@@ -169,6 +175,7 @@ def test_primary_is_named_only_when_there_is_one(healed_cluster: LocalCluster) -
         _primary_for(healed_cluster, "shard-2", seconds=20)
 
 
+@pytest.mark.core
 def test_whole_set_killed(healed_cluster: LocalCluster) -> None:
     with client_of(healed_cluster) as admin:
         admin["kept"]["sets"].insert_one({"_id": 1})

@@ -29,7 +29,7 @@ from tests.helpers.clusters import cluster_of
 from tests.local.cluster import stranger
 from tests.local.cluster.small import SMALL, run
 
-pytestmark = [pytest.mark.long, pytest.mark.core]
+pytestmark = pytest.mark.long
 
 SHAPE = SMALL | {"members": 3}
 
@@ -63,6 +63,7 @@ def wait_until_listening(node: Node) -> None:
     Waiter(60).until(lambda: listens(node) or None, lambda: f"{node.name} does not listen")
 
 
+@pytest.mark.core
 def test_a_member_just_started_refuses_everything(empty: LocalCluster) -> None:
     record = Record.new(load(None, SHAPE))
     with empty.state.locked():
@@ -76,6 +77,7 @@ def test_a_member_just_started_refuses_everything(empty: LocalCluster) -> None:
     stranger.gets_nowhere(empty.record().layout().nodes)
 
 
+@pytest.mark.core
 def test_every_command_that_there_is_is_refused(whole: LocalCluster) -> None:
     layout = whole.record().layout()
     with whole.access().connections() as connections:
@@ -91,6 +93,7 @@ def test_every_command_that_there_is_is_refused(whole: LocalCluster) -> None:
         assert set(others) - refused <= stranger.LOG_IN | stranger.NOTHING_TO_SEE, node.name
 
 
+@pytest.mark.core
 def test_refused_after_a_failover(whole: LocalCluster) -> None:
     before = whole.primary("shard-1").name
     whole.kill(before)
@@ -137,6 +140,7 @@ def test_refused_after_a_restore(whole: LocalCluster, empty: LocalCluster, tmp_p
     stranger.gets_nowhere(empty.record().layout().nodes)
 
 
+@pytest.mark.core
 def test_a_member_that_lets_strangers_in_is_told_by_status_and_refused_by_up(
     whole: LocalCluster,
 ) -> None:
