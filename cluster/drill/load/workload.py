@@ -334,7 +334,7 @@ class Workload:
 
     def _repeated(self, call: Call, intent: Intent, chance: random.Random) -> Call:
         """The last of the calls by which a write was repeated, if it was; else the call itself."""
-        if call.outcome is Outcome.OK and chance.random() < REPEATED:
+        if call.acknowledged_write and chance.random() < REPEATED:
             return self._call(call.client, call.group, intent)
         for _ in range(REPEATS):
             if call.outcome is not Outcome.UNKNOWN or self._stop.wait(PAUSE):
