@@ -202,8 +202,8 @@ class _Batch:
         )
         lost: dict[int, str] = {}
         clashing = [wanted[position] for position in collisions]
-        # A line before has the value, and will be there, however long this takes: nothing to take
-        # over from, unless it is refused itself.
+        # A value that an earlier line of this batch has claimed is taken, however old the claim is:
+        # that line is written with the batch, unless it is refused.
         made = set(range(len(wanted))).difference(collisions)
         own = {claim.id: index for n, (index, claim) in enumerate(wanted) if n in made}
         held = _held(self._owners, self._claims, [claim for _, claim in clashing])

@@ -154,7 +154,7 @@ class History:
             self.marks.append(record)
 
     def by_key(self) -> Iterator[Call]:
-        """The calls, a scan as a read of each key that it looked for: each key is judged alone."""
+        """All calls, for judges of single keys: a scan counts as a read of each key."""
         for call in self.calls:
             if call.kind is not Kind.SCAN:
                 yield call

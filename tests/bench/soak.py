@@ -229,7 +229,7 @@ def _look(process: psutil.Process) -> Sample:
 
 
 def _show(levels: Levels, report: Report) -> None:
-    """Each process' value in the third and in the last quarter of the time, and the growth."""
+    """What each process had in the third quarter of the time and in the last: level, if alike."""
     from rich.console import Console  # noqa: PLC0415 - only when something is shown
     from rich.table import Table  # noqa: PLC0415
 

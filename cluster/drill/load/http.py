@@ -182,7 +182,7 @@ def _detail(text: str) -> str:
 
 @dataclass(frozen=True)
 class Patch:
-    """A PATCH that adds a token at a version; `answered`: it took effect."""
+    """A PATCH that adds a token at a version. `answered`: the API said that it did."""
 
     token: str
     version: int
@@ -269,7 +269,7 @@ class ApiStore:
         raise ApiError(f"{TURNS} times somebody else was quicker", Outcome.FAILED)
 
     def _patch(self, key: str, token: str, turn: int) -> Patch | None:
-        """One that adds the token to what there is; None: there is nothing."""
+        """A PATCH that adds the token to the project as it is now; None: the project is gone."""
         found = self._get(key)
         if found is None:
             return None

@@ -112,7 +112,7 @@ class Store(Protocol):
 
 
 PAUSE = 0.05
-"""Seconds after an error: a store that refuses immediately is not to be flooded."""
+"""Seconds that a client waits after an error, so as not to flood a store that refuses all calls."""
 READS = 0.3
 """Share of reads among the calls on a live key."""
 SCANS = 0.01
@@ -186,9 +186,9 @@ class Keys:
         return Intent(Kind.APPEND, key, token)
 
     def in_use(self, prefix: str) -> list[str]:
-        """Keys that begin so and are surely there: inserted, and nobody has set out to delete them.
+        """The keys with this prefix that have been inserted, and that nobody has begun to delete.
 
-        Of an insert without an answer nobody knows, and the checker knows that.
+        An insert without an answer counts as one: the checker knows that its key may be missing.
         """
         with self._lock:
             return [key for key in self._written if key.startswith(prefix)]
@@ -333,7 +333,7 @@ class Workload:
         return call
 
     def _repeated(self, call: Call, intent: Intent, chance: random.Random) -> Call:
-        """The last of the calls by which a write was repeated, if it was; else the call itself."""
+        """Repeat a write where that is due. Returns its last try, or the call itself."""
         if call.acknowledged_write and chance.random() < REPEATED:
             return self._call(call.client, call.group, intent)
         for _ in range(REPEATS):
