@@ -10,24 +10,30 @@ application's own user: readWrite, dbAdmin and enableSharding on its database.
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from functools import partial
 from typing import Any, NamedTuple
 
+from pymongo import UpdateOne
 from pymongo.errors import OperationFailure
 
 from api import resources
 from api.crud.resource import Index
+from api.crud.values import within
 from api.errors import ApiError
 from api.store import Store
 from api.store.claims import COLLECTION as CLAIMS
 from api.store.deadline import attempt
+from api.store.document import LIVE
 from api.store.files import CHUNK_KEY, CHUNKS, FILES, MARK, Files
 from api.store.replay import COLLECTION as IDEMPOTENCY
 from api.store.throttle import COLLECTION as THROTTLE
 from api.store.throttle import ENDS
+from api.web.text import search_key
 from console.terminal import python
 
 COMMAND_NOT_FOUND = 59
 INVALID_OPTIONS = 72
+FOLDED = 1000  # documents in one round trip
 ALREADY_SHARDED = frozenset({20, 23})  # with another key; mongos answers ok to the same key
 HASHED_ID: Mapping[str, str | int] = {"_id": "hashed"}
 
@@ -39,12 +45,17 @@ class SchemaError(ApiError):
 
 
 class Collection(NamedTuple):
-    """A collection as it should be. `unique`: no two documents share a shard key."""
+    """A collection as it should be.
+
+    unique   no two documents share a shard key
+    folded   by text field, where its search key is stored (Resource.folded)
+    """
 
     name: str
     key: Mapping[str, str | int] = HASHED_ID
     indexes: tuple[Index, ...] = ()
     unique: bool = False
+    folded: Mapping[str, str] = {}
 
 
 def wanted() -> list[Collection]:
@@ -55,7 +66,10 @@ def wanted() -> list[Collection]:
         Collection(THROTTLE, indexes=(Index(((ENDS, 1),), ttl=0),)),
         Collection(FILES, indexes=(Index(((MARK, 1),), sparse=True),)),
         Collection(CHUNKS, CHUNK_KEY, unique=True),
-        *(Collection(one.name, one.shard_key, one.all_indexes) for one in resources.ALL),
+        *(
+            Collection(one.name, one.shard_key, one.all_indexes, folded=one.folded)
+            for one in resources.ALL
+        ),
     ]
 
 
@@ -141,6 +155,8 @@ def _apply(store: Store, one: Collection) -> str:
     already = tuple(one.key.items()) in before
     done = [f"sharded by {{{shown}}} already" if already else f"now sharded by {{{shown}}}"]
     done += _index(store, one, before)
+    given = sum(_fold(store, one, field) for field in one.folded)
+    done += [f"search keys given to {given} texts"] if given else []
     return f"{store.database.name}.{one.name} is {'; '.join(done)}"
 
 
@@ -175,6 +191,32 @@ def _index(store: Store, one: Collection, before: Ages) -> list[str]:
         _data(store, {"createIndexes": one.name, "indexes": [_spec(i) for i in one.indexes]})
     new = [f"({_fields(index)})" for index in one.indexes if index.keys not in before]
     return [*done, f"new indexes: {', '.join(new)}"] if new else done
+
+
+def _fold(store: Store, one: Collection, field: str) -> int:
+    """Give documents the search key of a text that lists are sorted or searched by only now: they
+    would be in none. Returns how many. The index on the key finds them.
+
+    Who writes such a text meanwhile writes its key, too; only a release of the API that does not
+    know of the key leaves what is found here the next time.
+    """
+    found, place, given = store.collection(one.name), one.folded[field], 0
+    lacking = {place: {"$exists": False}, field: {"$type": "string"}, "version": LIVE}
+    key = [name for name in one.key if name != "_id"]
+
+    def read() -> list[dict[str, Any]]:
+        return list(found.find(lacking, [field, *key]).limit(FOLDED).batch_size(FOLDED))
+
+    while batch := attempt(read, idempotent=True):
+        writes = []
+        for document in batch:
+            text = within(document, field)
+            same = {"_id": document["_id"], **{name: document.get(name) for name in key}}
+            update = {"$set": {place: search_key(text)}}
+            writes.append(UpdateOne({**same, field: text, place: {"$exists": False}}, update))
+        done = attempt(partial(found.bulk_write, writes, ordered=False), idempotent=True)
+        given += done.modified_count
+    return given
 
 
 def _fields(index: Index) -> str:

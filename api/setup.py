@@ -201,10 +201,7 @@ def load_samples(
     Those that exist stay as they are. `progress` gets the number of users done since its last call.
     """
     users = [
-        {
-            **{f: USERS.rules[f](text) for f, text in sample_user(number).items()},
-            **USERS.defaults(),
-        }
+        USERS.beginning({f: USERS.rules[f](text) for f, text in sample_user(number).items()})
         for number in range(count)
     ]
     ids = [sample_id(number) for number in range(count)]

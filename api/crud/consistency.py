@@ -165,6 +165,9 @@ def _misnamed(resource: Resource) -> Any:
         "in the shard key": resource.shard_key,
         "what a constraint names": [name for one in resource.constraints for name in one.fields],
     }
+    for name, place in resource.folded.items():
+        if place in known:
+            yield f"{place} holds the search key of {name}: give that field another name"
     for role, names in roles.items():
         for name in names:
             if "." in name:

@@ -10,6 +10,7 @@ on the way.
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import quote
@@ -40,7 +41,12 @@ MEANINGS = {
     "lt": "Less than this",
     "lte": "This or less",
     "prefix": "Begins with this",
+    "folded": "Begins with this; capitals and accents make no difference",
 }
+
+
+Clauses = Callable[[Any], Document]
+"""Of a parameter's value: conditions by stored field. Raises ValueError with a sentence."""
 
 
 class Filter(NamedTuple):
@@ -50,7 +56,7 @@ class Filter(NamedTuple):
     parameter: str  # in the address
     field: str
     operator: str
-    stored: Stored  # raises ValueError with a sentence
+    clauses: Clauses
 
 
 class Asked(NamedTuple):
@@ -87,7 +93,10 @@ class Lists:
             int, Meta(ge=1, description=f"Items on a page; more than {self._most} are not given")
         ]
         after = Annotated[str, Meta(description="The `next` of the page before")]
-        sort = Annotated[Literal[ways], Meta(description="Order; `-`: downwards. Else by id")]  # type: ignore[valid-type]
+        order = "Order; `-`: downwards. Else by id"
+        if self._resource.folded:
+            order += ". Of texts as people order them: capitals and accents make no difference"
+        sort = Annotated[Literal[ways], Meta(description=order)]  # type: ignore[valid-type]
         chosen = Annotated[
             list[Literal[shown]],  # type: ignore[valid-type]
             Meta(min_length=1, description="Show only these, and `id`"),
@@ -101,7 +110,7 @@ class Lists:
         asked = [
             (
                 one.attribute,
-                _parameter_type(_kind(self._resource, one.field), one.operator) | None,
+                _parameter_type(self._resource, one.field, one.operator) | None,
                 None,
             )
             for one in self._filters
@@ -122,7 +131,8 @@ class Lists:
         """
         given: Any = query
         way = given.sort or "_id"
-        sort = (way.removeprefix("-"), -1 if way.startswith("-") else 1)
+        field = way.removeprefix("-")
+        sort = (self._resource.folded.get(field, field), -1 if way.startswith("-") else 1)
         chosen = tuple(name for name in given.fields or () if name != "id")
         if given.fields and not chosen:
             chosen = ("version",)
@@ -146,11 +156,12 @@ class Lists:
             if value is None:
                 continue
             try:
-                clause = _clause(one.operator, one.stored(value))
+                clauses = one.clauses(value)
             except ValueError as error:
                 errors.append(in_query(one.parameter, str(error)))
                 continue
-            found = _together(found, one.field, clause)
+            for field, clause in clauses.items():
+                found = _together(found, field, clause)
         if errors:
             raise invalid(*errors)
         return found
@@ -158,9 +169,7 @@ class Lists:
     def following(self, asked: Asked, last: Document) -> str:
         """The cursor behind the last document of a page."""
         last_id: ObjectId = last["_id"]
-        value: Any = last
-        for name in asked.sort[0].split("."):
-            value = value[name]
+        value = values.within(last, asked.sort[0])
         return cursor(self._signing, asked.scope, (value, last_id))
 
     def _after(self, scope: bytes, text: str) -> After:
@@ -219,7 +228,23 @@ def _filter(resource: Resource, field: str, operator: str) -> Filter:
         made = several if operator == "in" else beginning
     suffix = "" if operator == "eq" else f"[{operator}]"
     attribute = f"filter_{field.replace('.', '_in_')}_{operator}"
-    return Filter(attribute, field + suffix, field, operator, made)
+    place = resource.folded.get(field)
+
+    def clauses(value: Any) -> Document:
+        given = made(value)
+        if place is None:
+            return {field: _clause(operator, given)}
+        found = {place: _clause(operator, _folded(given))}
+        return found if operator == "prefix" else {**found, field: _clause(operator, given)}
+
+    return Filter(attribute, field + suffix, field, operator, clauses)
+
+
+def _folded(given: Any) -> Any:
+    """The search key of a text, or those of several, each once."""
+    if isinstance(given, list):
+        return list(dict.fromkeys(texts.search_key(one) for one in given))
+    return texts.search_key(given)
 
 
 def _kind(resource: Resource, field: str) -> Any:
@@ -228,13 +253,15 @@ def _kind(resource: Resource, field: str) -> Any:
     return found.kind
 
 
-def _parameter_type(kind: Any, operator: str) -> Any:
+def _parameter_type(resource: Resource, field: str, operator: str) -> Any:
     """The type of a filter's value: that of the field, or of its items."""
+    kind = _kind(resource, field)
     one = values.item(kind) or kind
     plain = bare(one)
     base: Any = fields.Id if values.is_id(one) else plain
     if operator == "prefix":
-        return Annotated[str, Meta(min_length=1, max_length=200, description=MEANINGS[operator])]
+        meaning = MEANINGS["folded" if field in resource.folded else operator]
+        return Annotated[str, Meta(min_length=1, max_length=200, description=meaning)]
     base = fields.Time if plain is datetime else base
     if operator == "in":
         return Annotated[

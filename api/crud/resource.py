@@ -28,6 +28,7 @@ from api.crud.fields import (
 from api.crud.rules import Constraint, States
 from api.store import Document, Documents, Store, Unique
 from api.store.replay import DELETED, DELETED_KEPT
+from api.web import text as texts
 from api.web.body import Rules
 
 ORDERED = ("eq", "gt", "gte", "lt", "lte", "in")
@@ -69,7 +70,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     notes       more to say in the description of the bodies that "create" and "change"
     shard_key   how documents are spread; with a unique field it must be the hashed `_id`
     filters     fields that lists can be filtered by, and by which operators; `address.city` too
-    sorts       fields that lists can be sorted by, besides `created_at`; every document has them
+    sorts       fields that lists can be sorted by, besides `created_at`; every document has them.
+                Texts that people write are sorted, and found by how they begin, as people do it:
+                capitals and accents make no difference (`folded`)
     rare        of filters with few values, the rare one: only it is worth an entry in an index
     indexes     besides those that filters and sorts get by themselves
     constraints rules over several fields together
@@ -217,6 +220,10 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             value = kept.pop(name, None)
             if value is not None:
                 kept[mark.field] = mark.make(value)
+        for name, place in self.folded.items():
+            if values.top(name) in kept:
+                text = values.within(kept, name)
+                kept[place] = None if text is None else texts.search_key(text)
         return kept
 
     def documents(self, store: Store) -> Documents:
@@ -229,10 +236,23 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return tuple(dict.fromkeys(("created_at", *self.sorts)))
 
     @cached_property
+    def folded(self) -> Mapping[str, str]:
+        """Where the search key of a text is stored (texts.search_key): of those that lists are
+        sorted by, or filtered by how they begin.
+        """
+        begun = (name for name, operators in self.filters.items() if "prefix" in operators)
+        return {
+            name: f"{name.replace('.', '_')}_folded"
+            for name in dict.fromkeys((*self.sorts, *begun))
+            if texts.is_prose(self.rules.get(name))
+        }
+
+    @cached_property
     def all_indexes(self) -> tuple[Index, ...]:
         """Those declared, and one per field that lists are filtered, sorted or narrowed by.
 
-        Each ends in `_id`, as pages do. A field of the shard key has the index of that.
+        Each ends in `_id`, as pages do. A field of the shard key has the index of that. Of a text
+        with a search key, that is indexed: it serves filters by the whole text as well.
         """
         listed = () if self.access.list is Who.NOBODY else (*self.sortable, *self.filters)
         if self.access.list in (Who.OWNER, Who.MEMBER):
@@ -243,7 +263,10 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
             name for name, mark in self.references.items() if mark.on_delete is not OnDelete.KEEP
         )
         fields = (name for name in dict.fromkeys(listed) if name not in self.key_fields)
-        made = (Index(((name, 1), ("_id", 1)), only=self._only(name)) for name in fields)
+        made = (
+            Index(((self.folded.get(name, name), 1), ("_id", 1)), only=self._only(name))
+            for name in fields
+        )
         gone = () if self.access.delete is Who.NOBODY else (TOMBSTONES,)
         return (*made, *gone, *self.indexes)
 
@@ -288,6 +311,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def show_projected(self, document: Document) -> dict[str, Any]:
         """A document that was read with the fields `shown`, as the outside sees it: for pages."""
         document["id"] = str(document.pop("_id"))
+        for place in self.folded.values():  # a page that is sorted by it has read it
+            document.pop(place, None)
         return self._shown({**self._empty, **document})
 
     def show_chosen(self, document: Document, chosen: tuple[str, ...]) -> dict[str, Any]:

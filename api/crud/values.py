@@ -131,6 +131,14 @@ def top(name: str) -> str:
     return name.partition(".")[0]
 
 
+def within(document: Mapping[str, Any], name: str) -> Any:
+    """The value that a dotted name leads to; None where there is none."""
+    value: Any = document
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
 def conversions(kinds: Mapping[str, Any]) -> dict[str, Stored]:
     """Of the fields that are stored in another form: what makes it."""
     found = {name: conversion(kind) for name, kind in kinds.items()}

@@ -354,6 +354,37 @@ def national_id_key(text: str) -> str:
     return re.sub(r"[^A-Z0-9]", "", text.upper())
 
 
+LONGEST_KEY = 200  # of a search key, in code points: what is longer is told apart no further
+# Letters with a stroke or of two letters, which Unicode does not decompose, as people type them.
+PLAIN = str.maketrans(
+    {
+        **dict(zip("øłđħŧı", "oldhti", strict=True)),
+        **{"æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ŋ": "ng", "\u2019": "'"},
+    }
+)
+_accents = re.compile("[\u0300-\u036f]+").sub
+_spaces = re.compile(r"\s+").sub
+
+
+def is_prose(rule: Rule | None) -> bool:
+    """Whether a text of this rule is one that people write for people."""
+    return rule is not None and schema_of(rule).get("format") in ("line", "text")
+
+
+def search_key(text: str) -> str:
+    """What texts have in common that people take for alike when they search, and sort by.
+
+    Capitals and accents make no difference, nor do ligatures, the width of letters and what spaces
+    there are between words: case folding and compatibility decomposition (Unicode 3.13, UAX #15),
+    without the marks of Latin, Greek and Cyrillic. Marks of other scripts, which are vowels there,
+    stay. The key of a text's beginning is the beginning of its key.
+    """
+    if not text.isascii():
+        plain = unicodedata.normalize("NFKD", text).casefold()
+        text = _accents("", unicodedata.normalize("NFKD", plain)).translate(PLAIN)
+    return _spaces(" ", text.casefold()).removeprefix(" ")[:LONGEST_KEY]
+
+
 # What the beginning of a text becomes under its rule, as far as a beginning can tell.
 BEGINNINGS = {email: str.lower, national_id: str.upper}
 

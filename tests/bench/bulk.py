@@ -23,6 +23,7 @@ from bson import ObjectId
 
 from api import schema, settings, setup
 from api.resources import USERS
+from api.resources.projects import PROJECTS
 from api.setup import sample_user
 from api.store import Store
 from api.store.deadline import deadline
@@ -143,8 +144,8 @@ def _given(name: str, count: int) -> list[dict[str, Any]]:
 
 def _stored(name: str, given: dict[str, Any]) -> dict[str, Any]:
     if name == USERS.name:
-        return {**given, **USERS.defaults()}
-    return {**given, "owner": ObjectId(given["owner"]), "status": "planned", "members": []}
+        return USERS.beginning(given)
+    return PROJECTS.beginning(PROJECTS.converted(given))
 
 
 def _import(url: str, headers: Mapping[str, str], given: list[dict[str, Any]]) -> float:

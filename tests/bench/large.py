@@ -91,7 +91,7 @@ def _load(environment: dict[str, str], count: int) -> list[str]:
         ids = [ObjectId() for _ in range(count)]
 
         def insert(numbers: range) -> None:
-            batch = [fresh({**sample_user(n), **USERS.defaults()}, ids[n]) for n in numbers]
+            batch = [fresh(USERS.beginning(sample_user(n)), ids[n]) for n in numbers]
             users.insert_many(batch, ordered=False)
 
         with ThreadPoolExecutor(3) as threads:

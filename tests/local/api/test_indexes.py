@@ -107,7 +107,7 @@ def document(resource: Resource, n: int, own: ObjectId) -> dict[str, Any]:
     }
     if resource.owner not in (None, "_id"):
         found[str(resource.owner)] = own if n % (MANY // OWN) == 0 else ObjectId()
-    return {**found, "_id": ObjectId(), MARK: True, "version": 1}
+    return {**resource.beginning(found), "_id": ObjectId(), MARK: True, "version": 1}
 
 
 def value(name: str, kind: Any, n: int) -> Any:

@@ -322,6 +322,7 @@ def test_filters(client: FlaskClient) -> None:
     for query, wanted in (
         (f"place.city={mark}++a", [one]),  # under the same rule
         (f"place.city[in]={mark} a,{mark} b", [one, two]),
+        (f"place.city[prefix]={mark.lower()} Á", [one]),
         (near, [one, two]),
         (f"{near}&place.since[gte]=2026-01-31&place.since[lt]=2026-02-01", [one]),
         (f"{near}&place.point.x[gt]=1", [one]),

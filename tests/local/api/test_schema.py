@@ -26,12 +26,12 @@ def test_again(store: Store) -> None:
 
 
 def test_what_is_missing(store: Store) -> None:
-    store.collection("projects").drop_index("name_1__id_1")
+    store.collection("projects").drop_index("name_folded_1__id_1")
     changed = [line for line in apply(store) if not line.endswith("already")]
     assert len(changed) == 1
     assert changed[0].endswith("projects is sharded by {owner: hashed, _id: 1} already; "
-                               "new indexes: (name, _id)")  # fmt: skip
-    assert "name_1__id_1" in store.collection("projects").index_information()
+                               "new indexes: (name_folded, _id)")  # fmt: skip
+    assert "name_folded_1__id_1" in store.collection("projects").index_information()
 
 
 def test_another_lifetime(store: Store) -> None:

@@ -238,3 +238,39 @@ def test_the_country_of_phone_numbers_is_a_setting() -> None:
 def test_grouping_makes_no_other_number() -> None:
     keys = {texts.national_id_key(t) for t in ("AB-12 34", "AB1234", "ab.12/34")}
     assert keys == {"AB1234"}
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("Café", "cafe"),
+        ("CAFE\u0301", "cafe"),
+        ("Straße", "strasse"),
+        ("Łódź, Øystein, Ægir", "lodz, oystein, aegir"),
+        ("İstanbul, ISTANBUL, ıstanbul", "istanbul, istanbul, istanbul"),
+        ("O’Brien", "o'brien"),
+        ("ﬁn Ｆｕｌｌ", "fin full"),
+        ("Ελλάς", "ελλασ"),
+        ("Ёлка", "елка"),
+        ("कि", "कि"),  # the marks of this script are vowels
+        ("a \xa0 b\n c ", "a b c "),
+        ("x" * 300, "x" * 200),
+    ],
+)
+def test_search_keys(text: str, key: str) -> None:
+    assert texts.search_key(text) == key
+
+
+@given(TEXTS, st.integers(0, 200))
+def test_the_key_of_a_beginning_is_the_beginning_of_the_key(text: str, length: int) -> None:
+    for rule in (LINE, PARAGRAPHS):
+        with contextlib.suppress(ValueError):
+            normal = rule(text)
+            begun = texts.beginning(rule, normal[:length])
+            assert texts.search_key(normal).startswith(texts.search_key(begun))
+
+
+def test_which_texts_have_one() -> None:
+    assert texts.is_prose(LINE)
+    assert texts.is_prose(PARAGRAPHS)
+    assert not any(map(texts.is_prose, (texts.email, texts.phone, texts.national_id, None)))
