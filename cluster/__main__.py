@@ -444,6 +444,23 @@ def bootstrap() -> None:
     HostedCluster().bootstrap(watch.say, watch.phase)
 
 
+@main.command(epilog="Example: python -m cluster exporter --port 9216")
+@state_option("the cluster")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--port", default=9216, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--name", default="shardstack", show_default=True, help="The label `cluster`.")
+def exporter(state: str, host: str, port: int, name: str) -> None:
+    """Serve the cluster's metrics for Prometheus, and its picture, until it is ended.
+
+    /metrics, /status.json, and /status.stream with a picture each second. It asks all servers as
+    often as it is asked itself, twice a second at most. Whoever reaches it learns how the cluster
+    is built: give --host an address of an internal network only.
+    """
+    from cluster.exporter.server import serve  # noqa: PLC0415
+
+    serve(_deployment(state).access, (host, port), name, click.echo)
+
+
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 
 

@@ -57,29 +57,30 @@ def ask(connections: Connections, replica_set: ReplicaSet, what: Callable[[Clien
 
 def read_catalogue(connections: Connections, layout: Layout) -> ShardCatalogue | None:
     """The catalogue, None when no config server can be read."""
+    return ask(connections, layout.config, catalogue_of)
 
-    def catalogue(client: Client) -> ShardCatalogue:
-        config = client.get_database("config", read_preference=SecondaryPreferred())
-        names = {c["uuid"]: c["_id"] for c in config["collections"].find({}, {"uuid": 1})}
-        counts = config["chunks"].aggregate(
-            [{"$group": {"_id": {"shard": "$shard", "uuid": "$uuid"}, "n": {"$sum": 1}}}]
-        )
-        settings = config["settings"].find_one({"_id": "balancer"}) or {}
-        mode = settings.get("mode", "full")
-        off = settings.get("stopped") or mode == "off"
-        return ShardCatalogue(
-            {s["_id"]: bool(s.get("draining")) for s in config["shards"].find()},
-            {
-                (c["_id"]["shard"], names[c["_id"]["uuid"]]): c["n"]
-                for c in counts
-                if c["_id"]["uuid"] in names
-            },
-            frozenset(names.values()),
-            "off" if off else "on",
-            {d["_id"]: d["primary"] for d in config["databases"].find()},
-        )
 
-    return ask(connections, layout.config, catalogue)
+def catalogue_of(client: Client) -> ShardCatalogue:
+    """The catalogue as one config server has it. Raises PyMongoError."""
+    config = client.get_database("config", read_preference=SecondaryPreferred())
+    names = {c["uuid"]: c["_id"] for c in config["collections"].find({}, {"uuid": 1})}
+    counts = config["chunks"].aggregate(
+        [{"$group": {"_id": {"shard": "$shard", "uuid": "$uuid"}, "n": {"$sum": 1}}}]
+    )
+    settings = config["settings"].find_one({"_id": "balancer"}) or {}
+    mode = settings.get("mode", "full")
+    off = settings.get("stopped") or mode == "off"
+    return ShardCatalogue(
+        {s["_id"]: bool(s.get("draining")) for s in config["shards"].find()},
+        {
+            (c["_id"]["shard"], names[c["_id"]["uuid"]]): c["n"]
+            for c in counts
+            if c["_id"]["uuid"] in names
+        },
+        frozenset(names.values()),
+        "off" if off else "on",
+        {d["_id"]: d["primary"] for d in config["databases"].find()},
+    )
 
 
 def count_documents(connections: Connections, shard: ReplicaSet) -> dict[str, int] | None:

@@ -58,10 +58,13 @@ class Connections:
     """Clients by node, opened when first asked for and closed together; safe among threads.
 
     `timeout` is in seconds and bounds choosing, connecting and each answer. `tls_ca` is the file of
-    the authority that signed the nodes' certificates; None: they speak without TLS.
+    the authority that signed the nodes' certificates; None: they speak without TLS. `most`
+    connections are open to one node, besides the one that watches it; the others wait.
     """
 
-    def __init__(self, key: str, timeout: float = 10, tls_ca: Path | None = None) -> None:
+    def __init__(
+        self, key: str, timeout: float = 10, tls_ca: Path | None = None, most: int | None = None
+    ) -> None:
         self._key = key
         self._tls: dict[str, Any] = {"tls": True, "tlsCAFile": str(tls_ca)} if tls_ca else {}
         milliseconds = int(timeout * 1000)
@@ -71,6 +74,7 @@ class Connections:
             "connectTimeoutMS": milliseconds,
             "socketTimeoutMS": milliseconds,
             "serverMonitoringMode": "poll",
+            **({} if most is None else {"maxPoolSize": most}),
         }
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], Client] = {}
@@ -85,6 +89,10 @@ class Connections:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all of them; who asks for one later is cancelled."""
         with self._lock:
             clients = list(self._clients.values())
             self._clients.clear()
@@ -211,9 +219,9 @@ class Access:
     passwords: Mapping[str, str]
     tls_ca: Path | None = None
 
-    def connections(self, timeout: float = 10) -> Connections:
-        """Connections to single nodes; `timeout` in seconds, for each answer."""
-        return Connections(self.key, timeout, self.tls_ca)
+    def connections(self, timeout: float = 10, most: int | None = None) -> Connections:
+        """Connections to single nodes; `timeout` in seconds, for each answer. `most` of one."""
+        return Connections(self.key, timeout, self.tls_ca, most)
 
     def uri(self, user: str) -> str:
         """A user's connection string through all routers, password included.

@@ -41,6 +41,7 @@ NOT_HERE = {
     "SHARDSTACK_SECRETS=/run/shardstack python -m cluster prepare": "for containers and hosts",
     "python -m api setup --jwt-file jwt --admin-file admin.json": "for containers and hosts",
     "python -m api new-resource notes": "it changes the code; a test of its own does that",
+    "python -m cluster exporter --port 9216": "it serves until it is ended",
     'mongosh "$(python -m cluster uri --user app)"': "mongosh comes from npm: make tools",
     "python -m cluster drill run primary-killed": "what it measures depends on the machine",
     "python -m cluster drill run primary-killed --faults 3": "as the one above",

@@ -158,7 +158,7 @@ def test_what_is_for_this_machine_only_is_refused_elsewhere(tmp_path: Path, comm
 
 HOSTED = ["status", "uri", "add-shard", "remove-shard x", "restart x", "bootstrap", "dump /x"]
 HOSTED += ["restore /x", "rolling-restart", "rotate-key", "check", "may-upgrade 8.0.17"]
-HOSTED += ["feature-version 8.0 --yes", "rotate-passwords", "recover --yes"]
+HOSTED += ["feature-version 8.0 --yes", "rotate-passwords", "recover --yes", "exporter"]
 
 
 @pytest.mark.parametrize("command", HOSTED)

@@ -16,7 +16,7 @@ ORDER = (
     {"lifecycle"},
     {"hosted", "local"},
     {"deployment"},
-    {"backup", "drill"},
+    {"backup", "drill", "exporter"},
     {"__main__"},
 )
 

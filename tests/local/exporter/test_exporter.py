@@ -1,0 +1,258 @@
+"""The exporter on a real cluster: what dashboards ask for is there, whatever is down."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+
+from cluster.exporter import holdings, snapshot
+from cluster.exporter.server import MOST_STREAMS
+from cluster.local.cluster import LocalCluster
+from cluster.servers.waiting import Waiter
+from tests.helpers.clusters import cluster_of
+from tests.local.cluster.small import client_of, command, error_of, run
+
+pytestmark = pytest.mark.timeout(240)
+SHAPE = {"shards": 1, "members": 3, "config_servers": 1, "routers": 1}
+ASKED_FOR = """
+    mongodb_collstats_storageStats_count mongodb_collstats_storageStats_storageSize
+    mongodb_collstats_storageStats_totalSize mongodb_connections mongodb_dbstats_collections
+    mongodb_dbstats_fsTotalSize mongodb_dbstats_fsUsedSize
+    mongodb_fcv_feature_compatibility_version mongodb_mongod_db_collections_total
+    mongodb_mongod_global_lock_current_queue mongodb_mongod_metrics_document_total
+    mongodb_mongod_metrics_query_executor_total mongodb_mongod_replset_member_election_date
+    mongodb_mongod_replset_member_replication_lag mongodb_mongod_replset_my_state
+    mongodb_mongod_replset_oplog_head_timestamp mongodb_mongod_replset_oplog_tail_timestamp
+    mongodb_mongos_db_collections_total mongodb_mongos_sharding_balancer_enabled
+    mongodb_mongos_sharding_changelog_10min_total mongodb_mongos_sharding_chunks_total
+    mongodb_mongos_sharding_databases_total mongodb_mongos_sharding_shard_chunks_total
+    mongodb_mongos_sharding_shards_draining_total mongodb_mongos_sharding_shards_total
+    mongodb_op_counters_total mongodb_oplog_stats_wt_cache_bytes_written_from_cache
+    mongodb_rs_members_configVersion mongodb_rs_members_health mongodb_rs_members_optimeDate
+    mongodb_rs_members_state mongodb_rs_myState mongodb_ss_connections
+    mongodb_ss_flowControl_isLaggedCount mongodb_ss_flowControl_isLaggedTimeMicros
+    mongodb_ss_globalLock_activeClients_readers mongodb_ss_globalLock_activeClients_writers
+    mongodb_ss_globalLock_currentQueue mongodb_ss_metrics_cursor_open
+    mongodb_ss_metrics_cursor_timedOut mongodb_ss_metrics_ttl_deletedDocuments
+    mongodb_ss_opLatencies_latency mongodb_ss_opLatencies_ops mongodb_ss_opcounters
+    mongodb_ss_opcountersRepl mongodb_ss_uptime mongodb_top_insert_count mongodb_top_queries_count
+    mongodb_top_remove_count mongodb_top_update_count mongodb_up mongodb_version_info
+""".split()  # noqa: SIM905
+"""What PMM's panels of sharded clusters, sets and routers read, and common alert rules."""
+
+
+class Exporter:
+    """A running exporter."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert process.stdout is not None
+        told = process.stdout.readline()
+        self.url = told.rpartition(" at ")[2].strip()
+        assert self.url.startswith("http://127.0.0.1:"), told
+
+    def get(self, path: str) -> str:
+        answer = requests.get(self.url + path, timeout=20)
+        answer.raise_for_status()
+        return answer.text
+
+    def picture(self) -> dict[str, Any]:
+        return dict(json.loads(self.get("/status.json")))
+
+    def samples(self) -> dict[str, list[Sample]]:
+        """By name. Each is there once, and says which cluster it is about."""
+        families = list(text_string_to_metric_families(self.get("/metrics")))
+        names = [one.name for one in families]
+        assert len(names) == len(set(names)), "all figures of a name are together"
+        found = [sample for one in families for sample in one.samples]
+        assert all(one.labels["cluster"] == "shardstack" for one in found)
+        once = {(one.name, *sorted(one.labels.items())) for one in found}
+        assert len(once) == len(found)
+        by_name: dict[str, list[Sample]] = {}
+        for one in found:
+            by_name.setdefault(one.name, []).append(one)
+        return by_name
+
+    def value(self, name: str, **labels: str) -> float:
+        [one] = [s for s in self.samples()[name] if labels.items() <= s.labels.items()]
+        return float(one.value)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCluster]:
+    with cluster_of(tmp_path_factory.mktemp("exporter"), **SHAPE) as local:
+        yield local
+
+
+@pytest.fixture
+def whole(made: LocalCluster) -> LocalCluster:
+    """Whole again whatever the test before did to it."""
+    made.up()
+    return made
+
+
+@contextlib.contextmanager
+def exporting(local: LocalCluster) -> Iterator[Exporter]:
+    process = subprocess.Popen(
+        command(local, "exporter", "--port", "0"), stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            yield Exporter(process)
+        finally:
+            process.terminate()
+        assert process.wait(20) == 0
+
+
+def until(holds: Callable[[], bool], explain: Callable[[], str]) -> None:
+    """Wait until it holds."""
+    Waiter(60).until(lambda: holds() or None, explain)
+
+
+def pid_of(local: LocalCluster, name: str) -> int:
+    [pid] = [node.pid for node in local.nodes() if node.name == name and node.pid]
+    return pid
+
+
+def test_what_dashboards_and_rules_ask_for_is_there(whole: LocalCluster) -> None:
+    with client_of(whole) as client:
+        client.admin.command("enableSharding", "seen")
+        client.admin.command("shardCollection", "seen.things", key={"_id": 1})
+        client["seen"]["things"].insert_one({"n": 1})
+    with exporting(whole) as exporter:
+
+        def missing() -> list[str]:
+            return sorted(set(ASKED_FOR) - set(exporter.samples()))
+
+        # What is held is asked in the background.
+        until(lambda: not missing(), lambda: f"missing: {missing()}")
+        servers = {one.name for one in whole.nodes()}
+        assert {s.labels["service_name"] for s in exporter.samples()["mongodb_up"]} == servers
+        assert exporter.value("shardstack_set_survives_losses", set="shard-1") == 1
+        assert exporter.value("mongodb_rs_members_health", member_state="PRIMARY", set="cfg") == 1
+        things = {"database": "seen", "collection": "things", "rs_state": "1"}
+        assert exporter.value("mongodb_collstats_storageStats_count", **things) == 1
+        picture = exporter.picture()
+        assert picture["problems"] == []
+        assert picture["balancer"] == "on"
+        assert [one["name"] for one in picture["shards"]] == ["shard-1"]
+        assert all(one["up"] for one in picture["routers"])
+
+
+def test_two_connections_to_a_server_at_most(whole: LocalCluster) -> None:
+    """While several ask together, and what is held is asked in the background."""
+    with exporting(whole) as exporter:
+        process, most = psutil.Process(exporter.process.pid), 0
+        for _ in range(3):
+            asking = [threading.Thread(target=exporter.get, args=("/metrics",)) for _ in range(4)]
+            for one in asking:
+                one.start()
+            for one in asking:
+                one.join()
+            servers = {node.port for node in whole.nodes()}
+            ports = [one.raddr.port for one in process.net_connections("tcp") if one.raddr]
+            most = max(most, *(ports.count(port) for port in servers))
+        assert 1 <= most <= 2
+
+
+def test_a_member_that_stands_still_holds_nothing_up(whole: LocalCluster) -> None:
+    primary = whole.primary("shard-1").name
+    with exporting(whole) as exporter:
+        assert exporter.picture()["problems"] == []
+        stopped = psutil.Process(pid_of(whole, primary))
+        stopped.suspend()
+        try:
+
+            def another() -> bool:
+                [shard] = [one for one in exporter.picture()["sets"] if one["name"] == "shard-1"]
+                return shard["primary"] not in (None, primary)
+
+            until(another, lambda: "no other primary is shown")
+            assert exporter.value("mongodb_up", service_name=primary) == 0
+            assert exporter.value("shardstack_set_survives_losses", set="shard-1") == 0
+            assert exporter.value("shardstack_set_has_primary", set="shard-1") == 1
+            told = exporter.picture()["problems"]
+            assert "shard-1 survives no further loss" in told
+            assert any(line.startswith(f"{primary}: ") for line in told)
+        finally:
+            stopped.resume()
+        until(lambda: not exporter.picture()["problems"], lambda: "it is not well again")
+
+
+def test_without_config_servers_or_a_majority(whole: LocalCluster) -> None:
+    with exporting(whole) as exporter:
+        whole.kill("config-1")
+        for name in ("shard-1-1", "shard-1-2"):
+            whole.kill(name)
+
+        def noticed() -> bool:
+            return exporter.value("shardstack_set_has_primary", set="shard-1") == 0
+
+        until(noticed, lambda: "the loss is not shown")
+        samples = exporter.samples()
+        assert "mongodb_mongos_sharding_shards_total" not in samples
+        assert exporter.value("shardstack_set_has_majority", set="shard-1") == 0
+        assert exporter.value("mongodb_up", service_name="shard-1-3") == 1
+        picture = exporter.picture()
+        assert picture["shards"] is None
+        assert "shard-1 has no primary: it takes no writes" in picture["problems"]
+        whole.up()
+        until(lambda: not exporter.picture()["problems"], lambda: "it is not well again")
+
+
+def test_streams(whole: LocalCluster) -> None:
+    """Pictures come by themselves; one stream too many is refused; the end ends them."""
+    with exporting(whole) as exporter, contextlib.ExitStack() as stack:
+        url = f"{exporter.url}/status.stream"
+        streams = [
+            stack.enter_context(requests.get(url, stream=True, timeout=20))
+            for _ in range(MOST_STREAMS)
+        ]
+        lines = (line for line in streams[0].iter_lines() if line)
+        first, second = (json.loads(next(lines).removeprefix(b"data: ")) for _ in range(2))
+        assert first["at"] < second["at"]
+        refused = requests.get(url, timeout=20)
+        assert (refused.status_code, "Close one" in refused.text) == (503, True)
+        exporter.process.send_signal(signal.SIGTERM)
+        assert exporter.process.wait(20) == 0
+        assert not list(streams[0].iter_lines())[-1]
+
+
+def test_nonsense(whole: LocalCluster, tmp_path: Path) -> None:
+    with exporting(whole) as exporter:
+        missing = requests.get(f"{exporter.url}/nothing", timeout=20)
+    assert (missing.status_code, "/status.json" in missing.text) == (404, True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = error_of(run(whole, "exporter", "--port", str(port)))
+    assert f"cannot listen at 127.0.0.1:{port}" in said
+    assert "Give another --port" in said
+    assert "no cluster" in error_of(run(LocalCluster(tmp_path / "none"), "exporter"))
+
+
+def test_a_new_shard_is_taken_over(whole: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "RENEWED_SECONDS", 0.0)
+    monkeypatch.setattr(snapshot, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(holdings, "EVERY_SECONDS", 0.1)
+    with snapshot.Watcher(whole.access) as watcher:
+        before = [view.replica_set.name for view in watcher.snapshot().sets]
+        name = whole.add_shard(None, report=lambda _: None, phase=lambda _: None)
+
+        def names() -> list[str]:
+            return [view.replica_set.name for view in watcher.snapshot().sets]
+
+        until(lambda: names() == [*before, name], lambda: f"there are {names()}")
+        assert all(one.answers for one in watcher.snapshot().servers)
