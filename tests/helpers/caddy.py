@@ -30,7 +30,7 @@ class Replica:
     """One server of the API, always on the same port; all its processes fail together."""
 
     def __init__(self, environment: dict[str, str], log: Path) -> None:
-        self._environment = environment
+        self.environment = environment
         self._log = log
         self.port = free_port()
         self.start()
@@ -38,7 +38,7 @@ class Replica:
     def start(self) -> None:
         """Start it, if it does not run, and wait until it is ready."""
         if getattr(self, "server", None) is None or self.server.process.poll() is not None:
-            self.server = RunningServer(self._environment, self._log, port=self.port)
+            self.server = RunningServer(self.environment, self._log, port=self.port)
         self.server.wait_ready()
 
     def end(self) -> None:

@@ -41,9 +41,10 @@ def seam() -> Any:
 
 @pytest.fixture(scope="session")
 def environment(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What a server's environment holds."""
+    """What a server's environment holds. Its tokens outlive the longest run on a busy machine."""
     folder = tmp_path_factory.mktemp("api-secrets")
-    return environment_of(cluster.uri("app"), folder, CLAIM_GRACE=str(GRACE))
+    more = {"CLAIM_GRACE": str(GRACE), "ACCESS_TOKEN_LIFETIME": str(24 * 3600)}
+    return environment_of(cluster.uri("app"), folder, **more)
 
 
 @pytest.fixture(scope="session")

@@ -45,12 +45,14 @@ def refresh(client: FlaskClient, tokens: dict[str, Any]) -> Any:
     return client.post(REFRESH, headers=bearer(tokens["refresh_token"]))
 
 
-def test_login_answers_with_both_tokens(client: FlaskClient, ada: dict[str, Any]) -> None:
+def test_login_answers_with_both_tokens(
+    client: FlaskClient, conf: Settings, ada: dict[str, Any]
+) -> None:
     tokens = log_in(client, ada)
     names = ["access_token", "refresh_token", "token_type", "expires_in", "device_token"]
     assert list(tokens) == names
     assert tokens["token_type"] == "Bearer"
-    assert tokens["expires_in"] == 1800
+    assert tokens["expires_in"] == conf.access_token_lifetime
 
 
 def test_refresh_rotates(client: FlaskClient, ada: dict[str, Any]) -> None:
