@@ -25,7 +25,7 @@ from cluster.servers.waiting import Waiter
 from tests.helpers.clusters import cluster_of
 from tests.local.cluster.small import client_of, command, error_of, run
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
 SHAPE = {"shards": 1, "members": 3, "config_servers": 1, "routers": 1}
 ASKED_FOR = """
     mongodb_collstats_storageStats_count mongodb_collstats_storageStats_storageSize
@@ -127,6 +127,7 @@ def pid_of(local: LocalCluster, name: str) -> int:
     return pid
 
 
+@pytest.mark.core
 def test_what_dashboards_and_rules_ask_for_is_there(whole: LocalCluster) -> None:
     with client_of(whole) as client:
         client.admin.command("enableSharding", "seen")
@@ -168,6 +169,7 @@ def test_two_connections_to_a_server_at_most(whole: LocalCluster) -> None:
         assert 1 <= most <= 2
 
 
+@pytest.mark.core
 def test_a_member_that_stands_still_holds_nothing_up(whole: LocalCluster) -> None:
     primary = whole.primary("shard-1").name
     with exporting(whole) as exporter:
