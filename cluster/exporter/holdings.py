@@ -79,6 +79,7 @@ def holdings(client: Client) -> Iterator[Held]:
 
 def _databases(client: Client) -> Iterator[Held]:
     left = MOST
+    yield Held("dbstats", {"database": "local"}, client["local"].command("dbStats"))  # of the disk
     for name in sorted(set(client.list_database_names()) - INTERNAL)[:MOST]:
         database = client[name]
         yield Held("dbstats", {"database": name}, database.command("dbStats"))

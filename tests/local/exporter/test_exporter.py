@@ -23,35 +23,11 @@ from cluster.exporter.server import MOST_STREAMS
 from cluster.local.cluster import LocalCluster
 from cluster.servers.waiting import Waiter
 from tests.helpers.clusters import cluster_of
+from tests.helpers.figures import ASKED_FOR
 from tests.local.cluster.small import client_of, command, error_of, run
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
 SHAPE = {"shards": 1, "members": 3, "config_servers": 1, "routers": 1}
-ASKED_FOR = """
-    mongodb_collstats_storageStats_count mongodb_collstats_storageStats_storageSize
-    mongodb_collstats_storageStats_totalSize mongodb_connections mongodb_dbstats_collections
-    mongodb_dbstats_fsTotalSize mongodb_dbstats_fsUsedSize
-    mongodb_fcv_feature_compatibility_version mongodb_mongod_db_collections_total
-    mongodb_mongod_global_lock_current_queue mongodb_mongod_metrics_document_total
-    mongodb_mongod_metrics_query_executor_total mongodb_mongod_replset_member_election_date
-    mongodb_mongod_replset_member_replication_lag mongodb_mongod_replset_my_state
-    mongodb_mongod_replset_oplog_head_timestamp mongodb_mongod_replset_oplog_tail_timestamp
-    mongodb_mongos_db_collections_total mongodb_mongos_sharding_balancer_enabled
-    mongodb_mongos_sharding_changelog_10min_total mongodb_mongos_sharding_chunks_total
-    mongodb_mongos_sharding_databases_total mongodb_mongos_sharding_shard_chunks_total
-    mongodb_mongos_sharding_shards_draining_total mongodb_mongos_sharding_shards_total
-    mongodb_op_counters_total mongodb_oplog_stats_wt_cache_bytes_written_from_cache
-    mongodb_rs_members_configVersion mongodb_rs_members_health mongodb_rs_members_optimeDate
-    mongodb_rs_members_state mongodb_rs_myState mongodb_ss_connections
-    mongodb_ss_flowControl_isLaggedCount mongodb_ss_flowControl_isLaggedTimeMicros
-    mongodb_ss_globalLock_activeClients_readers mongodb_ss_globalLock_activeClients_writers
-    mongodb_ss_globalLock_currentQueue mongodb_ss_metrics_cursor_open
-    mongodb_ss_metrics_cursor_timedOut mongodb_ss_metrics_ttl_deletedDocuments
-    mongodb_ss_opLatencies_latency mongodb_ss_opLatencies_ops mongodb_ss_opcounters
-    mongodb_ss_opcountersRepl mongodb_ss_uptime mongodb_top_insert_count mongodb_top_queries_count
-    mongodb_top_remove_count mongodb_top_update_count mongodb_up mongodb_version_info
-""".split()  # noqa: SIM905
-"""What PMM's panels of sharded clusters, sets and routers read, and common alert rules."""
 
 
 class Exporter:
