@@ -18,17 +18,22 @@ def metrics(snapshot: Snapshot, cluster: str) -> str:
 
 
 def _all(snapshot: Snapshot, cluster: str) -> Iterator[Figure]:
+    speakers = {view.speaker.node.name for view in snapshot.sets if view.speaker}
     for server in snapshot.servers:
         labels = _labels(server, snapshot, cluster)
         yield _up(server, labels)
         for command, answer in server.answers.items():
-            yield from figures(command, answer, written(labels))
+            # Rules join the members of a set by it, so each member is told of once.
+            told = answer if server.node.name in speakers else {**answer, "members": None}
+            yield from figures(command, told, written(labels))
         for held in server.held:
             more = written({**labels, **held.labels})
             yield from figures(held.path, held.document, more)
         if server.answers:
             yield _version(server, labels)
             yield from _replication(server, labels)
+        if server.node.name in speakers:
+            yield from _members(server, labels)
     yield from _sharding(snapshot, cluster)
     for view in snapshot.sets:
         yield from _losses(view, cluster)
@@ -74,6 +79,11 @@ def _replication(server: Server, labels: Mapping[str, str]) -> Iterator[Figure]:
     if server.oplog:
         yield Figure(f"{OF_MEMBERS}oplog_tail_timestamp", own, server.oplog[0])
         yield Figure(f"{OF_MEMBERS}oplog_head_timestamp", own, server.oplog[1])
+
+
+def _members(server: Server, labels: Mapping[str, str]) -> Iterator[Figure]:
+    """The members of a set by the word of one of them."""
+    status = server.answers["replSetGetStatus"]
     primary = next((m for m in status["members"] if m["stateStr"] == "PRIMARY"), None)
     for member in status["members"]:
         who = written(

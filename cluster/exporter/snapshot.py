@@ -77,6 +77,12 @@ class SetView:
         return max(found, key=_term, default=None)
 
     @property
+    def speaker(self) -> Server | None:
+        """Whose word counts where members tell of one another: the primary's, or else anybody's."""
+        able = (one for one in self.members if one.state in IN_SERVICE)
+        return self.primary or next(able, None)
+
+    @property
     def in_service(self) -> int:
         """Members that are primary or secondary."""
         return sum(one.state in IN_SERVICE for one in self.members)

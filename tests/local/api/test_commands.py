@@ -205,6 +205,7 @@ def test_what_a_removed_resource_left_is_removed_after_a_question(
 
 
 def test_schema_can_be_repeated(state: Path) -> None:
+    assert api(state, "schema").returncode == 0
     done = api(state, "schema")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()

@@ -17,8 +17,13 @@ def apply(store: Store) -> list[str]:
         return schema.apply(store)
 
 
-def test_again(store: Store) -> None:
+@pytest.fixture(autouse=True)
+def applied(store: Store) -> None:
+    """Also to what tests have stored by other ways than the API's, without search keys."""
     apply(store)
+
+
+def test_again(store: Store) -> None:
     lines = apply(store)
     assert len(lines) == len(schema.wanted())
     for line in lines:
