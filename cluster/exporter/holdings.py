@@ -14,6 +14,7 @@ from pymongo.errors import PyMongoError
 
 from cluster.servers.census import INTERNAL
 from cluster.servers.connections import Client
+from cluster.servers.waiting import Cancelled
 
 EVERY_SECONDS = 60.0
 MOST = 200
@@ -56,6 +57,8 @@ class Holdings:
                     return
                 try:
                     self._found[name] = list(holdings(client()))
+                except Cancelled:
+                    return
                 except PyMongoError:
                     self._found.pop(name, None)  # nobody knows any more
             self._ending.wait(EVERY_SECONDS)
