@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -223,7 +224,7 @@ def test_the_trail_is_for_administrators_to_read(
 def test_the_trail_is_filtered(
     client: FlaskClient, admin: dict[str, str], ada: dict[str, Any]
 ) -> None:
-    times = [event["created_at"] for event in events(client, admin)]
+    times = [datetime.fromisoformat(event["created_at"]) for event in events(client, admin)]
     assert times == sorted(times, reverse=True)
     mine = events(client, admin, actor=ada["user"]["id"])
     assert [event["event"] for event in mine] == ["auth.login", "auth.signup"]

@@ -1,6 +1,7 @@
 """Users by HTTP: who sees and changes what, pages, conflicts, normal forms."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -22,7 +23,10 @@ def test_own_document(client: FlaskClient, ada: dict[str, Any]) -> None:
     assert {k: v for k, v in changed.json.items() if k != "updated_at"} == {
         k: v for k, v in expected.items() if k != "updated_at"
     }
-    assert changed.json["updated_at"] > ada["user"]["updated_at"]
+    before, after = (
+        datetime.fromisoformat(one["updated_at"]) for one in (ada["user"], changed.json)
+    )
+    assert after > before
     assert client.get(url, headers=own).json == changed.json
     assert client.delete(url, headers=own).status_code == 204
 
