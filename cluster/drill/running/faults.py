@@ -309,9 +309,10 @@ class Errand(Once):
         self.stage.remember(errand=process.pid)
         assert process.stdout is not None  # noqa: S101
         last = ""
-        for line in process.stdout:
-            last = " ".join(line.split())
-            self._said.append(f"{words[0]}: {last}")
+        with process.stdout as lines:
+            for line in lines:
+                last = " ".join(line.split())
+                self._said.append(f"{words[0]}: {last}")
         status = process.wait()
         self.stage.remember(errand=0)
         if status != 0 and not self._off:
