@@ -237,8 +237,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     @cached_property
     def folded(self) -> Mapping[str, str]:
-        """Where the search key of a text is stored (texts.search_key): of those that lists are
-        sorted by, or filtered by how they begin.
+        """By text that lists are sorted by, or filtered by how it begins: the field that stores
+        its search key (texts.search_key).
         """
         begun = (name for name, operators in self.filters.items() if "prefix" in operators)
         return {

@@ -23,7 +23,8 @@ def _all(snapshot: Snapshot, cluster: str) -> Iterator[Figure]:
         labels = _labels(server, snapshot, cluster)
         yield _up(server, labels)
         for command, answer in server.answers.items():
-            # Rules join the members of a set by it, so each member is told of once.
+            # Rules join figures of members by their set, and fail where a member comes twice. So
+            # the speaker alone tells of them.
             told = answer if server.node.name in speakers else {**answer, "members": None}
             yield from figures(command, told, written(labels))
         for held in server.held:

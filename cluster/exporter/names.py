@@ -1,4 +1,4 @@
-"""What figures are called: as percona/mongodb_exporter calls them, so that dashboards find them.
+"""Figures have the names that percona/mongodb_exporter gives them, so that dashboards find them.
 
 A name is the path of a figure in the answer of a command, shortened at its beginning and joined by
 underscores. In some documents the last key is a label instead. Some panels of PMM ask by the names

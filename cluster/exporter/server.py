@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import sys
@@ -128,7 +129,7 @@ def serve(find: Callable[[], Access], address: tuple[str, int], name: str, say: 
 
     Raises ClusterError: there is no cluster, or nobody can listen at this address.
     """
-    with Watcher(find) as watcher:
+    with contextlib.closing(Watcher(find)) as watcher:
         try:
             server = ExporterServer(address, watcher, name)
         except OSError as error:

@@ -14,8 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import TracebackType
-from typing import Self
 
 from pymongo.errors import PyMongoError
 
@@ -132,7 +130,7 @@ class Snapshot:
 
 
 class Watcher:
-    """Takes snapshots of a cluster; safe among threads. To be used as a context manager.
+    """Takes snapshots of a cluster until it is closed; safe among threads.
 
     `find` tells what it takes to reach the servers; it is asked again every RENEWED_SECONDS, so
     that new shards and changed secrets are taken over. Raises ClusterError where it does at first.
@@ -155,18 +153,8 @@ class Watcher:
         client = self._connections.member
         self._holdings = Holdings((node.name, partial(client, node)) for node in members)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close()
-
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End all connections, and what is asked in the background."""
         self._holdings.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._connections.close()
@@ -181,7 +169,7 @@ class Watcher:
             return last
 
     def _renew(self) -> None:
-        """Take over what has changed of how the servers are reached; never wait for it."""
+        """Use new addresses and secrets of the servers once they are known; never wait for them."""
         if self._renewal is None:
             if time.monotonic() - self._renewed > RENEWED_SECONDS:
                 self._renewal = self._pool.submit(self._find)
@@ -191,7 +179,7 @@ class Watcher:
         found, self._renewal = self._renewal, None
         self._renewed = time.monotonic()
         if found.exception() is None and found.result() != self._access:
-            self._close()
+            self.close()
             self._access = found.result()
             self._open()
 
@@ -239,7 +227,7 @@ class Watcher:
         return Server(node, None, {"serverStatus": client.admin.command("serverStatus")})
 
     def _catalogue(self, config: SetView, until: Callable[[], float]) -> Catalogue | None:
-        """By the first config server that answers, the primary before the others."""
+        """Read it from the first config server that answers; the primary is asked first."""
         able = [one for one in config.members if one.state in IN_SERVICE]
         for one in sorted(able, key=lambda server: server.state != "PRIMARY"):
             asked = self._pool.submit(self._read, one.node)

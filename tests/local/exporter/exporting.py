@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import requests
@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from cluster.local.cluster import LocalCluster
+from cluster.servers.waiting import Waiter
 from tests.local.cluster.small import command
 
 
@@ -64,3 +65,8 @@ def exporting(local: LocalCluster) -> Iterator[Exporter]:
         finally:
             process.terminate()
         assert process.wait(20) == 0
+
+
+def until(holds: Callable[[], bool], explain: Callable[[], str]) -> None:
+    """Wait until it holds."""
+    Waiter(90).until(lambda: holds() or None, explain)

@@ -7,7 +7,7 @@ import json
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -17,11 +17,10 @@ import requests
 from cluster.exporter import holdings, snapshot
 from cluster.exporter.server import MOST_STREAMS
 from cluster.local.cluster import LocalCluster
-from cluster.servers.waiting import Waiter
 from tests.helpers.clusters import cluster_of
 from tests.helpers.figures import ASKED_FOR
 from tests.local.cluster.small import client_of, error_of, run
-from tests.local.exporter.exporting import exporting
+from tests.local.exporter.exporting import exporting, until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
 SHAPE = {"shards": 1, "members": 3, "config_servers": 1, "routers": 1}
@@ -38,11 +37,6 @@ def whole(made: LocalCluster) -> LocalCluster:
     """Whole again whatever the test before did to it."""
     made.up()
     return made
-
-
-def until(holds: Callable[[], bool], explain: Callable[[], str]) -> None:
-    """Wait until it holds."""
-    Waiter(60).until(lambda: holds() or None, explain)
 
 
 def pid_of(local: LocalCluster, name: str) -> int:
@@ -172,7 +166,7 @@ def test_a_new_shard_is_taken_over(whole: LocalCluster, monkeypatch: pytest.Monk
     monkeypatch.setattr(snapshot, "RENEWED_SECONDS", 0.0)
     monkeypatch.setattr(snapshot, "FRESH_SECONDS", 0.0)
     monkeypatch.setattr(holdings, "EVERY_SECONDS", 0.1)
-    with snapshot.Watcher(whole.access) as watcher:
+    with contextlib.closing(snapshot.Watcher(whole.access)) as watcher:
         before = [view.replica_set.name for view in watcher.snapshot().sets]
         name = whole.add_shard(None, report=lambda _: None, phase=lambda _: None)
 

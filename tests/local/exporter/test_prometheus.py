@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from cluster.servers.waiting import Waiter
 from tests.helpers.api import free_port
 from tests.helpers.clusters import cluster_of
-from tests.local.exporter.exporting import exporting
+from tests.local.exporter.exporting import exporting, until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 RULES = Path(__file__).parents[3] / "cluster/exporter/alerts.yml"
@@ -106,11 +105,6 @@ def prometheus_on(target: str, folder: Path) -> Iterator[Prometheus]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def until(holds: Callable[[], bool], explain: Callable[[], str]) -> None:
-    """Wait until it holds."""
-    Waiter(90).until(lambda: holds() or None, explain)
 
 
 def test_queries_return_data_and_alerts_fire(tmp_path: Path) -> None:
