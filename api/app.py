@@ -6,7 +6,7 @@ from typing import get_args
 
 from flask import Flask
 
-from api import docs, openapi, resources
+from api import docs, events, monitor, openapi, resources
 from api.auth import gate, routes, tokens
 from api.crud.audit import Trail
 from api.crud.creation import Counted
@@ -66,6 +66,9 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     app.register_blueprint(health.blueprint(outlook, writing, draining, store.reachable))
     app.register_blueprint(metrics.blueprint(meter))
     app.register_blueprint(routes.blueprint(store, settings, trail), url_prefix=f"{PREFIX}/auth")
+    broker = app.extensions["events"] = events.broker(store, settings, resources.ALL, meter.streams)
+    app.register_blueprint(events.blueprint(broker), url_prefix=PREFIX)
+    app.register_blueprint(monitor.blueprint(settings), url_prefix=PREFIX)
     app.register_blueprint(docs.blueprint())
     app.register_blueprint(openapi.blueprint(gate.PUBLIC), url_prefix=PREFIX)
     for resource in resources.ALL:

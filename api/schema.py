@@ -24,6 +24,8 @@ from api.store import Store
 from api.store.claims import COLLECTION as CLAIMS
 from api.store.deadline import attempt
 from api.store.document import LIVE
+from api.store.feed import COLLECTION as FEED
+from api.store.feed import KEPT, WRITTEN
 from api.store.files import CHUNK_KEY, CHUNKS, FILES, MARK, Files
 from api.store.replay import COLLECTION as IDEMPOTENCY
 from api.store.throttle import COLLECTION as THROTTLE
@@ -64,6 +66,7 @@ def wanted() -> list[Collection]:
         Collection(CLAIMS),
         Collection(IDEMPOTENCY, indexes=(Index((("expires", 1),), ttl=0),)),
         Collection(THROTTLE, indexes=(Index(((ENDS, 1),), ttl=0),)),
+        Collection(FEED, indexes=(Index(((WRITTEN, 1),), ttl=KEPT),)),
         Collection(FILES, indexes=(Index(((MARK, 1),), sparse=True),)),
         Collection(CHUNKS, CHUNK_KEY, unique=True),
         *(

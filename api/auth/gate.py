@@ -113,7 +113,15 @@ class Gate:
                 cookies.forget(cookies.ACCESS, cookies.REFRESH)  # the session's, and it is over
                 raise unauthorized("The token is no longer valid. Log in again.")
             role = Role(document["role"])
-            found = Principal(token.user_id, role, token.session, USERS.name, document, token.began)
+            found = Principal(
+                token.user_id,
+                role,
+                token.session,
+                USERS.name,
+                document,
+                token.began,
+                token.until,
+            )
             if role is Role.ADMIN and self._cache_seconds:
                 if len(self._admins) >= MOST_CACHED:
                     self._admins.clear()

@@ -22,7 +22,7 @@ after a failover the majority's view of a new primary can lag by some millisecon
 *not* found is looked for again with a linearizable read before anybody is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -85,6 +85,14 @@ class Sessions:
         users = self._store.collection(USERS.name, concern)
         found = attempt(partial(users.find_one, {"_id": user_id}, fields), idempotent=True)
         return found if found is not None and "version" in found else {}
+
+    def users(self, ids: Iterable[ObjectId]) -> dict[ObjectId, Document]:
+        """The users of these ids, with their role and what `holds` asks for."""
+        users = self._store.collection(USERS.name, MAJORITY)
+        where = {"_id": {"$in": [*ids]}, "version": LIVE}
+        shown = ("role", "disabled", "sessions.id")
+        found = attempt(lambda: list(users.find(where, shown)), idempotent=True)
+        return {user["_id"]: user for user in found}
 
     def user_in(self, user_id: ObjectId, session_id: str, fields: Sequence[str]) -> Document:
         """The user's document; empty unless the user may act in this session."""

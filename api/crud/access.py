@@ -1,5 +1,6 @@
 """Who may do what: roles, the principal of a request, and the rules a resource declares."""
 
+import math
 import time
 from enum import Enum, StrEnum, auto
 from typing import Any
@@ -49,6 +50,7 @@ class Principal(msgspec.Struct, frozen=True):
     collection: str
     document: dict[str, Any]
     logged_in_at: float = 0  # seconds since 1970
+    until: float = math.inf  # the same: how long its token is good
 
     @property
     def is_admin(self) -> bool:

@@ -18,6 +18,7 @@ from api.web import problems
 from api.web.body import STREAM
 from api.web.operations import Admission
 from api.web.problems import ProblemError
+from api.web.push import Pushed
 from api.web.requests import ARRIVED
 
 if TYPE_CHECKING:
@@ -154,6 +155,11 @@ class Exchange:
             self._cfg.post_request(None, self.message, environ, answer)
 
     def _answer(self, answer: Any, parts: Iterable[bytes], outlet: "Outlet") -> None:
+        if isinstance(parts, Pushed):
+            answer.send_headers()
+            outlet.flush()
+            parts.begin(Pushing(answer, outlet))
+            return
         try:
             for part in parts:
                 answer.write(part)
@@ -178,6 +184,35 @@ class Exchange:
             # Decoded, and whole: it has a length now (RFC 9112 7.1.3).
             del environ["HTTP_TRANSFER_ENCODING"]
             environ["CONTENT_LENGTH"] = str(body.size)
+
+
+class Pushing:
+    """The rest of an answer that no thread works on any more. A `Channel`."""
+
+    def __init__(self, answer: Any, outlet: "Outlet") -> None:
+        self._answer = answer
+        self._outlet = outlet
+        self._ended = False
+
+    @property
+    def open(self) -> bool:
+        """See `Channel`."""
+        return not self._ended and not self._outlet.gone
+
+    def send(self, data: bytes) -> bool:
+        """See `Channel`."""
+        if not self.open or self._outlet.behind:
+            return False
+        self._answer.write(data)
+        self._outlet.flush()
+        return True
+
+    def end(self) -> None:
+        """See `Channel`."""
+        if self.open:
+            self._answer.close()
+            self._outlet.finish(not self._answer.should_close())
+        self._ended = True
 
 
 class Outlet:
@@ -209,6 +244,11 @@ class Outlet:
             self._unsent += self._held
         self._flushed = True
         self._give(last=False, keep=True)
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much waits for the client that `flush` would, too."""
+        return self._unsent > AHEAD
 
     def finish(self, keep: bool) -> None:
         """The answer is whole."""

@@ -52,6 +52,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
         self.wsgi: Flask = self.app.wsgi()
         self.admit = admissions(self.wsgi, settings.body_limit, settings.request_deadline)
         meter = self.wsgi.extensions["meter"]
+        self.events = self.wsgi.extensions["events"]
         self.refusals = Refusals(origins(settings.cors_origins, "cors_origins"), meter.refused)
         self._trusted = trusted = networks(settings.trusted_proxies, "trusted_proxies")
         self.connections: set[Connection] = set()
@@ -72,6 +73,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
             LaneName.PROBE: (PROBE_THREADS, settings.queue_wait),
         }
         self.lanes = {name: Lane(loop, name.value, *of) for name, of in lanes.items()}
+        self.events.start()
         listeners = [listener.sock for listener in self.sockets]
         for listener in listeners:
             listener.setblocking(False)
@@ -119,6 +121,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
             self.loop.remove_reader(listener)
             listener.close()
         self.stopping = True
+        streams = self.loop.run_in_executor(None, self.events.close)
         begun = perf_counter()
         while (self.connections or self._arriving) and not self._quick_shutdown:
             now = perf_counter()
@@ -132,6 +135,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
             await asyncio.sleep(0.05)
         for connection in list(self.connections):
             connection.abort()
+        await streams
 
     # The connections' calls.
 

@@ -98,6 +98,16 @@ ORIGIN = re.compile(
     r"https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?"
 ).fullmatch
 DEFAULTS = {"http": ":80", "https": ":443"}
+# Of a server that is asked from here: a user's name or a query in it would be a mistake.
+SERVER = re.compile(
+    r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[1-9][0-9]{0,4})?(?:/[A-Za-z0-9/._~-]*)?"
+).fullmatch
+
+
+def check_server(text: str, name: str) -> None:
+    """Refuse what is no address of a server. Raises SettingsError."""
+    if text and not SERVER(text):
+        raise SettingsError(f"{variable(name)}: '{text}' is no address. Write http://host:9216")
 
 
 def origins(text: str, name: str) -> frozenset[str]:

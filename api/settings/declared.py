@@ -194,6 +194,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connections_per_address: Annotated[
         int, Meta(ge=8, description="The same for one client's address; proxies are exempt")
     ] = 2000
+    event_streams: Annotated[
+        int, Meta(ge=0, description="Open streams of events (/api/v1/events) of a worker")
+    ] = 500
     drain: Annotated[
         Seconds, Meta(ge=0, description="From readiness 503 to closing the port, at SIGTERM")
     ] = 0.5
@@ -202,6 +205,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 6
     metrics_token: Annotated[
         str, text("Bearer token for /metrics, which is closed without one, save to administrators")
+    ] = ""
+    cluster_url: Annotated[
+        str,
+        text(
+            "Where the cluster's exporter listens (http://127.0.0.1:9216), for what "
+            "administrators see of the cluster; nothing without one"
+        ),
     ] = ""
     log_level: Annotated[
         str, Meta(pattern="^(debug|info|warning|error)$", description="debug … error")

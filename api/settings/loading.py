@@ -19,6 +19,7 @@ from api.settings.checks import (
     SECRETS,
     SettingsError,
     check_secret,
+    check_server,
     networks,
     origins,
     variable,
@@ -67,6 +68,7 @@ def check(environment: Mapping[str, str]) -> dict[str, Any]:
             check_secret(values[name], name)
     networks(values.get("trusted_proxies", ""), "trusted_proxies")
     origins(values.get("cors_origins", ""), "cors_origins")
+    check_server(values.get("cluster_url", ""), "cluster_url")
     _check_region(values.get("phone_region", ""))
     return values
 

@@ -3,8 +3,9 @@
 import os
 import secrets
 import threading
+from collections import deque
 from datetime import UTC
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from bson import MaxKey
@@ -24,6 +25,7 @@ from api.store.deadline import attempt
 Raw = dict[str, Any]
 
 DEFAULT_DATABASE = "shardstack"
+MOST_NOTES = 1000  # changes that wait for the feed, which looks twice a second
 
 
 class _Integers(TypeDecoder):
@@ -61,6 +63,14 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
         return len(parse_uri(self.uri)["nodelist"])
 
 
+class Note(NamedTuple):
+    """What was done to a document; None: to many. feed.py tells it on."""
+
+    collection: str
+    verb: str
+    document: Raw | None
+
+
 class Store:
     """Access to the database; connects at first use.
 
@@ -71,6 +81,9 @@ class Store:
     def __init__(self, options: StoreOptions) -> None:
         self.options = options
         self.watch = Watch()  # over who tries to take unique values
+        self.notes: deque[Note] = deque(
+            maxlen=MOST_NOTES
+        )  # of changes; without a feed, of the last
         self._lock = threading.Lock()
         self._pid = 0
         self._database: Database[Raw] | None = None

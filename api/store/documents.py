@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 from api.store import replay
 from api.store.bulk import BulkReport, create_many
 from api.store.claims import COLLECTION, MAJORITY, Claim, Claims, Unique, Watch
-from api.store.client import Store
+from api.store.client import Note, Store
 from api.store.deadline import Turns, attempt, pause
 from api.store.document import ANY, Document, Versions, fresh, now, versions
 from api.store.errors import (
@@ -132,6 +132,7 @@ class Documents:
             claims.take_all(wanted)
             try:
                 if self._commit(document):
+                    self._store.notes.append(Note(self.name, "create", document))
                     return document
             except UnavailableError:  # it may be there, or come to be
                 raise
@@ -170,7 +171,10 @@ class Documents:
         progress: Callable[[int], None] | None = None,
     ) -> BulkReport:
         """Many new documents together; see `bulk.create_many`."""
-        return create_many(self.collection, self.claims, items, ids, progress)
+        report = create_many(self.collection, self.claims, items, ids, progress)
+        if report.created:
+            self._store.notes.append(Note(self.name, "import", None))
+        return report
 
     def change(  # noqa: PLR0913 - each argument is a part of the change
         self,
@@ -227,6 +231,7 @@ class Documents:
         if gone is None:
             self._explain_miss(document_id, expected, where, receipt)
             return False
+        self._store.notes.append(Note(self.name, "delete", gone))
         claims = self.claims
         claims.tidy(claims.of(gone, document_id, gone["version"]))
         return True
@@ -246,7 +251,7 @@ class Documents:
         update |= replay.push(receipt)
         if removing:
             update["$unset"] = removing
-        return attempt(
+        changed = attempt(
             lambda: self.collection.find_one_and_update(
                 {
                     **where,
@@ -259,6 +264,9 @@ class Documents:
             ),
             idempotent=False,
         )
+        if changed is not None:
+            self._store.notes.append(Note(self.name, "change", changed))
+        return changed
 
     def _explain_miss(
         self, document_id: ObjectId, expected: Versions, where: Mapping[str, Any], receipt: Receipt

@@ -74,6 +74,12 @@ class Meter:
             multiprocess_mode="livesum",
             registry=registry,
         )
+        self._streams = Gauge(
+            "shardstack_event_streams",
+            "Open streams of events",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
         self._database = Histogram(
             "shardstack_database_duration_seconds",
             "Spent in database calls by a request that made any",
@@ -139,6 +145,10 @@ class Meter:
             self._conflicts.inc(tally.conflicts)
         if tally.throttled:
             self._throttled.inc(tally.throttled)
+
+    def streams(self, count: int) -> None:
+        """So many streams of events are open."""
+        self._streams.set(count)
 
     def refused(self, status: int) -> None:
         """The server has answered one itself."""

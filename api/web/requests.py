@@ -13,6 +13,7 @@ from flask import Flask, Response, g, request
 from api.web import logs, operations, queries
 from api.web.metrics import Meter, Tally
 from api.web.problems import ProblemError
+from api.web.push import Pushed
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -96,7 +97,9 @@ class Requests:
             report.end(500)
             raise
         report.user, report.address = g.get("user_id"), g.client_address
-        if response.is_streamed:
+        if isinstance(response.response, Pushed):
+            report.end(response.status_code)  # what follows has no thread, and no end in sight
+        elif response.is_streamed:
             # Its parts are made while the server sends them, after this function has returned.
             self._bound_stream(response, report.began + seconds)
             response.call_on_close(lambda: report.end(response.status_code))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.compose.stack import MEMBERS, ROUTERS, SERVERS, Stack, docker, until
-from tests.helpers.people import session, sign_up, signs_in
+from tests.helpers.events import Listener
+from tests.helpers.people import PASSWORD, session, sign_up, signs_in
 
 pytestmark = pytest.mark.core
 
@@ -28,6 +29,20 @@ def test_the_administrator_may_log_in(stack: Stack, ca: Path) -> None:
     account = json.loads(stack.secret("operator/admin.json"))
     answer = session(ca).post(f"{stack.url}/api/v1/auth/login", json=account, timeout=20)
     assert answer.status_code == 200, answer.text
+
+
+def test_who_watches_is_told_by_whichever_replica(stack: Stack, ca: Path) -> None:
+    """Caddy hands events on as they come."""
+    person, consumer = sign_up(stack, ca), session(ca)
+    credentials = {"email": person["email"], "password": PASSWORD}
+    answer = consumer.post(f"{stack.url}/api/v1/auth/login", json=credentials, timeout=20)
+    headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    streams = [Listener(stack.url, headers, session=session(ca)) for _ in range(4)]
+    url, body = f"{stack.url}/api/v1/projects", {"name": "Engine"}
+    made = consumer.post(url, json=body, headers=headers, timeout=20).json()
+    for stream in streams:
+        stream.hears(resource="projects", id=made["id"], verb="create")
+        stream.close()
 
 
 def test_plain_http_leads_to_https(stack: Stack, ca: Path) -> None:

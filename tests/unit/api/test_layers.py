@@ -18,7 +18,7 @@ ORDER = (
     {"crud"},
     {"resources"},
     {"auth", "schema"},
-    {"docs", "scaffold", "setup"},
+    {"docs", "events", "monitor", "scaffold", "setup"},
     {"openapi"},
     {"app"},
     {"serving"},
