@@ -8,6 +8,7 @@ from tests.bench.dump import dump
 from tests.bench.large import large
 from tests.bench.routers import routers
 from tests.bench.soak import soak
+from tests.bench.watched import watched
 
 
 @click.group(help=__doc__)
@@ -21,6 +22,7 @@ main.add_command(routers)
 main.add_command(large)
 main.add_command(dump)
 main.add_command(soak)
+main.add_command(watched)
 
 if __name__ == "__main__":
     main()
