@@ -353,9 +353,9 @@ def judge(folders: Sequence[Path], as_json: bool, junit: Path | None) -> None:
     """
     import msgspec  # noqa: PLC0415
 
-    from cluster.drill.judge.verdict import alike, verdict, worst  # noqa: PLC0415
+    from cluster.drill.judge.verdict import judge_all, worst  # noqa: PLC0415
 
-    verdicts = [verdict(readings) for readings in alike(_readings(folders))]
+    verdicts = judge_all(_readings(folders))
     if junit is not None:
         from cluster.drill.report.junit import as_junit  # noqa: PLC0415
 

@@ -134,9 +134,9 @@ def judge(folder: Path) -> Verdict:
     return verdict([read(folder)])
 
 
-def judge_all(folders: Iterable[Path]) -> list[Verdict]:
+def judge_all(readings: Iterable[Reading]) -> list[Verdict]:
     """Judge several runs: those of one scenario under the same conditions together."""
-    return [verdict(readings) for readings in alike([read(folder) for folder in folders])]
+    return [verdict(several) for several in alike(readings)]
 
 
 def worst(verdicts: Iterable[Verdict]) -> Status:

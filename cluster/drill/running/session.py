@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.drill.judge.verdict import Verdict, judge_all
+from cluster.drill.judge.verdict import Verdict, judge_all, read
 from cluster.drill.load.mongo import MongoStore
+from cluster.drill.report.results import results, write
 from cluster.drill.running.runner import Options, View, assert_fit, folders, run, working
 from cluster.drill.running.scenario import Scenario
 from cluster.drill.running.stores import Maker, Through, maximum
@@ -61,9 +62,12 @@ class Session:
             try:
                 self._run_all(fit, made)
             finally:  # what was made is told, whatever ended the rest
-                verdicts = judge_all(made)
+                readings = [read(folder) for folder in made]
+                verdicts = judge_all(readings)
                 for one in verdicts:
                     self.view.say(f"\n{one.text()}")
+                for reading in readings:
+                    write(reading.folder, results(reading))
         return verdicts
 
     def _run_all(self, fit: Sequence[Scenario], made: list[Path]) -> None:

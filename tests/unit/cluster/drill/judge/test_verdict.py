@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from cluster.drill.history import Call, History, Kind, State
-from cluster.drill.judge.verdict import Status, judge, judge_all, worst
+from cluster.drill.judge.verdict import Status, judge, judge_all, read, worst
 from cluster.drill.record import Expectation, Run, What
 from cluster.errors import DrillError
 from tests.unit.cluster.drill.runs import EVENTS, RUN, Model, event, leave
@@ -139,7 +139,7 @@ def test_several_runs_are_judged_together_by_their_median(tmp_path: Path) -> Non
         away = (("shard-1", 2.0, 2.0 + outage),)
         folders.append(leave(tmp_path / str(number), Model(seed=number, away=away).run(9.0)))
     assert [judge(folder).status for folder in folders] == [0, 0, 1]
-    (together,) = judge_all(folders)
+    (together,) = judge_all(map(read, folders))
     assert (len(together.folders), together.status) == (3, Status.PASSED)
     (gap,) = [one for one in together.judged if one.name == "gap"]
     assert gap.measured == sorted(gap.values)[1]
@@ -149,7 +149,7 @@ def test_several_runs_are_judged_together_by_their_median(tmp_path: Path) -> Non
 def test_runs_under_other_conditions_are_judged_apart(tmp_path: Path, good: History) -> None:
     slow = replace(RUN, election_timeout=10.0)
     folders = [leave(tmp_path / "a", good), leave(tmp_path / "b", without_one(good), slow)]
-    verdicts = judge_all(folders)
+    verdicts = judge_all(map(read, folders))
     assert [v.status for v in verdicts] == [Status.PASSED, Status.BROKEN]
     assert worst(verdicts) is Status.BROKEN
     assert worst([]) is Status.PASSED
@@ -180,7 +180,7 @@ def test_a_load_is_the_same_if_its_share_of_the_maximum_is(tmp_path: Path, good:
         leave(tmp_path / "b", good, replace(loaded(170.3, 341.0), concerned=("shard-2",))),
         leave(tmp_path / "c", good, loaded(300.0, 301.0)),
     ]
-    together, alone = judge_all(folders)
+    together, alone = judge_all(map(read, folders))
     assert (len(together.folders), len(alone.folders)) == (2, 1)
     assert "acknowledged write, shard-1, shard-2: " in together.text()
 
