@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -131,7 +131,7 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool | int | float):
         return None if isinstance(value, float) and math.isnan(value) else value
     if isinstance(value, datetime):
-        return value.timestamp() * 1000
+        return value.replace(tzinfo=UTC).timestamp() * 1000  # the driver leaves it out
     return value.time if isinstance(value, Timestamp) else None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,9 +78,21 @@ def test_names_of_a_servers_state(document: dict[str, Any], wanted: dict[str, fl
     assert found("serverStatus", document) == wanted
 
 
+@pytest.fixture
+def _far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The machine's time zone is another one than the servers' dates."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_far_east")
 def test_members_of_a_set() -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
-    member = {"name": "m:1", "stateStr": "PRIMARY", "health": 1, "optimeDate": at}
+    given = at.replace(tzinfo=None)  # as the driver does
+    member = {"name": "m:1", "stateStr": "PRIMARY", "health": 1, "optimeDate": given}
     member["electionTime"] = Timestamp(77, 1)
     who = 'member_idx="m:1",member_state="PRIMARY"'
     assert found("replSetGetStatus", {"myState": 1, "members": [member]}) == {
