@@ -444,21 +444,35 @@ def bootstrap() -> None:
     HostedCluster().bootstrap(watch.say, watch.phase)
 
 
+KEPT: dict[str, Any] = {
+    "type": click.Path(path_type=Path, file_okay=False),
+    "show_default": True,
+    "metavar": "DIR",
+}
+"""Options that name a folder, which need not be there."""
+
+
 @main.command(epilog="Example: python -m cluster exporter --port 9216")
 @state_option("the cluster")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=9216, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--name", default="shardstack", show_default=True, help="The label `cluster`.")
-def exporter(state: str, host: str, port: int, name: str) -> None:
+@click.option("--backups", default="backups", **KEPT, help="Where backups are.")
+@click.option("--drills", default="drills", **KEPT, help="Where drills leave runs.")
+def exporter(  # noqa: PLR0913 - one for each option
+    *, state: str, host: str, port: int, name: str, backups: Path, drills: Path
+) -> None:
     """Serve the cluster's metrics for Prometheus, and its picture, until it is ended.
 
     /metrics, /status.json, and /status.stream with a picture each second. It asks all servers as
     often as it is asked itself, twice a second at most. Whoever reaches it learns how the cluster
     is built: give --host an address of an internal network only.
     """
+    from cluster.exporter.kept import Keeper  # noqa: PLC0415
     from cluster.exporter.server import serve  # noqa: PLC0415
 
-    serve(_deployment(state).access, (host, port), name, click.echo)
+    keeper = Keeper(backups, drills)
+    serve(_deployment(state).access, keeper, (host, port), name, click.echo)
 
 
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC
 from typing import Any
 
+from cluster.exporter.kept import Kept
 from cluster.exporter.names import Figure, figures, text, written
 from cluster.exporter.snapshot import Server, SetView, Snapshot
 
@@ -32,12 +34,14 @@ def _all(snapshot: Snapshot, cluster: str) -> Iterator[Figure]:
             yield from figures(held.path, held.document, more)
         if server.answers:
             yield _version(server, labels)
+            yield from _certificate(server, labels)
             yield from _replication(server, labels)
         if server.node.name in speakers:
             yield from _members(server, labels)
     yield from _sharding(snapshot, cluster)
     for view in snapshot.sets:
         yield from _losses(view, cluster)
+    yield from _kept(snapshot.kept, cluster)
     ours = written({"cluster": cluster})
     yield Figure("shardstack_scrape_seconds", ours, snapshot.took)
 
@@ -67,6 +71,15 @@ def _version(server: Server, labels: Mapping[str, str]) -> Figure:
     status = server.answers["serverStatus"]
     more = {"mongodb": str(status["version"]), "edition": "Community", "vendor": "MongoDB"}
     return Figure("mongodb_version_info", written({**labels, **more}), 1)
+
+
+def _certificate(server: Server, labels: Mapping[str, str]) -> Iterator[Figure]:
+    """When the certificate ends that a server has shown since it started; nothing without TLS."""
+    shown = server.answers["serverStatus"].get("security", {})
+    ends = shown.get("SSLServerCertificateExpirationDate")
+    if ends is not None:
+        seconds = ends.replace(tzinfo=UTC).timestamp()
+        yield Figure("shardstack_certificate_expires_timestamp_seconds", written(labels), seconds)
 
 
 def _replication(server: Server, labels: Mapping[str, str]) -> Iterator[Figure]:
@@ -130,7 +143,7 @@ def _sharding(snapshot: Snapshot, cluster: str) -> Iterator[Figure]:
         for database, count in known.collections(shard).items():
             of = written({**labels, "shard": shard, "db": database})
             yield Figure("mongodb_mongos_db_collections_total", of, count)
-    for kind, count in known.events.items():
+    for kind, count in known.events(snapshot.recently).items():
         of = written({**labels, "event": kind})
         yield Figure(f"{OF_ROUTERS}changelog_10min_total", of, count)
 
@@ -143,3 +156,17 @@ def _losses(view: SetView, cluster: str) -> Iterator[Figure]:
     yield Figure("shardstack_set_has_primary", of, view.primary is not None)
     yield Figure("shardstack_set_has_majority", of, view.survives >= 0)
     yield Figure("shardstack_set_survives_losses", of, max(0, view.survives))
+    if view.elected is not None:
+        yield Figure("shardstack_set_elected_timestamp_seconds", of, view.elected)
+
+
+def _kept(kept: Kept, cluster: str) -> Iterator[Figure]:
+    """The newest backup, and the newest run of each drill. A folder without backups: 0."""
+    of = written({"cluster": cluster})
+    if kept.backups is not None:
+        taken = [one.taken.timestamp() for one in kept.backups]
+        yield Figure("shardstack_backup_timestamp_seconds", of, max(taken, default=0))
+    for run in {one.scenario: one for one in kept.runs}.values():
+        about = {"cluster": cluster, "scenario": run.scenario, "verdict": run.says}
+        seconds = run.began.timestamp()
+        yield Figure("shardstack_drill_timestamp_seconds", written(about), seconds)

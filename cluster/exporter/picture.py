@@ -16,8 +16,12 @@ def picture(snapshot: Snapshot) -> dict[str, Any]:
         "routers": [_server(one) for one in snapshot.routers],
         "shards": _shards(snapshot),
         "balancer": known.shards.balancer if known else None,
-        "events": dict(known.events) if known else None,
+        "events": dict(known.events(snapshot.recently)) if known else None,
         "problems": problems(snapshot),
+        "timeline": [
+            {"at": round(one.at, 3), "kind": one.kind, "set": one.set_name, "text": one.text}
+            for one in snapshot.timeline
+        ],
     }
 
 
@@ -41,12 +45,23 @@ def _set(view: SetView) -> dict[str, Any]:
         "name": view.replica_set.name,
         "is_config": view.replica_set.is_config,
         "primary": view.primary.node.name if view.primary else None,
+        "elected_at": view.elected,
         "has_majority": view.survives >= 0,
         "survives_losses": max(0, view.survives),
-        "members": [
-            {**_server(one), "state": one.state, "lag_seconds": _lag(one, view)}
-            for one in view.members
-        ],
+        "members": [_member(one, view) for one in view.members],
+    }
+
+
+def _member(server: Server, view: SetView) -> dict[str, Any]:
+    """A member. `queues`: operations that wait for a lock. `storage_bytes`: data and indexes."""
+    queues = server.answers.get("serverStatus", {}).get("globalLock", {}).get("currentQueue")
+    stored = [one.document["totalSize"] for one in server.held if one.path == "dbstats"]
+    return {
+        **_server(server),
+        "state": server.state,
+        "lag_seconds": _lag(server, view),
+        "queues": {name: queues[name] for name in ("readers", "writers")} if queues else None,
+        "storage_bytes": int(sum(stored)) if stored else None,
     }
 
 

@@ -14,9 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from cluster.errors import ClusterError
+from cluster.exporter.kept import Keeper
 from cluster.exporter.metrics import metrics
 from cluster.exporter.picture import picture
-from cluster.exporter.snapshot import Snapshot, Watcher
+from cluster.exporter.snapshot import Snapshot
+from cluster.exporter.watcher import Watcher
 from cluster.servers.connections import Access
 from console import Report
 from console.signals import ENDING
@@ -124,12 +126,14 @@ def _json(snapshot: Snapshot) -> str:
     return json.dumps(picture(snapshot), separators=(",", ":"))
 
 
-def serve(find: Callable[[], Access], address: tuple[str, int], name: str, say: Report) -> None:
+def serve(
+    find: Callable[[], Access], keeper: Keeper, address: tuple[str, int], name: str, say: Report
+) -> None:
     """Serve until SIGINT or SIGTERM. `find`: what it takes to reach the servers.
 
     Raises ClusterError: there is no cluster, or nobody can listen at this address.
     """
-    with contextlib.closing(Watcher(find)) as watcher:
+    with contextlib.closing(Watcher(find, keeper)) as watcher:
         try:
             server = ExporterServer(address, watcher, name)
         except OSError as error:

@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from cluster.exporter import holdings, snapshot
+from cluster.exporter import holdings, watcher
 from cluster.exporter.server import MOST_STREAMS
 from cluster.local.cluster import LocalCluster
 from tests.helpers.clusters import cluster_of
@@ -68,6 +69,12 @@ def test_what_dashboards_and_rules_ask_for_is_there(whole: LocalCluster) -> None
         assert picture["balancer"] == "on"
         assert [one["name"] for one in picture["shards"]] == ["shard-1"]
         assert all(one["up"] for one in picture["routers"])
+        [shard] = [one for one in picture["sets"] if one["name"] == "shard-1"]
+        assert all(one["storage_bytes"] > 4096 for one in shard["members"])
+        assert all(one["queues"].keys() == {"readers", "writers"} for one in shard["members"])
+        elected = {one["set"] for one in picture["timeline"] if one["kind"] == "election"}
+        assert elected == {"cfg", "shard-1"}
+        assert exporter.value("shardstack_set_elected_timestamp_seconds", set="shard-1") > 0
 
 
 def test_two_connections_to_a_server_at_most(whole: LocalCluster) -> None:
@@ -88,7 +95,7 @@ def test_two_connections_to_a_server_at_most(whole: LocalCluster) -> None:
 
 @pytest.mark.core
 def test_a_member_that_stands_still_holds_nothing_up(whole: LocalCluster) -> None:
-    primary = whole.primary("shard-1").name
+    primary, began = whole.primary("shard-1").name, time.time()
     with exporting(whole) as exporter:
         assert exporter.picture()["problems"] == []
         stopped = psutil.Process(pid_of(whole, primary))
@@ -103,12 +110,17 @@ def test_a_member_that_stands_still_holds_nothing_up(whole: LocalCluster) -> Non
             assert exporter.value("mongodb_up", service_name=primary) == 0
             assert exporter.value("shardstack_set_survives_losses", set="shard-1") == 0
             assert exporter.value("shardstack_set_has_primary", set="shard-1") == 1
+            timeline = exporter.picture()["timeline"]
+            events = [one["kind"] for one in timeline if one["at"] >= began]
+            assert sorted(events) == ["down", "election"]
+            assert f"{primary} does not answer" in timeline[-1]["text"] + timeline[-2]["text"]
             told = exporter.picture()["problems"]
             assert "shard-1 survives no further loss" in told
             assert any(line.startswith(f"{primary}: ") for line in told)
         finally:
             stopped.resume()
         until(lambda: not exporter.picture()["problems"], lambda: "it is not well again")
+        assert f"{primary} answers again" in [one["text"] for one in exporter.picture()["timeline"]]
 
 
 def test_without_config_servers_or_a_majority(whole: LocalCluster) -> None:
@@ -126,6 +138,12 @@ def test_without_config_servers_or_a_majority(whole: LocalCluster) -> None:
         assert exporter.value("shardstack_set_has_majority", set="shard-1") == 0
         assert exporter.value("mongodb_up", service_name="shard-1-3") == 1
         picture = exporter.picture()
+        lost = {
+            one["text"].partition(":")[0] for one in picture["timeline"] if one["kind"] == "down"
+        }
+        assert {
+            f"{name} does not answer" for name in ("config-1", "shard-1-1", "shard-1-2")
+        } <= lost
         assert picture["shards"] is None
         assert "shard-1 has no primary: it takes no writes" in picture["problems"]
         whole.up()
@@ -163,15 +181,15 @@ def test_nonsense(whole: LocalCluster, tmp_path: Path) -> None:
 
 
 def test_a_new_shard_is_taken_over(whole: LocalCluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "RENEWED_SECONDS", 0.0)
-    monkeypatch.setattr(snapshot, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(watcher, "RENEWED_SECONDS", 0.0)
+    monkeypatch.setattr(watcher, "FRESH_SECONDS", 0.0)
     monkeypatch.setattr(holdings, "EVERY_SECONDS", 0.1)
-    with contextlib.closing(snapshot.Watcher(whole.access)) as watcher:
-        before = [view.replica_set.name for view in watcher.snapshot().sets]
+    with contextlib.closing(watcher.Watcher(whole.access)) as watching:
+        before = [view.replica_set.name for view in watching.snapshot().sets]
         name = whole.add_shard(None, report=lambda _: None, phase=lambda _: None)
 
         def names() -> list[str]:
-            return [view.replica_set.name for view in watcher.snapshot().sets]
+            return [view.replica_set.name for view in watching.snapshot().sets]
 
         until(lambda: names() == [*before, name], lambda: f"there are {names()}")
-        assert all(one.answers for one in watcher.snapshot().servers)
+        assert all(one.answers for one in watching.snapshot().servers)
