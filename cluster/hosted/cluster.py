@@ -113,6 +113,8 @@ class HostedCluster:
             secrets.key_folder, secrets.operator_folder, self._names()
         ):
             report("certificates: made")
+        if secrets.ensure_monitoring():
+            report("secrets of monitoring: made")
         secrets.write_derived(layout, self.mongod_conf() if self._shares_machine else None)
 
     def mongod_conf(self) -> str:

@@ -8,12 +8,17 @@
     operator/ca.key         0400, with TLS: the authority's own key
     application/database.uri  0400, for the application: the connection string of the user "app"
     application/ca.pem      0400, with TLS
+    application/metrics.token  0400, who shows it may read the application's metrics
+    monitoring/metrics.token   0440, the same, for Prometheus
+    monitoring/grafana      0440, the password of Grafana's administrator
 
-In Docker Compose each part is a volume of its own, which only those who need it have.
+The programs of `monitoring` have users of their own, and so read it by its group. In Docker Compose
+each part is a volume of its own, which only those who need it have.
 """
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,19 +37,30 @@ class HostedSecrets(Secrets):
         self.key_folder = folder / "key"
         self.operator_folder = folder / "operator"
         self.application_folder = folder / "application"
+        self.monitoring_folder = folder / "monitoring"
         self.ca_file = self.key_folder / "ca.pem" if tls else None
 
     def keys(self) -> list[str]:
         """What the key file holds; StateError before `prepare`."""
-        if not self.users_file.exists():
+        if not self.users_file.exists() and not self._monitor_file.exists():
             raise StateError(
                 f"{self.users_file} is missing: there is no cluster yet. Run `prepare`, or `up`."
             )
         return super().keys()
 
+    @property
+    def _monitor_file(self) -> Path:
+        return self.key_folder / "monitor"
+
     def access(self, layout: Layout) -> Access:
-        """What it takes to reach the servers; KeyFileError or StateError before `prepare`."""
-        return Access(layout, self.key(), self.passwords()[0], self.ca_file)
+        """What it takes to reach the servers; KeyFileError or StateError before `prepare`.
+
+        Who has the part `key` only, and none of the operators', may look at them.
+        """
+        key = self.key()
+        if self.users_file.exists():
+            return Access(layout, key, self.passwords()[0], self.ca_file)
+        return Access(layout, key, {"monitor": self._monitor_file.read_text()}, self.ca_file)
 
     def database(self) -> str | None:
         """The application's database, as its connection string names it; None before `prepare`."""
@@ -65,12 +81,22 @@ class HostedSecrets(Secrets):
         )
         if mongod_conf is not None:
             _keep(self.key_folder / "mongod.conf", mongod_conf)
-        _keep(self.key_folder / "monitor", access.passwords["monitor"])
+        _keep(self._monitor_file, access.passwords["monitor"])
         _keep(self.application_folder / "database.uri", f"{application.uri('app')}\n")
         if self.ca_file:
             _keep(self.application_folder / "ca.pem", self.ca_file.read_text())
 
+    def ensure_monitoring(self) -> bool:
+        """Makes what monitoring needs and is missing. Whether it made any."""
+        token = self.application_folder / "metrics.token"
+        password = self.monitoring_folder / "grafana"
+        missing = [file for file in (token, password) if not file.exists()]
+        for file in missing:
+            write(file, secrets.token_urlsafe(24), 0o400 if file == token else 0o440)
+        _keep(self.monitoring_folder / token.name, token.read_text(), 0o440)
+        return bool(missing)
 
-def _keep(file: Path, text: str) -> None:
+
+def _keep(file: Path, text: str, mode: int = 0o400) -> None:
     if not file.exists() or file.read_text() != text:
-        write(file, text, 0o400)
+        write(file, text, mode)

@@ -73,7 +73,8 @@ class Secrets:
         """What the key file holds, as `key` does: one, or two while keys are changed."""
         try:
             text = self.key_file.read_text(encoding="ascii")
-            self.key_file.chmod(0o400)
+            if self.key_file.stat().st_mode & 0o777 != 0o400:  # it may be on a disk to read only
+                self.key_file.chmod(0o400)
         except FileNotFoundError:
             raise KeyFileError(
                 f"{self.key_file} is missing. Put it back, or run `down` and then `up`, "

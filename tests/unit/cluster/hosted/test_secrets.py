@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import shutil
 import ssl
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from cryptography import x509
 from cluster.errors import StateError, TopologyError
 from cluster.hosted import certificates
 from cluster.hosted.cluster import HostedCluster
+from cluster.hosted.nodes import node_of
+from cluster.hosted.secrets import HostedSecrets
+from cluster.model.layout import arrange
+from cluster.model.topology import DEFAULTS, make
 
 MODES = {
     "key/keyFile": 0o400,
@@ -21,6 +26,9 @@ MODES = {
     "key/monitor": 0o400,
     "operator/users.json": 0o600,
     "application/database.uri": 0o400,
+    "application/metrics.token": 0o400,
+    "monitoring/metrics.token": 0o440,
+    "monitoring/grafana": 0o440,
 }
 MODES_WITH_TLS = MODES | {
     "key/ca.pem": 0o400,
@@ -28,6 +36,9 @@ MODES_WITH_TLS = MODES | {
     "operator/ca.key": 0o400,
     "application/ca.pem": 0o400,
 }
+
+
+LAYOUT = arrange(make(DEFAULTS, "test"), ["shard-1"], node_of, 2000)
 
 
 def prepared(folder: Path, **environ: str) -> list[str]:
@@ -49,8 +60,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_each_gets_its_own(tmp_path: Path) -> None:
-    assert prepared(tmp_path) == ["key file: made", "passwords: made"]
+    assert prepared(tmp_path) == [
+        "key file: made",
+        "passwords: made",
+        "secrets of monitoring: made",
+    ]
     assert files(tmp_path) == MODES
+    token = (tmp_path / "application/metrics.token").read_text()
+    assert (tmp_path / "monitoring/metrics.token").read_text() == token
+    assert len({token, (tmp_path / "monitoring/grafana").read_text(), ""}) == 3
     uri = (tmp_path / "application/database.uri").read_text().strip()
     assert uri.startswith("mongodb://app:")
     assert uri.endswith("@router-1:27017,router-2:27017/shardstack?authSource=admin")
@@ -81,6 +99,16 @@ def test_nobody_reaches_a_cluster_before_its_secrets_are_made(tmp_path: Path) ->
     cluster = HostedCluster({"SHARDSTACK_SECRETS": str(tmp_path)})
     with pytest.raises(StateError, match=r"users\.json is missing: there is no cluster yet"):
         cluster.access()
+
+
+def test_who_has_no_part_of_the_operators_may_only_look(tmp_path: Path) -> None:
+    prepared(tmp_path)
+    key = (tmp_path / "key/keyFile").read_text().strip()
+    monitor = json.loads((tmp_path / "operator/users.json").read_text())["monitor"]
+    shutil.rmtree(tmp_path / "operator")
+    access = HostedSecrets(tmp_path, tls=False).access(LAYOUT)
+    assert (access.key, access.passwords) == (key, {"monitor": monitor})
+    assert files(tmp_path).keys() == {name for name in MODES if "operator" not in name}
 
 
 # ---- certificates --------------------------------------------------------------------------------
