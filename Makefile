@@ -115,6 +115,7 @@ lint: setup ## Check style and types
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/mypy deploy/compose/up
+	@$(VENV)/bin/mypy deploy/monitoring/make-dashboards
 	@$(VENV)/bin/mypy ansible/filter_plugins/*.py ansible/test_plugins/*.py
 
 format: setup ## Put the code into the project's style

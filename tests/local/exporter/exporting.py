@@ -56,8 +56,10 @@ class Exporter:
 
 @contextlib.contextmanager
 def exporting(local: LocalCluster) -> Iterator[Exporter]:
+    """An exporter of a cluster; backups and drills are in two folders of its state folder."""
+    kept = [f"--{name}={local.state.folder / name}" for name in ("backups", "drills")]
     process = subprocess.Popen(
-        command(local, "exporter", "--port", "0"), stdout=subprocess.PIPE, text=True
+        command(local, "exporter", "--port", "0", *kept), stdout=subprocess.PIPE, text=True
     )
     with process:
         try:

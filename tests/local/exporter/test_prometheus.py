@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
-from tests.helpers.api import free_port
 from tests.helpers.clusters import cluster_of
 from tests.local.exporter.exporting import exporting, until
+from tests.local.exporter.prometheus import prometheus_on
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
-RULES = Path(__file__).parents[3] / "cluster/exporter/alerts.yml"
 SHAPE = {"shards": 1, "members": 3, "config_servers": 1, "routers": 1}
-CONFIG = """
-global: {{scrape_interval: 3s, evaluation_interval: 1s}}
-rule_files: ["{rules}"]
-scrape_configs:
-  - job_name: shardstack
-    honor_labels: true
-    static_configs: [{{targets: ["{target}"]}}]
-"""
 QUERIES = (
     # From alert rules that many use.
     (
@@ -58,61 +43,11 @@ QUERIES = (
 )
 
 
-class Prometheus:
-    """A running Prometheus."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/api/v1"
-
-    def ask(self, path: str, **parameters: str) -> Any:
-        try:
-            answer = requests.get(f"{self.url}/{path}", params=parameters, timeout=20)
-        except requests.ConnectionError:
-            return None  # it is still starting
-        return answer.json()["data"] if answer.ok else None
-
-    def query(self, text: str) -> list[Any]:
-        found = self.ask("query", query=text)
-        return [] if found is None else list(found["result"])
-
-    def firing(self) -> set[str]:
-        found = self.ask("alerts")
-        alerts = [] if found is None else found["alerts"]
-        return {one["labels"]["alertname"] for one in alerts if one["state"] == "firing"}
-
-
-@contextlib.contextmanager
-def prometheus_on(target: str, folder: Path) -> Iterator[Prometheus]:
-    """A Prometheus that reads one exporter."""
-    program = shutil.which("prometheus")
-    if program is None:
-        pytest.skip("there is no prometheus (apt-get install prometheus)")
-    (folder / "prometheus.yml").write_text(CONFIG.format(rules=RULES, target=target))
-    port = free_port()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                program,
-                f"--config.file={folder}/prometheus.yml",
-                f"--storage.tsdb.path={folder}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        yield Prometheus(port)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 def test_queries_return_data_and_alerts_fire(tmp_path: Path) -> None:
-    (tmp_path / "prometheus").mkdir()
     with (
         cluster_of(tmp_path, **SHAPE) as local,
         exporting(local) as exporter,
-        prometheus_on(exporter.url.removeprefix("http://"), tmp_path / "prometheus") as prometheus,
+        prometheus_on(tmp_path / "prometheus", exporter.url) as prometheus,
     ):
 
         def empty() -> list[str]:
