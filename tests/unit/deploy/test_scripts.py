@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = (".ci", "api", "deploy", "tests")
-CHECKS = {"api-health", "member-health"}
+CHECKS = {"api-health", "exporter-health", "member-health"}
 """Health checks, whose status is their answer."""
 
 
