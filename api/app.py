@@ -11,6 +11,7 @@ from api.auth import gate, routes, tokens
 from api.crud.audit import Trail
 from api.crud.creation import Counted
 from api.crud.routes import blueprint
+from api.samples import loading
 from api.settings import Settings
 from api.settings.checks import networks, origins
 from api.store import (
@@ -69,6 +70,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     broker = app.extensions["events"] = events.broker(store, settings, resources.ALL, meter.streams)
     app.register_blueprint(events.blueprint(broker), url_prefix=PREFIX)
     app.register_blueprint(monitor.blueprint(settings), url_prefix=PREFIX)
+    app.register_blueprint(loading.blueprint(store, settings, trail), url_prefix=PREFIX)
     app.register_blueprint(docs.blueprint())
     app.register_blueprint(openapi.blueprint(gate.PUBLIC), url_prefix=PREFIX)
     for resource in resources.ALL:

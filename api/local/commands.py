@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     type=click.IntRange(0, 1_000_000),
     default=1000,
     show_default=True,
-    help="Sample users to load, once.",
+    help="Sample users to load, once, and projects and leads with them.",
 )
 def up(state: str, port: int | None, samples: int) -> None:
-    """Schema, administrator, sample users and the server in the background.
+    """Schema, administrator, samples and the server in the background.
 
     Run it at any moment: it does what is missing, and leaves the rest as it is. A server that runs
     older code, or with other settings, is replaced; no request is lost.
@@ -57,7 +57,7 @@ def _bring_up(state: str, port: int | None, samples: int, *, restart: bool) -> N
 
     folder = StateFolder(Path(state))
     folder.assert_cluster(os.environ)  # a wrong name shall leave no trace
-    with folder.locked(), progress_bar("sample users") as progress:
+    with folder.locked(), progress_bar("samples") as progress:
         outcome = Up(folder, Stopwatch()).run(port, samples, progress, restart=restart)
     _tell(outcome, folder.admin_file, state)
 
@@ -66,12 +66,9 @@ def _tell(outcome: "Outcome", admin_file: Path, state: str) -> None:
     flag = state_flag(state)
     secret = outcome.admin.password if outcome.admin_made else f"kept in {admin_file}"
     login = f"{outcome.url}/api/v1/auth/login -H 'Content-Type: application/json' -d @{admin_file}"
-    report = outcome.samples
     click.echo(f"\nThe API is up after {outcome.seconds:.1f} s, behind a {outcome.router}.")
-    if report is not None:
-        click.echo(f"  samples  {report.created} users created, {len(report.existing)} existed")
-        if report.refused:
-            click.echo(f"           {len(report.refused)} refused: their e-mail or id is taken")
+    for line in outcome.samples.lines() if outcome.samples is not None else []:
+        click.echo(f"  samples  {line}")
     click.echo(f"  url      {outcome.url}")
     click.echo(f"  admin    {outcome.admin.email}")
     click.echo(f"  password {secret}")

@@ -1,4 +1,4 @@
-"""`python -m api up`: from a cluster to a running API with an administrator and sample users.
+"""`python -m api up`: from a cluster to a running API with an administrator and samples.
 
 Everything here can be repeated at any moment, also after an interruption anywhere in between:
 secrets are written before they are used, documents are claimed before they are made, and the
@@ -15,8 +15,9 @@ import msgspec
 from api import settings, setup
 from api.local.server import FIRST_PORT, BackgroundServer
 from api.local.state import Record, StateFolder, fingerprint, opened
+from api.samples.loading import Loaded, Loader, total
 from api.setup import Admin
-from api.store import BulkReport, Store
+from api.store import Store
 from console.ports import HOST
 from console.terminal import Stopwatch
 
@@ -33,12 +34,12 @@ class Outcome(msgspec.Struct, kw_only=True):
     started: bool
     admin: Admin
     admin_made: bool
-    samples: BulkReport | None
+    samples: Loaded | None
     seconds: float
 
 
 class Up:
-    """One run of `up`. `progress` makes what counts the sample users."""
+    """One run of `up`. `progress` makes what counts the samples."""
 
     def __init__(self, state: StateFolder, watch: Stopwatch) -> None:
         self._state = state
@@ -130,16 +131,16 @@ class Up:
         conf: settings.Settings,
         count: int,
         progress: Callable[[int], Callable[[int], None] | None],
-    ) -> BulkReport | None:
-        """Once per database: sample users that were deleted since do not come back."""
+    ) -> Loaded | None:
+        """Once per database: samples that were deleted since do not come back."""
         uri_print = hashlib.sha256(conf.database_uri.encode()).hexdigest()
         if record.uri_print == uri_print and record.samples >= count:
             return None
-        with self._watch.timed("sample users loaded"):
-            report = setup.load_samples(store, count, progress(count))
+        with self._watch.timed("samples loaded"):
+            loaded = Loader(store).load(count, progress(total(count)))
         record.uri_print, record.samples = uri_print, count
         self._state.remember(record)
-        return report
+        return loaded
 
 
 def _number(text: str | None) -> int | None:

@@ -24,7 +24,7 @@ from bson import ObjectId
 from api import schema, settings, setup
 from api.resources import USERS
 from api.resources.projects import PROJECTS
-from api.setup import sample_user
+from api.samples.data import sample_user
 from api.store import Store
 from api.store.deadline import deadline
 from api.store.document import fresh

@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from api import passwords, schema, settings, setup
 from api.resources import USERS
-from api.setup import sample_user
+from api.samples.data import sample_user
 from api.store import Store
 from api.store.deadline import deadline
 from tests.bench.plans import ACCOUNTS, PASSWORD, PEOPLE, Person

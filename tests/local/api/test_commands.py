@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import requests
 
-from api import setup
 from api.local.server import Instance
+from api.samples import data
 from api.store import Documents
 from cluster.local.cluster import LocalCluster
 from cluster.servers.waiting import Waiter
@@ -106,7 +106,7 @@ def test_up_at_any_moment(state: Path, users: Documents) -> None:
     assert ready(state)["url"] == before["url"]
 
     # A sample user that was deleted does not come back.
-    gone = setup.sample_id(7)
+    gone = data.sample_id(7)
     users.delete(gone)
     up(state)
     assert users.get(gone) is None
@@ -217,11 +217,12 @@ def test_schema_can_be_repeated(state: Path) -> None:
 def test_sample_data_can_be_repeated(state: Path, users: Documents) -> None:
     assert api(state, "sample-data", "--count", SAMPLES).returncode == 0
     again = api(state, "sample-data", "--count", SAMPLES)
-    assert again.stdout == f"sample users: 0 created, {SAMPLES} existed\n"
-    found = users.get(setup.sample_id(3))
+    existed = f"samples: {SAMPLES} users, 40 projects, 25 leads existed"
+    assert again.stdout.splitlines() == ["samples: 0 users, 0 projects, 0 leads created", existed]
+    found = users.get(data.sample_id(3))
     assert found is not None
     assert "password_hash" not in found
-    assert found["email"] == setup.sample_user(3)["email"]
+    assert found["email"] == data.sample_user(3)["email"]
 
 
 def test_create_admin(state: Path, another: Any, client: Any) -> None:

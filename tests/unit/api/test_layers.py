@@ -18,7 +18,7 @@ ORDER = (
     {"crud"},
     {"resources"},
     {"auth", "schema"},
-    {"docs", "events", "monitor", "scaffold", "setup"},
+    {"docs", "events", "monitor", "samples", "scaffold", "setup"},
     {"openapi"},
     {"app"},
     {"serving"},
