@@ -21,7 +21,7 @@ import msgspec
 from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.routing import Rule as Route
 
-from api.auth import cookies
+from api.auth import cookies, gate
 from api.docs import ASSETS
 from api.errors import ApiError
 from api.web import operations, queries
@@ -317,6 +317,7 @@ class _Described:
         self._operation = operation
         self._known = known
         self._public = public
+        self._either = rule.endpoint in gate.EITHER
 
     def made(self) -> Json:
         operation = self._operation
@@ -384,7 +385,7 @@ class _Described:
         """The declared ones, and those that follow from what the route takes."""
         operation = self._operation
         found = set(operation.problems) | {503}
-        if not self._public:
+        if not self._public or self._either:
             found |= {401, 403}  # not this user, or cookies without the CSRF token
         if operation.body:
             found |= {400, 413, 415, 422}
@@ -397,10 +398,11 @@ class _Described:
         return found - set(operation.answers)
 
     def _security(self) -> list[Mapping[str, list[str]]]:
-        if self._public:
+        if self._public and not self._either:
             return []
         cookie = ["cookie"] if self._method in SAFE else ["cookie", "csrf"]
-        return [{"bearer": []}, {name: [] for name in cookie}]
+        nobody: list[Mapping[str, list[str]]] = [{}] if self._either else []
+        return [*nobody, {"bearer": []}, {name: [] for name in cookie}]
 
 
 def text(app: Flask, public: frozenset[str]) -> bytes:

@@ -38,8 +38,11 @@ PUBLIC = frozenset(
         "docs.page",
         "docs.asset",
         "leads.create",
+        "feedback.create",
     }
 )
+# Of these, those that ask who it is where a token comes along: one that is not good is 401.
+EITHER = frozenset({"feedback.create"})
 METRICS = "metrics.show"  # for administrators, and for whoever has the setting `metrics_token`
 
 FIELDS = (*USERS.shown, "sessions.id")
@@ -101,7 +104,7 @@ class Gate:
         """Set the principal of this request, or refuse it with 401."""
         # No endpoint: nothing is there, or not with this method; the router answers 404 or 405.
         endpoint = request.endpoint
-        if endpoint is None or endpoint in PUBLIC or (endpoint == METRICS and self._scrapes()):
+        if endpoint is None or _open(endpoint) or (endpoint == METRICS and self._scrapes()):
             return
         token = self._verifier.verify()
         g.user_id = str(token.user_id)
@@ -144,6 +147,11 @@ class Gate:
         given = tokens.bearer(request.headers.get("Authorization", "")) or ""
         wanted = self._metrics_token
         return bool(wanted) and compare_digest(given.encode(), wanted.encode())
+
+
+def _open(endpoint: str) -> bool:
+    """Whether this request needs no token."""
+    return endpoint in PUBLIC and not (endpoint in EITHER and tokens.comes())
 
 
 def install(app: Flask, store: Store, settings: Settings) -> None:

@@ -274,6 +274,11 @@ def every_one() -> Iterator[Verified]:
     yield from (found for found in (named, access, refresh) if found is not None)
 
 
+def comes() -> bool:
+    """Whether the request brings an access token, good or not."""
+    return "Authorization" in request.headers or cookies.ACCESS in request.cookies
+
+
 def proofs(device: str | None) -> list[Verified]:
     """Earlier log-ins that this request proves: by a device token; by being logged in already."""
     header = bearer(request.headers.get("Authorization", ""))

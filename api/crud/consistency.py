@@ -24,6 +24,7 @@ from api.crud.fields import (
 )
 from api.crud.resource import Resource
 from api.errors import ApiError
+from api.settings import Settings
 from api.web.expected import plain
 
 ALWAYS = frozenset({"_id", "version", "created_at", "updated_at"})  # in every document
@@ -64,6 +65,8 @@ def _problems(resource: Resource) -> Any:
         and Role.USER not in resource.change
     ):
         yield "only administrators may change its fields: declare access=Access(change=Who.ADMIN)"
+    if resource.rate and f"{resource.rate}_rate_address" not in Settings.__struct_fields__:
+        yield f"its rate is {resource.rate}, and there is no setting {resource.rate}_rate_address"
     yield from _endless(resource.fields)
     yield from _unstorable(resource.fields)
     yield from _misnamed(resource)

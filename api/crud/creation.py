@@ -17,12 +17,13 @@ same time get no more than the limit's answers.
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import NamedTuple
 
 from bson import ObjectId
 from flask import Response, has_request_context, request, url_for
 
-from api.crud.access import Principal, Who, acting
+from api.crud.access import Principal, Who, acting, admit
 from api.crud.audit import Trail
 from api.crud.references import References
 from api.crud.replay import HEADER, REPLAYED, Once
@@ -90,6 +91,25 @@ def _tries() -> Tries | None:
     return None if who.is_admin else Tries(str(who.id), block(client_address()))
 
 
+class Senders:
+    """Counts what is created of a resource that declares a rate. Raises `ThrottledError`."""
+
+    def __init__(self, resource: Resource, store: Store, settings: Settings) -> None:
+        self._accounts, self._addresses = (
+            Throttle(store, f"{resource.rate}-{by}", rate) if rate else None
+            for by in ("account", "address")
+            for rate in [getattr(settings, f"{resource.rate}_rate_{by}", "")]
+        )
+
+    def hit(self) -> None:
+        """Before one is created, by whomever."""
+        who = acting()
+        if who is not None and self._accounts is not None:
+            self._accounts.hit(str(who.id))
+        if self._addresses is not None:
+            self._addresses.hit(block(client_address()))
+
+
 REQUEST_HEADERS = {HEADER: "A text of your choice: sent again with it, the request creates once"}
 ANSWER_HEADERS = {
     "Location": "Its address",
@@ -117,6 +137,17 @@ class Creation:
         self._references = references
         self._trail = trail
         self._once = Once(store, settings)
+        self._senders = Senders(resource, store, settings)
+
+    @property
+    def guard(self) -> Callable[[], None]:
+        """What stands before the body is read: whom it refuses learns nothing of what is wrong."""
+        rule = partial(admit, self._resource.access.create)
+        return self._counted if self._resource.rate else rule
+
+    def _counted(self) -> None:
+        admit(self._resource.access.create)
+        self._senders.hit()
 
     def create(self, body: Document, late_fields: LateFields | None = None) -> Response:
         """Create one of {name}."""

@@ -30,14 +30,12 @@ from api.crud.visibility import Visibility, missing
 from api.settings import Settings
 from api.store import DuplicateError, Store, UnavailableError
 from api.store.files import DamagedError, Files, Owner, Upload, sweep
-from api.store.throttle import Throttle
 from api.web import body as bodies
 from api.web import conditions
 from api.web import text as texts
 from api.web.body import pieces
 from api.web.files import FileHead, Form, receive
 from api.web.problems import in_body, invalid
-from api.web.proxies import block, client_address
 
 LONGEST_NAME = 1024  # bytes, as it is sent; file systems take 255 to 765
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]").sub
@@ -187,7 +185,7 @@ class AttachmentViews:
         self._visibility = Visibility(resource, self._documents)
         form = form_of(self._attachment, resource.create, settings.upload_limit)
         self._attached = Attached(self._attachment, resource.name, store, form)
-        self._senders = Throttle(store, "register-address", settings.register_rate_address)
+        self.guard = creation.guard
         self._sweep = functools.partial(sweep, store, grace(settings), SWEPT)
         bodies.prepare(resource.create)
 
@@ -197,7 +195,6 @@ class AttachmentViews:
         A form (multipart/form-data) whose fields are texts. The file is checked by its first bytes,
         not by its name.
         """
-        self._senders.hit(block(client_address()))
         with self._attached.received() as arrived:
             fields = bodies.check(arrived.fields, self._shape, self._resource.rules)
             answer = self._creation.create({**fields, **arrived.described()}, arrived.late_fields)

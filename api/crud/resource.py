@@ -67,6 +67,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
                 `version`, `created_at` and `updated_at` come by themselves. The bodies that create,
                 change and replace one, and what is shown, are made from it.
     access      who may do what; what nobody may has no route
+    rate        settings that bound how much of it is created: `feedback` stands for
+                feedback_rate_address and, where there is one, feedback_rate_account
     notes       more to say in the description of the bodies that "create" and "change"
     shard_key   how documents are spread; with a unique field it must be the hashed `_id`
     filters     fields that lists can be filtered by, and by which operators; `address.city` too
@@ -83,6 +85,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     name: str
     fields: Shape
     access: Access = Access()
+    rate: str = ""
     notes: Mapping[str, str] = msgspec.field(default_factory=dict)
     shard_key: Mapping[str, str | int] = msgspec.field(default_factory=lambda: {"_id": "hashed"})
     filters: Mapping[str, tuple[str, ...]] = msgspec.field(default_factory=dict)

@@ -105,9 +105,9 @@ def _collection(resource: Resource, views: Views) -> Iterator[Route]:
             body=resource.create,
             rules=resource.rules,
             headers=REQUEST_HEADERS,
-            guard=partial(admit, access.create),
+            guard=views.creation.guard,
             answers={201: Answer(shape=resource.read, headers=ANSWER_HEADERS)},
-            problems=(403, 409, 410, *throttled(resource)),
+            problems=(403, 409, 410, *created_often(resource)),
         )
         yield Route("create", "", "POST", access.create, created(views.creation.create))
 
@@ -147,6 +147,11 @@ def throttled(resource: Resource) -> tuple[int, ...]:
     return (429,) if resource.unique else ()
 
 
+def created_often(resource: Resource) -> tuple[int, ...]:
+    """The same for creations, which may have a rate of their own."""
+    return (429,) if resource.rate else throttled(resource)
+
+
 def attached(
     routes: Iterable[Route], resource: Resource, views: AttachmentViews, settings: Settings
 ) -> Iterator[Route]:
@@ -160,7 +165,7 @@ def attached(
         rules=resource.rules,
         media=files.MEDIA,
         headers=REQUEST_HEADERS,
-        guard=partial(admit, access.create),
+        guard=views.guard,
         answers={201: Answer(shape=resource.read, headers=ANSWER_HEADERS)},
         problems=(403, 408, 409, 410, 413, 415, 429),
         body_limit=settings.upload_limit + settings.body_limit,

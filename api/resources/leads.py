@@ -65,6 +65,7 @@ LEADS = Resource(
         delete=Who.ADMIN,
         bulk=Who.ADMIN,
     ),
+    rate="register",
     filters={"state": EXACT, "email": TEXT, "last_name": TEXT, "created_at": ORDERED},
     sorts=("last_name",),
 )

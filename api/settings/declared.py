@@ -124,6 +124,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     register_rate_address: Annotated[str, rate("Sign-ups and leads sent from one address")] = (
         "60/minute"
     )
+    feedback_rate_account: Annotated[str, rate("Feedback sent by one account")] = "20/hour"
+    feedback_rate_address: Annotated[str, rate("Feedback sent from one address")] = "60/hour"
     unique_rate_account: Annotated[
         str,
         rate("Tries of one account at unique values, which tell whether somebody has them"),

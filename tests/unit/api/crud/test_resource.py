@@ -239,6 +239,7 @@ def test_bodies_are_structs_and_closed() -> None:
         (Thing, {"constraints": (Constraint(("place.city",), dict),)}, "what a constraint names"),
         (Thing, {"constraints": (Constraint(("nmae",), dict),)}, "nmae is no field of Thing"),
         (holding(Place), {"shard_key": {"x.city": 1, "_id": 1}}, "cannot be in the shard key"),
+        (holding(str), {"rate": "nonsense"}, "there is no setting nonsense_rate_address"),
         (Thing, {"filters": {"colour": ("eq",)}}, "colour is no field of Thing"),
         (Thing, {"filters": {"secret": EXACT}}, "secret is no field of Thing"),
         (Thing, {"filters": {"place": EXACT}}, "place is an object in Thing"),
