@@ -6,7 +6,7 @@ from typing import get_args
 
 from flask import Flask
 
-from api import docs, events, monitor, openapi, resources
+from api import dashboard, docs, events, monitor, openapi, resources
 from api.auth import gate, routes, tokens
 from api.crud.audit import Trail
 from api.crud.creation import Counted
@@ -71,6 +71,7 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     app.register_blueprint(events.blueprint(broker), url_prefix=PREFIX)
     app.register_blueprint(monitor.blueprint(settings), url_prefix=PREFIX)
     app.register_blueprint(loading.blueprint(store, settings, trail), url_prefix=PREFIX)
+    app.register_blueprint(dashboard.blueprint())
     app.register_blueprint(docs.blueprint())
     app.register_blueprint(openapi.blueprint(gate.PUBLIC), url_prefix=PREFIX)
     for resource in resources.ALL:

@@ -22,7 +22,8 @@ from flask import Blueprint, Flask, Response, current_app, request
 from werkzeug.routing import Rule as Route
 
 from api.auth import cookies, gate
-from api.docs import ASSETS
+from api.dashboard import CLIENT
+from api.docs import VIEWER
 from api.errors import ApiError
 from api.web import operations, queries
 from api.web.body import Rules
@@ -174,7 +175,8 @@ TAGS = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'  # entity tags: RFC 9110, 8.
 KEY = r'^("[ !#-\[\]-~]{1,255}"|[!#-\[\]-~]{1,255})$'  # RFC 8941, 3.3.3; quotes may be left out
 
 PATH: dict[str, Json] = {
-    "asset": {"type": "string", "enum": list(ASSETS)},
+    "asset": {"type": "string", "enum": list(VIEWER.assets)},
+    "file": {"type": "string", "enum": list(CLIENT.assets)},
     "document_id": {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"},
 }
 
@@ -335,6 +337,8 @@ class _Described:
             found["requestBody"] = self._body(operation.body)
         found["responses"] = dict(sorted(self._responses()))
         found["security"] = self._security()
+        if operation.who is not None:
+            found["x-who"] = operation.who
         return found
 
     def _in_path(self) -> Iterator[Json]:

@@ -76,9 +76,11 @@ def blueprint(
             routes, resource, AttachmentViews(resource, store, settings, views.creation), settings
         )
     for route in routes:
-        made.add_url_rule(route.path, route.name, route.view, methods=[route.method])
+        view = _telling(route.view, route.rule)
+        made.add_url_rule(route.path, route.name, view, methods=[route.method])
     for name, method, view in bulk.views(resource, store, settings, trail, views):
-        made.add_url_rule(f"/{name}", name, _named(view, resource.name), methods=[method])
+        view = _telling(_named(view, resource.name), resource.access.bulk)
+        made.add_url_rule(f"/{name}", name, view, methods=[method])
     return made
 
 
@@ -212,6 +214,15 @@ def _named(view: View, name: str) -> View:
     texts = {"summary": found.summary, "details": found.details}
     named = {key: text.replace("{name}", name) for key, text in texts.items()}
     view.operation = msgspec.structs.replace(found, **named)  # type: ignore[attr-defined]
+    return view
+
+
+def _telling(view: View, rule: Who) -> View:
+    """The view, which tells whom it admits."""
+    found = of(view)
+    assert found is not None  # noqa: S101 - each is declared above
+    told = msgspec.structs.replace(found, who=rule.name.lower())
+    view.operation = told  # type: ignore[attr-defined]
     return view
 
 

@@ -56,6 +56,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body_limit         bytes its body may have, where that is not the usual body_limit
     streamed           whether its view reads the body while it arrives
     probe              whether it tells how the server is: it has threads of its own
+    who                whom it admits, for clients to know what they can offer to whom
     """
 
     summary: str
@@ -71,6 +72,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body_limit: int | None = None
     streamed: bool = False
     probe: bool = False
+    who: str | None = None
 
 
 def operation(  # noqa: PLR0913 - each argument is a part of the declaration

@@ -18,7 +18,7 @@ ORDER = (
     {"crud"},
     {"resources"},
     {"auth", "schema"},
-    {"docs", "events", "monitor", "samples", "scaffold", "setup"},
+    {"dashboard", "docs", "events", "monitor", "samples", "scaffold", "setup"},
     {"openapi"},
     {"app"},
     {"serving"},

@@ -1,0 +1,1 @@
+export function AnalyticsView() { return null; }

@@ -1,0 +1,1 @@
+export function ClusterView() { return null; }
