@@ -117,7 +117,8 @@ function fieldOf(name, given, required) {
   const branches = (given.anyOf ?? [given]).filter((branch) => branch.type !== "null");
   const schema = { ...given, ...resolved(branches[0] ?? {}) };
   const field = { name, required, nullable: given.anyOf?.length > branches.length, schema };
-  const kind = kindOf(schema);
+  // A present password is a text without rules; it is one all the same.
+  const kind = /(^|_)password$/.test(name) ? "password" : kindOf(schema);
   if (kind === "choice") return { ...field, kind, choices: schema.enum };
   if (kind === "list") return { ...field, kind, item: fieldOf(name, schema.items ?? {}, true) };
   if (kind === "object") return { ...field, kind, fields: fieldsOf(schema) };

@@ -14,9 +14,9 @@ const AUTOCOMPLETE = { email: "email", phone: "tel", name: "name" };
 
 /**
  * One field with its label, hint and error. `raw`: what the form holds of it; `errors`: texts by
- * pointer; `onChange` gets what it shall hold.
+ * pointer; `onChange` gets what it shall hold. `empty`: what having chosen nothing is called.
  */
-export function Field({ field, raw, onChange, errors, pointer, label, autocomplete }) {
+export function Field({ field, raw, onChange, errors, pointer, label, autocomplete, empty }) {
   const id = useId();
   const name = label ?? fieldName(field.name);
   if (field.kind === "list" || field.kind === "object") {
@@ -27,7 +27,7 @@ export function Field({ field, raw, onChange, errors, pointer, label, autocomple
       <${Fault} id=${id} text=${errors[pointer]} />
     </fieldset>`;
   }
-  const hint = hintOf(field);
+  const hint = hintOf(field, raw);
   const fault = errors[pointer];
   const told = [hint && `${id}-hint`, fault && `${id}-fault`].filter(Boolean).join(" ");
   const common = {
@@ -39,10 +39,10 @@ export function Field({ field, raw, onChange, errors, pointer, label, autocomple
     "aria-required": field.required ? "true" : undefined,
     autocomplete: autocomplete ?? AUTOCOMPLETE[field.name] ?? AUTOCOMPLETE[field.kind] ?? "off",
   };
-  const mark = field.required || field.kind === "boolean" ? null : t("optional");
+  const marked = !field.required && field.kind !== "boolean" && empty === undefined;
   return html`<div class=${`field ${field.kind}`}>
-    <label for=${id}>${name}${mark && html` <small>${mark}</small>`}</label>
-    <${Input} ...${{ field, raw, onChange, common }} />
+    <label for=${id}>${name}${marked && html` <small>${t("optional")}</small>`}</label>
+    <${Input} ...${{ field, raw, onChange, common, empty }} />
     ${hint && html`<small class="hint" id=${`${id}-hint`}>${hint}</small>`}
     <${Fault} id=${id} text=${fault} />
   </div>`;
@@ -52,10 +52,10 @@ function Fault({ id, text }) {
   return text ? html`<span class="fault" id=${`${id}-fault`}><bdi>${text}</bdi></span>` : null;
 }
 
-function hintOf({ kind, schema }) {
+function hintOf({ kind, schema }, raw) {
   if (kind === "file") return t("hint.file", { types: extensions(schema.contentMediaType) });
   if (kind === "password" && schema.minLength) return t("hint.password", schema);
-  const example = schema.examples?.[0];
+  const example = raw === "" ? schema.examples?.[0] : null; // what is there is an example itself
   return typeof example === "string" && kind !== "id" && kind !== "password"
     ? t("hint.example", { example })
     : null;
@@ -71,7 +71,7 @@ function extensions(types = "") {
   return known.join(", ");
 }
 
-function Input({ field, raw, onChange, common }) {
+function Input({ field, raw, onChange, common, empty = t("choose") }) {
   const typed = (event) => onChange(event.target.value);
   switch (field.kind) {
     case "paragraphs":
@@ -96,7 +96,7 @@ function Input({ field, raw, onChange, common }) {
   const choices = field.kind === "boolean" ? ["true", "false"] : field.choices;
   const spoken = (one) => (field.kind === "boolean" ? t(`value.${one === "true" ? "yes" : "no"}`) : valueName(one));
   return html`<select ...${common} value=${String(raw)} onChange=${typed}>
-    ${(!field.required || raw === "") && html`<option value="">${t("choose")}</option>`}
+    ${(!field.required || raw === "") && html`<option value="">${empty}</option>`}
     ${choices.map((one) => html`<option value=${String(one)}>${spoken(one)}</option>`)}
   </select>`;
 }

@@ -1,8 +1,9 @@
 // By what a list is filtered, as the API offers it: equal to, from and to, beginning with.
 import { filtersOf } from "./description.js";
+import { Field } from "./fields.js";
 import { html, useEffect, useState } from "./html.js";
 import { fieldName, t } from "./i18n/index.js";
-import { Field } from "./fields.js";
+import { Menu } from "./menu.js";
 import { faults, fromRaw, toRaw } from "./values.js";
 
 /** The inputs that a filter has: [{parameter, field, label}] */
@@ -52,16 +53,15 @@ export function Filters({ operation, query, show }) {
   };
   const count = active(operation, query);
   if (all.length === 0) return null;
-  return html`<details class="menu">
-    <summary>${count ? t("filters.active", { count }) : t("filters")}</summary>
+  return html`<${Menu} label=${count ? t("filters.active", { count }) : t("filters")}>
     <form class="panel filters" onSubmit=${apply} noValidate>
       ${all.map(({ parameter, field, label }) => html`<${Field} key=${parameter} field=${field}
-        raw=${raw[parameter]} label=${label} errors=${errors} pointer=${parameter}
+        raw=${raw[parameter]} label=${label} errors=${errors} pointer=${parameter} empty=${t("filters.any")}
         onChange=${(value) => setRaw((before) => ({ ...before, [parameter]: value }))} />`)}
       <div class="actions">
         <button type="button" onClick=${clear}>${t("filters.clear")}</button>
         <button type="submit" class="main">${t("filters.apply")}</button>
       </div>
     </form>
-  </details>`;
+  </${Menu}>`;
 }

@@ -76,6 +76,7 @@ export function DocumentView({ resource, id }) {
 
   if (problem) return html`<h1 tabindex="-1">${resourceName(name)}</h1><${Refused} problem=${problem} again=${read} />`;
   if (found === null) return html`<p class="empty" role="status">${t("loading")}</p>`;
+  const edited = offered(operations.change) ? editedBy(operations.change) : new Set();
   const title = found.data.name ?? found.data.title ?? found.data.email ?? id;
   return html`
     <p class="trail"><a href=${address([name])}>${resourceName(name)}</a></p>
@@ -87,8 +88,8 @@ export function DocumentView({ resource, id }) {
       <button type="button" onClick=${read}>${t("document.show-newer")}</button></p>`}
     <div class="columns">
       ${offered(operations.change) && html`<${Edit} ...${{ resource, found, url, setFound, read }} key=${found.etag} />`}
-      <section class="card" aria-label=${t("document.all")}>
-        <dl>${columns.map((column) => html`<div key=${column.name}>
+      <section class="card" aria-label=${t("document.more")}>
+        <dl>${columns.filter((column) => !edited.has(column.name)).map((column) => html`<div key=${column.name}>
           <dt>${fieldName(column.name)}</dt>
           <dd><${Value} field=${column} value=${found.data[column.name]} />
             ${column.kind === "file" && found.data[column.name] && html` <button type="button"
@@ -97,6 +98,10 @@ export function DocumentView({ resource, id }) {
       </section>
     </div>`;
 }
+
+/** The names of the fields that the form for changes has; one has a button instead. */
+const changeable = (operation) => editable(bodyOf(operation).fields).filter(({ name }) => name !== "disabled");
+const editedBy = (operation) => new Set(changeable(operation).map(({ name }) => name));
 
 function Deeds({ resource, found, url, read, title }) {
   const { name, operations } = resource;
@@ -137,7 +142,7 @@ function Deeds({ resource, found, url, read, title }) {
 }
 
 function Edit({ resource, found, url, setFound, read }) {
-  const fields = useMemo(() => editable(bodyOf(resource.operations.change).fields), [resource]);
+  const fields = useMemo(() => changeable(resource.operations.change), [resource.operations.change]);
   const start = useMemo(() => rawObject(fields, found.data), [fields, found]);
   const [conflict, setConflict] = useState(null); // {mine: changes, theirs: {data, etag}}
   const write = async (changes, etag) => {

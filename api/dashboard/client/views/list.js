@@ -1,11 +1,12 @@
 // A resource's documents: searched, filtered, ordered, page by page. The address holds all of it.
 import { PREFIX, call, download } from "../api.js";
-import { filtersOf, has, offered, sortsOf } from "../description.js";
+import { has, offered, sortsOf } from "../description.js";
 import { Filters, isFiltered } from "../filters.js";
 import { html, useCallback, useEffect, useRef, useState } from "../html.js";
 import { fieldName, resourceName, t } from "../i18n/index.js";
 import { useChanges } from "../live.js";
 import { Mark, markOf } from "../marks.js";
+import { Menu } from "../menu.js";
 import { complain, say } from "../messages.js";
 import { address, go } from "../router.js";
 import { Search } from "../search.js";
@@ -46,7 +47,7 @@ export function ListView({ resource, query, kept }) {
     <div class="tools">
       <${Search} resource=${resource} show=${show} />
       <${Filters} operation=${operations.list} query=${query} show=${show} />
-      <${Columns} resource=${resource} shown=${columns} show=${show} />
+      <${Columns} ...${{ resource, query, kept, show }} shown=${columns} />
     </div>
     <${Table} ...${{ resource, columns, page, state, sorts, show, query }} />
     <${Pages} ...${{ name, page, query, state, kept, show }} />
@@ -194,21 +195,20 @@ function Empty({ resource, filtered, again }) {
   </div>`;
 }
 
-function Columns({ resource, shown, show }) {
+function Columns({ resource, query, kept, shown, show }) {
   const names = shown.map((column) => column.name);
   const toggle = (name) => {
     const wanted = resource.columns.map((column) => column.name).filter((one) =>
       one === name ? !names.includes(one) : names.includes(one));
-    if (wanted.length) show({ fields: wanted.join(","), after: new URLSearchParams(location.hash.split("?")[1]).get("after") }, { replace: true });
+    if (wanted.length) show({ fields: wanted.join(","), after: query.get("after") }, { kept, replace: true });
   };
-  return html`<details class="menu">
-    <summary>${t("columns")}</summary>
+  return html`<${Menu} label=${t("columns")}>
     <div class="panel">
       ${resource.columns.map(({ name }) => html`<label class="check" key=${name}>
         <input type="checkbox" checked=${names.includes(name)} onChange=${() => toggle(name)} />
         ${fieldName(name)}</label>`)}
     </div>
-  </details>`;
+  </${Menu}>`;
 }
 
 /** Keyset paging: the cursors of the pages before are kept by the history, since lists go one way. */
