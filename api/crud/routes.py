@@ -79,8 +79,8 @@ def blueprint(
         view = _telling(route.view, route.rule)
         made.add_url_rule(route.path, route.name, view, methods=[route.method])
     for name, method, view in bulk.views(resource, store, settings, trail, views):
-        view = _telling(_named(view, resource.name), resource.access.bulk)
-        made.add_url_rule(f"/{name}", name, view, methods=[method])
+        told = _telling(_named(view, resource.name), resource.access.bulk)
+        made.add_url_rule(f"/{name}", name, told, methods=[method])
     return made
 
 

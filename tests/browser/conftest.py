@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+import api
+from api import setup
+from api.store import Store
+from tests.browser.pages import Pages
+from tests.helpers.api import PASSWORD, RunningServer, running
 from tests.helpers.served import (  # noqa: F401 - fixtures
     admin,
     app,
     conf,
     environment,
     seam,
-    server,
     store,
 )
+
+PROGRAM = (str(Path(__file__).parent / "server.py"),)
+README = Path(api.__file__).parent / "crud" / "README.md"
 
 # --no-sandbox: in a container, as root, Chromium's sandbox cannot be set up. --disable-gpu: there
 # is none. The others keep it from speaking to its maker, or by other ways than those we watch.
@@ -54,3 +66,63 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
         yield running
     finally:
         running.quit()
+
+
+@pytest.fixture(scope="session")
+def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder whose files tests/browser/server.py answers with."""
+    return tmp_path_factory.mktemp("stubs")
+
+
+@pytest.fixture(scope="session")
+def server(
+    environment: dict[str, str],  # noqa: F811 - fixtures
+    store: Store,  # noqa: F811
+    stubs: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RunningServer]:
+    """A real server, which has the resources of the README besides."""
+    assert store
+    folder = tmp_path_factory.mktemp("resources")
+    texts = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    for name, text in zip(("notes", "orders"), texts, strict=True):
+        (folder / f"{name}.py").write_text(text)
+    more = {"BROWSER_RESOURCES": str(folder), "BROWSER_STUBS": str(stubs)}
+    more["PYTHONPATH"] = str(Path(api.__file__).parents[1])
+    whole = {**environment, **more}
+    schema = [sys.executable, *PROGRAM, "schema"]
+    subprocess.run(schema, env={**os.environ, **whole}, check=True, timeout=60)
+    with running(whole, tmp_path_factory.mktemp("server") / "log", PROGRAM) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def administrator(store: Store) -> str:  # noqa: F811
+    """The e-mail address of an administrator, whose password is PASSWORD."""
+    email = "boss@example.com"
+    setup.ensure_admin(store, email, PASSWORD, "The Boss")
+    return email
+
+
+@pytest.fixture
+def pages(browser: webdriver.Chrome, server: RunningServer, request: Any) -> Iterator[Pages]:
+    """The pages, in a wide window. Whatever the browser complains of fails the test."""
+    made = Pages(browser, server.url)
+    made.width(1400)
+    yield made
+    failed = getattr(request.node, "failed", False)
+    complaints = made.complaints()
+    if failed:
+        browser.save_screenshot(str(Path("/tmp") / f"{request.node.name[:80]}.png"))
+        print(made.hash, complaints)
+    else:
+        assert complaints == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Let fixtures know that a test failed."""
+    report = yield
+    if report.when == "call":
+        item.failed = report.failed
+    return report

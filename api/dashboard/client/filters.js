@@ -24,16 +24,17 @@ function inputsOf({ name, operators, field }) {
 const schemaFor = (operator, { schema }) =>
   operator === "prefix" ? { maxLength: 200 } : { ...schema, examples: undefined };
 
-const inputs = (operation) => filtersOf(operation).flatMap(inputsOf);
+/** The names of all parameters that filter. */
+const parametersOf = (operation) => filtersOf(operation).flatMap(({ name, operators }) =>
+  operators.map((operator) => (operator === "eq" ? name : `${name}[${operator}]`)));
 
 /** How many filters a list's address has. */
-const active = (operation, query) =>
-  (operation.parameters ?? []).filter(({ name }) => name.match(/^(?!limit$|after$|sort$|fields$)/) && query.has(name)).length;
+const active = (operation, query) => parametersOf(operation).filter((name) => query.has(name)).length;
 
 export const isFiltered = (operation, query) => active(operation, query) > 0;
 
 export function Filters({ operation, query, show }) {
-  const all = inputs(operation);
+  const all = filtersOf(operation).flatMap(inputsOf);
   const present = () => Object.fromEntries(all.map(({ parameter, field }) =>
     [parameter, toRaw(field, query.get(parameter))]));
   const [raw, setRaw] = useState(present);
@@ -44,17 +45,18 @@ export function Filters({ operation, query, show }) {
     const found = {};
     for (const { parameter, field } of all) faults(field, raw[parameter], parameter, found);
     setErrors(found);
-    if (Object.keys(found).length) return;
+    if (Object.keys(found).length) return false;
     show(Object.fromEntries(all.map(({ parameter, field }) => [parameter, fromRaw(field, raw[parameter])])));
+    return true;
   };
   const clear = () => {
     setErrors({});
-    show(Object.fromEntries((operation.parameters ?? []).filter(({ name }) => !["limit", "sort", "fields"].includes(name)).map(({ name }) => [name, null])));
+    show(Object.fromEntries(parametersOf(operation).map((name) => [name, null])));
   };
   const count = active(operation, query);
   if (all.length === 0) return null;
-  return html`<${Menu} label=${count ? t("filters.active", { count }) : t("filters")}>
-    <form class="panel filters" onSubmit=${apply} noValidate>
+  return html`<${Menu} label=${count ? t("filters.active", { count }) : t("filters")}>${(close) => html`
+    <form class="panel filters" onSubmit=${(event) => apply(event) && close()} noValidate>
       ${all.map(({ parameter, field, label }) => html`<${Field} key=${parameter} field=${field}
         raw=${raw[parameter]} label=${label} errors=${errors} pointer=${parameter} empty=${t("filters.any")}
         onChange=${(value) => setRaw((before) => ({ ...before, [parameter]: value }))} />`)}
@@ -62,6 +64,6 @@ export function Filters({ operation, query, show }) {
         <button type="button" onClick=${clear}>${t("filters.clear")}</button>
         <button type="submit" class="main">${t("filters.apply")}</button>
       </div>
-    </form>
+    </form>`}
   </${Menu}>`;
 }

@@ -8,8 +8,9 @@ import { faultsOfAll } from "./values.js";
 /**
  * `onSend` gets what the form holds, and raises Problem where that is refused. `start`: what it
  * holds at first. `labels`, `autocomplete`: by a field's name, where the usual is not meant.
+ * `username`: whose password is asked for, for what keeps passwords.
  */
-export function Form({ fields, start, verb, onSend, onCancel, labels = {}, autocomplete = {} }) {
+export function Form({ fields, start, verb, onSend, onCancel, labels = {}, autocomplete = {}, username }) {
   const [raw, setRaw] = useState(start);
   const [errors, setErrors] = useState({});
   const [refused, setRefused] = useState(null);
@@ -47,6 +48,7 @@ export function Form({ fields, start, verb, onSend, onCancel, labels = {}, autoc
         <strong><bdi>${refused?.message ?? t("form.faults", { count: Object.keys(errors).length })}</bdi></strong>
         <${Faults} errors=${errors} jump=${jump} />
       </div>`}
+    ${username && html`<input type="text" autocomplete="username" value=${username} readonly hidden />`}
     ${fields.map((field) => html`<${Field} field=${field} key=${field.name} raw=${raw[field.name]}
       errors=${errors} pointer=${`#/${field.name}`} label=${labels[field.name]}
       autocomplete=${autocomplete[field.name]}

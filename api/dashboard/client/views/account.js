@@ -24,7 +24,7 @@ export function AccountView() {
       <${Data} me=${me} setMe=${setMe} key=${me.version} />
       <div>
         <${Email} me=${me} setMe=${setMe} />
-        <${Password} />
+        <${Password} me=${me} />
       </div>
     </div>
     <${Sessions} />
@@ -58,11 +58,11 @@ function Email({ me, setMe }) {
   };
   return html`<section class="card"><h2>${t("account.email")}</h2>
     <p><bdi>${me.email}</bdi></p>
-    <${Form} key=${me.email} fields=${fields} start=${rawObject(fields, {})} verb=${t("account.email")} onSend=${change}
+    <${Form} key=${me.email} fields=${fields} start=${rawObject(fields, {})} verb=${t("account.email")} onSend=${change} username=${me.email}
       autocomplete=${{ current_password: "current-password" }} /></section>`;
 }
 
-function Password() {
+function Password({ me }) {
   const { fields } = bodyAt("/auth/password");
   const change = async (body) => {
     await call("POST", `${PREFIX}/auth/password`, { body });
@@ -70,7 +70,7 @@ function Password() {
   };
   return html`<section class="card"><h2>${t("account.password")}</h2>
     <p>${t("account.password.text")}</p>
-    <${Form} fields=${fields} start=${rawObject(fields, {})} verb=${t("account.password")} onSend=${change}
+    <${Form} fields=${fields} start=${rawObject(fields, {})} verb=${t("account.password")} onSend=${change} username=${me.email}
       autocomplete=${{ current_password: "current-password", new_password: "new-password" }} /></section>`;
 }
 

@@ -202,12 +202,12 @@ function Columns({ resource, query, kept, shown, show }) {
       one === name ? !names.includes(one) : names.includes(one));
     if (wanted.length) show({ fields: wanted.join(","), after: query.get("after") }, { kept, replace: true });
   };
-  return html`<${Menu} label=${t("columns")}>
+  return html`<${Menu} label=${t("columns")}>${() => html`
     <div class="panel">
       ${resource.columns.map(({ name }) => html`<label class="check" key=${name}>
         <input type="checkbox" checked=${names.includes(name)} onChange=${() => toggle(name)} />
         ${fieldName(name)}</label>`)}
-    </div>
+    </div>`}
   </${Menu}>`;
 }
 

@@ -70,7 +70,7 @@ export function FreshLogIn() {
   };
   return html`<${Dialog} title=${t("fresh.title")} onClose=${() => end(false)}>
     <p>${t("fresh.text")}</p>
-    <${Form} fields=${[PASSWORD]} start=${{ password: "" }} verb=${t("sign-in")} onSend=${signIn}
+    <${Form} fields=${[PASSWORD]} start=${{ password: "" }} verb=${t("sign-in")} onSend=${signIn} username=${session.me().email}
       onCancel=${() => end(false)} autocomplete=${{ password: "current-password" }} />
   </${Dialog}>`;
 }

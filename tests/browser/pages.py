@@ -1,0 +1,169 @@
+"""A person before the pages: what she looks for, clicks and types, and what the browser said of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.helpers.api import PASSWORD
+
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+SECONDS = 20
+NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"  # somebody's container came or went
+
+
+class Pages:
+    """The pages of one server in one browser.
+
+    `expected`: statuses of refusals that a test provokes; any other is a failure.
+    """
+
+    def __init__(self, browser: Chrome, url: str) -> None:
+        self.browser = browser
+        self.url = url
+        self.expected: set[int] = set()
+
+    # Looking
+
+    def until(self, what: Callable[[], Any], why: str = "") -> Any:
+        """Wait until it is true, or something; returns that."""
+        return WebDriverWait(self.browser, SECONDS, poll_frequency=0.05).until(
+            lambda _: what(), why or None
+        )
+
+    def all(self, css: str, within: WebElement | None = None) -> list[WebElement]:
+        """Every visible element of this selector."""
+        found = (within or self.browser).find_elements(By.CSS_SELECTOR, css)
+        return [one for one in found if one.is_displayed()]
+
+    def one(self, css: str, text: str | None = None) -> WebElement:
+        """The first visible element of this selector, and with this text if one is given."""
+
+        def look() -> WebElement | None:
+            found = self.all(css)
+            return next((one for one in found if text is None or text == one.text.strip()), None)
+
+        element: WebElement = self.until(look, f"there is no {css} with {text!r}")
+        return element
+
+    def texts(self, css: str) -> list[str]:
+        """The texts of all visible elements."""
+        script = """return [...document.querySelectorAll(arguments[0])]
+            .filter((one) => one.checkVisibility()).map((one) => one.innerText.trim())"""
+        found: list[str] = self.browser.execute_script(script, css)
+        return found
+
+    def sees(self, text: str, css: str = "body") -> None:
+        """Wait until this text stands there."""
+        self.until(lambda: any(text in one for one in self.texts(css)), f"nobody says {text!r}")
+
+    def rows(self, column: int = 0) -> list[str]:
+        """What stands in a column of the table."""
+        return self.texts(f"tbody td:nth-child({column + 1})")
+
+    @property
+    def hash(self) -> str:
+        """What stands behind the # of the address."""
+        return str(self.browser.execute_script("return location.hash"))
+
+    # Doing
+
+    def open(self, path: str = "") -> None:
+        """Open a view by its address, as from a bookmark."""
+        self.browser.get("about:blank")
+        for _ in range(3):
+            self.browser.get(f"{self.url}/dashboard{path}")
+            if not self._network_changed():
+                break
+        self.one("h1")
+
+    def _network_changed(self) -> bool:
+        """Whether the browser dropped requests because the machine got another network."""
+        log = self.browser.get_log("browser")
+        self.kept = [*getattr(self, "kept", []), *log]
+        return any(NETWORK_CHANGED in entry["message"] for entry in log)
+
+    def go(self, path: str) -> None:
+        """Go to a view as by a link."""
+        self.browser.execute_script("location.hash = arguments[0]", path)
+
+    def click(self, css: str, text: str | None = None) -> None:
+        """Click on something."""
+        element = self.one(css, text)
+        self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+        element.click()
+
+    def fill(self, **values: str) -> None:
+        """Type values into the fields of these names, in place of what is in them."""
+        for name, value in values.items():
+            field = self.one(f"dialog[open] [name={name}]" if self.all("dialog[open]") else f"main [name={name}]")
+            field.send_keys(Keys.CONTROL, "a")
+            field.send_keys(Keys.DELETE if value == "" else value)
+
+    def send(self) -> None:
+        """Send the form that is shown: that of the dialog, if there is one."""
+        dialog = self.all("dialog[open]")
+        self.click(f"{'dialog[open]' if dialog else 'main'} form.form button[type=submit]")
+
+    def sign_in(self, email: str, password: str = PASSWORD) -> None:
+        """Sign in by the form, and wait for the first view."""
+        self.fill(name=email, password=password)
+        self.send()
+        self.one(".own button")
+
+    def submenu(self) -> None:
+        """Open the menu where there is no room for it."""
+        if self.all(".menu-button") and not self.all(".places"):
+            self.click(".menu-button")
+
+    def tab(self, times: int = 1) -> WebElement:
+        """Press the tabulator; returns what has the focus then."""
+        for _ in range(times):
+            self.browser.switch_to.active_element.send_keys(Keys.TAB)
+        return self.browser.switch_to.active_element
+
+    def dark(self, scheme: str) -> None:
+        """Show the pages as somebody likes them: "dark" or "light"."""
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def width(self, width: int, height: int = 900) -> None:
+        """Show them in a window of this size."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    # Judging
+
+    def traffic(self) -> list[dict[str, Any]]:
+        """What the browser tells of its requests since it was asked last."""
+        entries = self.browser.get_log("performance")
+        return [json.loads(entry["message"])["message"] for entry in entries]
+
+    def complaints(self) -> list[str]:
+        """What went wrong in the browser: errors, what the policy forbids, refused requests."""
+        found = []
+        for entry in [*getattr(self, "kept", []), *self.browser.get_log("browser")]:
+            if entry["level"] not in ("SEVERE", "WARNING"):
+                continue
+            message = entry["message"]
+            known = any(f"status of {status}" in message for status in self.expected)
+            if not known and NETWORK_CHANGED not in message:
+                found.append(message)
+        return found
+
+    def violations(self) -> list[str]:
+        """What axe-core finds wrong with the page for people who cannot use it as others do."""
+        self.browser.execute_script(AXE.read_text())
+        script = """const done = arguments[0];
+            axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => done(
+              violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" ")}`)))"""
+        found: list[str] = self.browser.execute_async_script(script)
+        return found
