@@ -45,6 +45,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--window-size=1400,2000",
+    "--lang=en",
     "about:blank",  # instead of a first page that its maker fills
 )
 
@@ -59,6 +60,8 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     options.binary_location = chromium
     for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
         options.add_argument(flag)
+    downloads = {"download.default_directory": str(tmp_path / "downloads")}
+    options.add_experimental_option("prefs", {"intl.accept_languages": "en", **downloads})
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     running = webdriver.Chrome(options=options, service=Service(driver))
     try:
@@ -105,9 +108,11 @@ def administrator(store: Store) -> str:  # noqa: F811
 
 
 @pytest.fixture
-def pages(browser: webdriver.Chrome, server: RunningServer, request: Any) -> Iterator[Pages]:
+def pages(
+    browser: webdriver.Chrome, server: RunningServer, tmp_path: Path, request: Any
+) -> Iterator[Pages]:
     """The pages, in a wide window. Whatever the browser complains of fails the test."""
-    made = Pages(browser, server.url)
+    made = Pages(browser, server.url, tmp_path / "downloads")
     made.width(1400)
     yield made
     failed = getattr(request.node, "failed", False)

@@ -26,9 +26,10 @@ class Pages:
     `expected`: statuses of refusals that a test provokes; any other is a failure.
     """
 
-    def __init__(self, browser: Chrome, url: str) -> None:
+    def __init__(self, browser: Chrome, url: str, downloads: Path) -> None:
         self.browser = browser
         self.url = url
+        self.downloads = downloads
         self.expected: set[int] = set()
 
     # Looking
@@ -101,10 +102,16 @@ class Pages:
         self.browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
 
+    def choose(self, css: str, value: str) -> None:
+        """Choose an option by its value."""
+        options = self.one(css).find_elements(By.TAG_NAME, "option")
+        next(one for one in options if one.get_property("value") == value).click()
+
     def fill(self, **values: str) -> None:
         """Type values into the fields of these names, in place of what is in them."""
         for name, value in values.items():
-            field = self.one(f"dialog[open] [name={name}]" if self.all("dialog[open]") else f"main [name={name}]")
+            within = "dialog[open]" if self.all("dialog[open]") else "main"
+            field = self.one(f"{within} [name={name}]")
             field.send_keys(Keys.CONTROL, "a")
             field.send_keys(Keys.DELETE if value == "" else value)
 
@@ -139,6 +146,11 @@ class Pages:
         """Show them in a window of this size."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def downloaded(self, pattern: str) -> str:
+        """The text of the file that the browser has saved; its name is like the pattern."""
+        found: Path = self.until(lambda: next(self.downloads.glob(pattern), None))
+        return found.read_text()
 
     # Judging
 

@@ -44,7 +44,7 @@ def test_sign_up_and_out(pages: Pages, width: int, language: str) -> None:
 
 def choose_language(pages: Pages, language: str) -> None:
     pages.submenu()
-    pages.click(f".language option[value={language}]")
+    pages.choose(".language select", language)
     pages.until(
         lambda: pages.browser.find_element(By.TAG_NAME, "html").get_attribute("lang") == language
     )
