@@ -104,7 +104,13 @@ def _topology_flags(command: Callable[..., None]) -> Callable[..., None]:
     help=f"A TOML file (or {FILE_VARIABLE}); `topology` prints one that explains every value.",
 )
 @_topology_flags
-def up(state: str, file: Path | None, **flags: Any) -> None:
+@click.option(
+    "--exporter/--no-exporter",
+    default=True,
+    show_default=True,
+    help="Watch it, too: one more process, for Prometheus and for the API's page of the cluster.",
+)
+def up(state: str, file: Path | None, exporter: bool, **flags: Any) -> None:
     """Make the cluster, or make it whole again.
 
     Run it at any moment: it starts what does not run and changes what is not as asked for. With
@@ -114,7 +120,7 @@ def up(state: str, file: Path | None, **flags: Any) -> None:
     changes = {name: value for name, value in flags.items() if value is not None}
     wanted = load(file, changes) if file else None
     watch = Stopwatch()
-    cluster.up(wanted, report=watch.say, phase=watch.phase, **changes)
+    cluster.up(wanted, report=watch.say, phase=watch.phase, exporter=exporter, **changes)
     _summary(cluster)
 
 
@@ -126,6 +132,8 @@ def _summary(cluster: LocalCluster) -> None:
     )
     click.echo(f"  connect  {cluster.uri('admin')}")
     click.echo(f"  secrets  {cluster.state.secrets}")
+    if url := cluster.exporter_url():
+        click.echo(f"  figures  {url}/metrics")
     usual = cluster.state.folder == Path(STATE).absolute()
     flag = "" if usual else f" --state {cluster.state.folder}"
     click.echo(f"  look     {python()} -m cluster status{flag}")

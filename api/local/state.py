@@ -1,6 +1,7 @@
 """The API's part of the state folder, and what commands open with it: the settings, the database.
 
 <state>/secrets/app.uri     the cluster's: how to reach it (read only)
+<state>/exporter/url        the cluster's: where it is watched (read only)
 <state>/api/jwt.key         signs tokens, 0600
 <state>/api/admin.json      {"email", "password"} of the administrator made first, 0600
 <state>/api/server.json     chosen port, and what the running server was started with
@@ -56,6 +57,7 @@ class StateFolder:
         self.folder = folder
         self.api = folder / "api"
         self.uri = folder / "secrets" / "app.uri"
+        self.exporter = folder / "exporter" / "url"
         self.jwt = self.api / "jwt.key"
         self.admin_file = self.api / "admin.json"
         self.record_file = self.api / "server.json"
@@ -70,6 +72,8 @@ class StateFolder:
             variable = f"SHARDSTACK_{name}"
             if variable not in found and f"{variable}_FILE" not in found and path.exists():
                 found[f"{variable}_FILE"] = str(path.resolve())
+        if "SHARDSTACK_CLUSTER_URL" not in found and self.exporter.exists():
+            found["SHARDSTACK_CLUSTER_URL"] = self.exporter.read_text().strip()
         return found
 
     def assert_cluster(self, base: Mapping[str, str]) -> None:

@@ -22,6 +22,7 @@ import psutil
 
 from cluster.errors import NodeError, StateError
 from cluster.lifecycle.status import ClusterStatus, MemberStatus, RouterStatus, inspect
+from cluster.local import exporter as beside
 from cluster.local.boot import (
     MIB_TO_WORK,
     STOP_SECONDS,
@@ -85,6 +86,10 @@ class LocalCluster:
         """What it takes to reach the servers."""
         return self.state.access(self.record())
 
+    def exporter_url(self) -> str | None:
+        """Where its exporter listens; None: it has none."""
+        return beside.url(self.state)
+
     def nodes(self) -> list[LocalNode]:
         """Every node; `pid` is None for one that does not run."""
         record = self.record()
@@ -134,9 +139,10 @@ class LocalCluster:
         *,
         report: Report = silent,
         phase: Report = silent,
+        exporter: bool = False,
         **changes: Any,
     ) -> None:
-        """Makes the cluster, or heals it.
+        """Makes the cluster, or heals it; with its `exporter`, or as it is.
 
         Without `topology` it is the one that was last started here, else the default. `changes`
         are single values of it. `report` gets a line per change, `phase` one per stretch of the
@@ -147,6 +153,8 @@ class LocalCluster:
             record = self._plan(topology, changes)
             self._sweep(record)
             bring_up(self.state, record, report, phase)
+            if exporter:
+                beside.ensure(self.state, record, report)
 
     def down(self, *, purge: bool = False, report: Report = silent) -> int:
         """Stops every process, the config servers last; `purge` then deletes all that is here.
@@ -164,6 +172,7 @@ class LocalCluster:
             others = [p for p in everything if p not in config]
             launcher = Launcher()
             running = launcher.running(everything)
+            beside.stop(self.state)
             killed = launcher.stop(others, STOP_SECONDS)
             killed += launcher.stop(config, CONFIG_STOP_SECONDS)
             if running:

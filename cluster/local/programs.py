@@ -25,7 +25,7 @@ def programs(
             argv = [str(mongod), *_mongod_flags(state, replica_set, node.name, node.port)]
             mark: tuple[str, ...] = ("--dbpath", str(state.node(node.name) / "data"))
             made[node.name] = Program(node.name, argv, mark, state.node(node.name), node.port)
-    code = _code() if "cluster.router" in mongos else ""
+    code = fingerprint(*ROUTER) if "cluster.router" in mongos else ""
     for node in layout.routers:
         flags = _router_flags(state, layout, node.port)
         mark = tuple(flags[2:6])
@@ -35,12 +35,15 @@ def programs(
     return made
 
 
+ROUTER = ("console", "cluster", "cluster/model", "cluster/router")
+"""Where all is that the stand-in router may load."""
+
+
 @functools.cache
-def _code() -> str:
-    """Changes with every file that the stand-in router may have loaded."""
+def fingerprint(*folders: str) -> str:
+    """Changes with every module in these folders."""
     found = hashlib.sha256()
     root = Path(__file__).parents[2]
-    folders = ("console", "cluster", "cluster/model", "cluster/router")
     for path in sorted(path for folder in folders for path in (root / folder).glob("*.py")):
         found.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
     return found.hexdigest()

@@ -7,6 +7,7 @@
     secrets/users.json      0600, the users' passwords; the connection strings are made from it
     secrets/<user>.uri      0600, one connection string through the routers each
     nodes/<node>/           data/ (a mongod's), log, pid
+    exporter/               log, pid, and the address of the exporter
     api/                    the files of the API that serves from here; its own business
 
 Every file is written whole and then moved into place, so an interruption leaves the old or the
@@ -39,7 +40,7 @@ from console.files import write
 from console.ports import HOST
 
 FORMAT = 1  # of cluster.json
-PARTS = ("nodes", "secrets", "api", "drill")
+PARTS = ("nodes", "secrets", "api", "drill", "exporter")
 FILES = ("cluster.json", "mongod.conf", "lock")
 
 
