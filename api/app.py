@@ -25,6 +25,7 @@ from api.store import (
 from api.store.deadline import begin_tally, deadline
 from api.web import body, conditions, cors, health, logs, metrics, problems, proxies, text
 from api.web.health import Draining
+from api.web.languages import say
 from api.web.metrics import Meter
 from api.web.problems import ProblemError
 from api.web.requests import Requests
@@ -104,7 +105,7 @@ def problem_of(error: Explained) -> ProblemError:
     match error:
         case DuplicateError():
             taken = problems.in_body(error.field, "Another one has this value already.")
-            detail = f"The {error.field} is taken."
+            detail = say("The {field} is taken.", field=error.field)
             return ProblemError(409, detail, kind="duplicate", errors=(taken,))
         case VersionMovedError():
             return conditions.failed()  # 412

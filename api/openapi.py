@@ -235,17 +235,19 @@ def response(status: int) -> Json:
             "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
         },
     }
+    spoken = {"description": "The language it is in", "schema": {"type": "string"}}
+    made["headers"] = {"Content-Language": spoken}
     if status == 414:  # the server's own; the application never sees such a request
         made["content"] = {"text/html": {"schema": {"type": "string"}}}
     if status == 401:
         challenge = {"description": "Why, and what to do", "schema": {"type": "string"}}
-        made["headers"] = {"WWW-Authenticate": challenge}
+        made["headers"]["WWW-Authenticate"] = challenge
     if status == 415:
         coding = {"description": "The content codings that are taken", "schema": {"type": "string"}}
-        made["headers"] = {"Accept-Encoding": coding}
+        made["headers"]["Accept-Encoding"] = coding
     if status in (429, 503):
         seconds = {"description": "Seconds to wait", "schema": {"type": "string"}}
-        made["headers"] = {"Retry-After": seconds}
+        made["headers"]["Retry-After"] = seconds
     return made
 
 
@@ -253,9 +255,11 @@ TITLE = "shardstack"
 ABOUT = """CRUD over a sharded MongoDB cluster, secured by JWT.
 
 Log in at `/api/v1/auth/login` and send the token as `Authorization: Bearer …`; browsers may use
-cookies instead, and then repeat the CSRF token in a header. Every error is a problem detail
-(RFC 9457) that names each wrong field. Lengths of texts are those of their normal form (Unicode
-NFC, without invisible characters), as they are kept. Besides the usual formats, strings have these:
+cookies instead, and then repeat the CSRF token in a header. Every error is a problem detail (RFC
+9457) that names each wrong field. Its titles and details are in the language of `Accept-Language`,
+English or Spanish; `type` and `errors[].code` are the same in both. Lengths of texts are those of
+their normal form (Unicode NFC, without invisible characters), as they are kept. Besides the usual
+formats, strings have these:
 
 """
 MULTIPART, NDJSON = "multipart/form-data", "application/x-ndjson"

@@ -12,6 +12,7 @@ from itertools import pairwise
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
+from api.web.languages import say
 from api.web.text import WIDEST, documented
 
 # What everybody tries first, and the words that is made of. Compared after lower-casing, and with
@@ -46,7 +47,7 @@ SHORTEST = 8
 LONGEST = 128  # characters of the normal form; Argon2 takes all of them, nothing is cut off
 LONGEST_SENT = WIDEST * LONGEST
 
-LENGTH = f"Use {SHORTEST} to {LONGEST} characters."
+LENGTH = say("Use {least} to {most} characters.", least=SHORTEST, most=LONGEST)
 
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1, type=Type.ID)
 

@@ -78,6 +78,6 @@ def check_csrf(*expected: str | None) -> None:
     if not any(compare_digest(given, one.encode()) for one in expected if one):
         raise ProblemError(
             403,
-            f"With cookies, send the CSRF token that log-in answered with as {HEADER}.",
+            "With cookies, send the CSRF token that log-in answered with as X-CSRF-TOKEN.",
             kind="csrf",
         )

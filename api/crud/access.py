@@ -9,6 +9,7 @@ import msgspec
 from bson import ObjectId
 from flask import g
 
+from api.web.languages import say
 from api.web.problems import ProblemError
 
 
@@ -92,7 +93,10 @@ def want_fresh_log_in(within: float) -> None:
     """
     if time.time() - principal().logged_in_at <= within:
         return
-    detail = f"For this, log in again: it takes a log-in within the last {within:.0f} s."
+    seconds = f"{within:.0f}"
+    detail = say(
+        "For this, log in again: it takes a log-in within the last {seconds} s.", seconds=seconds
+    )
     challenge = (
         'Bearer realm="shardstack", error="insufficient_user_authentication", '
         f'error_description="{detail}", max_age="{within:.0f}"'

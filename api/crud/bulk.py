@@ -45,11 +45,12 @@ from api.store.bulk import BATCH, create_streamed
 from api.store.deadline import deadline
 from api.store.pages import After
 from api.web import body as bodies
-from api.web import bulk
+from api.web import bulk, languages
 from api.web.body import PIECE, pieces
 from api.web.bulk import Line
+from api.web.languages import Sentence, say
 from api.web.operations import Answer, View, operation
-from api.web.problems import FieldError, ProblemError, in_body, invalid
+from api.web.problems import FieldError, ProblemError, asked_for, in_body, invalid
 
 BATCH_BYTES = 1024 * 1024  # of lines; together with BATCH it bounds what is held in memory
 SPOOL = 1024 * 1024
@@ -122,7 +123,7 @@ class Import:
         A line that is refused keeps no other from being created; what is created stays.
         """
         if request.mimetype not in bulk.NAMES:
-            raise ProblemError(415, f"Send the body as {bulk.MEDIA}.")
+            raise ProblemError(415, bodies.unfit([bulk.MEDIA]))
         report = _Report()
         try:
             with self._trail.recorded(f"{self._resource.name}.import", actor=principal().id):
@@ -132,7 +133,8 @@ class Import:
             raise
         if cut is not None:
             report.close()
-            detail = f"{cut.detail} {report.created} were created before."
+            why = cut.detail if isinstance(cut.detail, Sentence) else say(cut.detail)
+            detail = say("{why} {count} were created before.", why=why, count=report.created)
             raise ProblemError(cut.status, detail, kind=cut.kind, headers=cut.headers)
         return report.answer()
 
@@ -172,7 +174,8 @@ class Import:
     def _item(self, line: Line, *, keep: bool) -> tuple[Document, ObjectId | None]:
         """What is stored for a line, and under which id if not a new one. Raises ProblemError."""
         if line.text is None:
-            raise ProblemError(413, f"The line is longer than {self._settings.body_limit} bytes.")
+            limit = self._settings.body_limit
+            raise ProblemError(413, say("The line is longer than {limit} bytes.", limit=limit))
         resource = self._resource
         fields = bodies.decode(line.text, self.shape, resource.rules)
         given_id = fields.get("id") if keep else None
@@ -193,12 +196,14 @@ class _Report:
 
     def __init__(self) -> None:
         self._spool: IO[bytes] = SpooledTemporaryFile(SPOOL)  # noqa: SIM115 - closed by the answer
+        self._language = asked_for()
         self.created = 0
         self._refused = 0
 
     def refuse(self, line: int, error: ProblemError) -> None:
         self._refused += 1
         errors, count = error.errors or _whole(error), error.error_count
+        errors = tuple(one.said(self._language) for one in errors)
         more = count if count > len(errors) else msgspec.UNSET
         refused = RefusedLine(line=line, status=error.status, errors=errors, error_count=more)
         self._spool.write(bulk.encode(refused))
@@ -223,7 +228,7 @@ class _Report:
         self._spool.write(bulk.encode(Summary(created=self.created, refused=self._refused)))
         size = self._spool.tell()
         self._spool.seek(0)
-        headers = {"Content-Length": str(size)}
+        headers = {"Content-Length": str(size), **languages.headers(self._language)}
         response = Response(self._pieces(), mimetype=bulk.MEDIA, headers=headers)
         response.call_on_close(self.close)
         return response

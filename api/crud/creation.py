@@ -213,6 +213,6 @@ class Creation:
         """What an earlier request with the key has created. Raises 410."""
         document = self._documents.get(ticket.effect, None, self._shard_key(given))
         if document is None:
-            detail = f"What this {HEADER} created has been deleted since."
+            detail = "What this Idempotency-Key created has been deleted since."
             raise ProblemError(410, detail, kind="deleted-since")
         return document

@@ -35,6 +35,7 @@ from api.web import conditions
 from api.web import text as texts
 from api.web.body import pieces
 from api.web.files import FileHead, Form, receive
+from api.web.languages import say
 from api.web.problems import in_body, invalid
 
 LONGEST_NAME = 1024  # bytes, as it is sent; file systems take 255 to 765
@@ -100,12 +101,13 @@ class Attached:
         """The name as it is shown. What it is called here if nothing is left: by its field."""
         field = self._attachment.field
         if len(given.encode(errors="replace")) > LONGEST_NAME:
-            detail = f"Give the file a name of at most {LONGEST_NAME} bytes."
+            detail = say("Give the file a name of at most {longest} bytes.", longest=LONGEST_NAME)
             raise invalid(in_body(field, detail))
         try:
             return shown_name(given) or field
         except ValueError as error:
-            raise invalid(in_body(field, f"The file's name: {error}")) from None
+            detail = say("The file's name: {why}", why=str(error))
+            raise invalid(in_body(field, detail)) from None
 
     @contextmanager
     def going(self, file_id: ObjectId | None) -> Iterator[None]:

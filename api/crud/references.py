@@ -23,7 +23,10 @@ from api.crud.resource import Resource
 from api.store import Document, Documents, Store, UnavailableError
 from api.store.deadline import attempt
 from api.store.document import LIVE, now
+from api.web.languages import say
 from api.web.problems import FieldError, ProblemError, in_body, invalid
+
+REFERRED = "Other documents refer to it, by {name}. Change or delete these first."
 
 
 class Referrer(NamedTuple):
@@ -71,7 +74,7 @@ class References:
             ids: list[Any] = list(value) if isinstance(value, list) else [value]
             ids = [one for one in ids if one is not None]
             there = self._existing(mark, ids) if ids else frozenset()
-            detail = f"In {mark.resource} there is no document with this id."
+            detail = say("In {resource} there is no document with this id.", resource=mark.resource)
             faults += [
                 in_body(f"{field}.{place}" if many else field, detail)
                 for place, one in enumerate(ids)
@@ -93,7 +96,7 @@ class References:
                 (), 1, where={one.field: document_id}
             ):
                 name = f"{one.documents.name}.{one.field}"
-                detail = f"Other documents refer to it, by {name}. Change or delete these first."
+                detail = say(REFERRED, name=name)
                 raise ProblemError(409, detail, kind="referred-to")
 
     def after_deletion(self, document_id: ObjectId) -> None:

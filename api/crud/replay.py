@@ -73,10 +73,10 @@ class Once:
                 _name(key), self._signing.macs(text), took_effect, proxies.request_name()
             )
         except KeyReusedError:
-            detail = f"This {HEADER} was used with another body. Choose a new one."
+            detail = "This Idempotency-Key was used with another body. Choose a new one."
             raise ProblemError(422, detail, kind="key-reused") from None
         except KeyBusyError:
-            detail = f"The first request with this {HEADER} is still at work."
+            detail = "The first request with this Idempotency-Key is still at work."
             raise ProblemError(409, detail, kind="key-busy", headers={"Retry-After": "1"}) from None
 
     @contextmanager
@@ -103,7 +103,7 @@ def given_key() -> str | None:
         return None
     found = KEY.fullmatch(text)
     if found is None:
-        detail = f"{HEADER} is malformed. Send 1 to 255 ASCII characters, best in quotes."
+        detail = "Idempotency-Key is malformed. Send 1 to 255 ASCII characters, best in quotes."
         raise ProblemError(400, detail, kind="malformed")
     return found[1] or found[2]
 

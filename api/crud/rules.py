@@ -13,7 +13,10 @@ import msgspec
 
 from api.store import Document
 from api.store.documents import Check
+from api.web.languages import say
 from api.web.problems import FieldError, ProblemError, in_body, invalid
+
+CANNOT_FOLLOW = "It is {present}, which {wanted} cannot follow."
 
 
 class States(msgspec.Struct, frozen=True, eq=False):
@@ -65,7 +68,7 @@ def state_refused(
 ) -> ProblemError:
     """409, naming the state that the document is in."""
     errors = [
-        in_body(name, f"It is {document[name]}, which {changes[name]} cannot follow.")
+        in_body(name, say(CANNOT_FOLLOW, present=document[name], wanted=changes[name]))
         for name, one in declared.items()
         if name in changes and document[name] not in one.sources.get(changes[name], ())
     ]

@@ -15,6 +15,7 @@ from api.crud.fields import MEMBERS, OWNER, Id
 from api.crud.resource import EXACT, ORDERED, TEXT, Resource
 from api.crud.rules import Constraint
 from api.web import text as texts
+from api.web.languages import say
 
 
 class Status(StrEnum):
@@ -49,7 +50,7 @@ def ends_after_it_starts(project: Mapping[str, Any]) -> dict[str, str]:
     """A project does not end before it starts."""
     starts, ends = project.get("starts_on"), project.get("ends_on")
     if starts is not None and ends is not None and ends < starts:
-        return {"ends_on": f"This is before starts_on, {starts}."}
+        return {"ends_on": say("This is before starts_on, {starts}.", starts=starts)}
     return {}
 
 

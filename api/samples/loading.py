@@ -30,11 +30,13 @@ from api.store import Document, DuplicateError, Store
 from api.store.files import Files
 from api.web import body as bodies
 from api.web.files import FileHead
+from api.web.languages import say
 from api.web.operations import Answer, operation
 from api.web.problems import ProblemError
 
 PDF = "application/pdf"
 AT_ONCE = 5  # leads
+OTHERS = "There are {name} that are no samples. Samples are for an empty system."
 
 Progress = Callable[[int], None] | None
 """Gets how many were dealt with since its last call."""
@@ -197,5 +199,5 @@ def blueprint(store: Store, settings: Settings, trail: Trail) -> Blueprint:
 
 
 def _refuse(found: str) -> NoReturn:
-    detail = f"There are {found} that are no samples. Samples are for an empty system."
+    detail = say(OTHERS, name=found)
     raise ProblemError(409, detail, kind="not-empty")

@@ -30,8 +30,9 @@ from gunicorn.asgi.protocol import _RequestHeaderPolicy
 from gunicorn.http.errors import ParseException
 from gunicorn.util import split_request_uri
 
-from api.web import cors, logs, problems
+from api.web import cors, languages, logs, problems
 from api.web.body import too_large
+from api.web.languages import say
 from api.web.problems import ProblemError
 from api.web.requests import ACCEPTABLE, HEADER, SECURITY_HEADERS
 
@@ -188,7 +189,7 @@ LONGEST_LINE = 4 * LONGEST_TARGET  # read to the end, so that a page may read th
 
 # RFC 9110 7.2, RFC 3986 3.2.2: a name, an IPv4 address or [an IP literal], then perhaps a port.
 HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]+|\[[\w.:]+\])(?::\d{1,5})?", re.ASCII).fullmatch
-TOO_LONG = f"The address is longer than {LONGEST_TARGET} bytes."
+TOO_LONG = say("The address is longer than {longest} bytes.", longest=LONGEST_TARGET)
 ONLY_CHUNKED = "The only transfer coding that this server takes is chunked."
 ANSWERS = (
     (LimitRequestLine, 414, TOO_LONG),
@@ -285,7 +286,8 @@ def expects_continue(found: Message) -> bool:
 
 def malformed(why: str) -> ProblemError:
     """400: what came is no HTTP message."""
-    return ProblemError(400, f"The request is malformed: {why}.", kind="malformed")
+    detail = say("The request is malformed: {why}.", why=say(why))
+    return ProblemError(400, detail, kind="malformed")
 
 
 def problem(error: Exception) -> ProblemError | None:
@@ -302,7 +304,22 @@ def problem(error: Exception) -> ProblemError | None:
     return malformed("it breaks the rules of RFC 9112") if known else None
 
 
-ORIGIN = re.compile(rb"\r\norigin:[ \t]*([\x21-\x7e]+)[ \t]*\r\n", re.IGNORECASE).search
+ORIGIN, LANGUAGE = "Origin", "Accept-Language"
+LINES = {
+    name: re.compile(
+        rb"\r\n%s:[ \t]*([\x21-\x7e][\x20-\x7e]*?)[ \t]*\r\n" % name.encode(), re.IGNORECASE
+    )
+    for name in (ORIGIN, LANGUAGE)
+}
+
+
+def field(name: str, found: Message | None, raw: bytes) -> str | None:
+    """One of LINES; from what came last, where the head could not be parsed."""
+    if found is not None:
+        value: str | None = found.get_header(name.upper())
+        return value
+    seen = LINES[name].search(raw)
+    return seen.group(1).decode("latin-1") if seen else None
 
 
 class Refusals:
@@ -322,13 +339,15 @@ class Refusals:
         """The answer's bytes. `raw`: what came last, for when the head could not be parsed."""
         given = found.get_header("X-REQUEST-ID") if found else None
         request_id = given if given and ACCEPTABLE(given) else token_hex(8)
-        body = problems.document(problem, request_id)
+        language = languages.chosen(field(LANGUAGE, found, raw))
+        body = problems.document(problem, request_id, language)
         headers = {
             "Date": formatdate(time.time(), usegmt=True),
             "Connection": "close" if close else "keep-alive",
             "Content-Type": problems.MEDIA_TYPE,
             "Content-Length": str(len(body)),
             **SECURITY_HEADERS,
+            **languages.headers(language),
             **self._cross_origin(found, raw),
             **problem.headers,
             HEADER: request_id,
@@ -342,12 +361,8 @@ class Refusals:
     def _cross_origin(self, found: Message | None, raw: bytes) -> dict[str, str]:
         if not self._origins:
             return {}
-        if found is not None:
-            origin = found.get_header("ORIGIN")
-        else:
-            seen = ORIGIN(raw)
-            origin = seen.group(1).decode("latin-1") if seen else None
-        return {"Vary": "Origin", **cors.admitting(origin, self._origins)}
+        admitted = cors.admitting(field(ORIGIN, found, raw), self._origins)
+        return {"Vary": "Accept-Language, Origin", **admitted}
 
     def _report(
         self, problem: ProblemError, found: Message | None, request_id: str, peer: str

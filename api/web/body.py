@@ -1,7 +1,7 @@
 """Bodies, read piece by piece or decoded into structs; what does not fit is named by its field."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, NoReturn, TypeVar, get_args
 
@@ -11,6 +11,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from api.web import expected, queries
 from api.web.expected import Fault, Place
+from api.web.languages import say
 from api.web.problems import FieldError, ProblemError, at, invalid
 
 PIECE = 64 * 1024
@@ -112,6 +113,14 @@ def tag(version: int) -> str:
     return f'"{version}"'
 
 
+def unfit(media: Sequence[str]) -> str:
+    """What to say of a body of another media type."""
+    if len(media) > 1:
+        one, other = media
+        return say("Send the body as {one} or {other}.", one=one, other=other)
+    return say("Send the body as {media}.", media=media[0])
+
+
 def refuse_codings() -> None:
     """Raise 415 for a body in a content coding: there is none that we decode."""
     coding = request.environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
@@ -135,7 +144,7 @@ def read(shape: type[S], rules: Rules, media: tuple[str, ...] = (JSON,)) -> dict
     if request.mimetype not in media:
         # A PATCH is told what it could be (RFC 5789, 3.1).
         headers = {"Accept-Patch": ", ".join(media)} if request.method == "PATCH" else {}
-        raise ProblemError(415, f"Send the body as {' or '.join(media)}.", headers=headers)
+        raise ProblemError(415, unfit(media), headers=headers)
     return decode(request.get_data(cache=False), shape, rules)
 
 
@@ -151,7 +160,7 @@ def decode(body: bytes, shape: type[S], rules: Rules) -> dict[str, Any]:
     try:
         return _decode(body, shape, rules)
     except RecursionError:
-        raise _not_json("it is nested too deeply") from None
+        raise _not_json(say("it is nested too deeply")) from None
 
 
 def _decode(body: bytes, shape: type[S], rules: Rules) -> dict[str, Any]:
@@ -266,7 +275,7 @@ def _explain(raw: Any, shape: type[msgspec.Struct], rules: Rules) -> ProblemErro
     normal = _Normal(rules, (place for place, _ in found))
     normal.of(raw)
     errors = [at(place, detail) for place, detail in (*found, *normal.faults)]
-    return invalid(*errors) if errors else _not_json("it is not as RFC 8259 says")
+    return invalid(*errors) if errors else _not_json(say("it is not as RFC 8259 says"))
 
 
 class _Object(dict[str, Any]):
@@ -286,10 +295,11 @@ def _parse(body: bytes) -> Any:
             parse_constant=_no_number,
         )
     except UnicodeDecodeError:
-        raise _not_json("it is not UTF-8") from None
+        raise _not_json(say("it is not UTF-8")) from None
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise _not_json(f"look at {where}") from None
+        line, column = error.lineno, error.colno
+        where = say("look at line {line}, column {column}", line=line, column=column)
+        raise _not_json(where) from None
     except ValueError as error:
         raise _not_json(str(error)) from None
 
@@ -314,11 +324,11 @@ def _number(text: str) -> float:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(say("{name} is no number", name=name))
 
 
 def _not_json(why: str) -> ProblemError:
-    return ProblemError(400, f"The body is not JSON: {why}.", kind="malformed")
+    return ProblemError(400, say("The body is not JSON: {why}.", why=why), kind="malformed")
 
 
 def _repeated(value: Any, place: Place = ()) -> list[Fault]:

@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 from flask import request
 
+from api.web.languages import say
 from api.web.problems import ProblemError
 
 IF_MATCH = "If-Match"
 IF_NONE_MATCH = "If-None-Match"
+
+MALFORMED = '{header} is malformed. Send * or entity tags, separated by commas: "7" or W/"7".'
 
 # One element of the list; elements may be empty (RFC 9110, 5.6.1.2).
 ELEMENT = re.compile(r'[ \t]*(?:(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|\Z)')
@@ -74,7 +77,7 @@ def malformed(header: str) -> ProblemError:
     """400: the header is not what RFC 9110 says."""
     return ProblemError(
         400,
-        f'{header} is malformed. Send * or entity tags, separated by commas: "7" or W/"7".',
+        say(MALFORMED, header=header),
         kind="malformed",
     )
 
@@ -83,7 +86,7 @@ def failed() -> ProblemError:
     """412: the document is at another version."""
     return ProblemError(
         412,
-        f"The document is not at a version that {IF_MATCH} or {IF_NONE_MATCH} admits. "
+        "The document is not at a version that If-Match or If-None-Match admits. "
         "Get it again, and repeat the change with its ETag.",
         kind="version-moved",
     )

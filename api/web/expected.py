@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta
 
+from api.web.languages import Sentence, say
+
 Place = tuple[str | int, ...]  # names of fields and indexes in lists, from the outside in
 Fault = tuple[Place, str]
 
@@ -21,17 +23,18 @@ UNKNOWN = "This field is not known here."
 REQUIRED = "This field is required."
 REPEATED = "Give this field once."
 
-WORDS: dict[Any, str] = {
-    str: "a text",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    date: "a date such as 2026-01-31",
-    datetime: "a time such as 2026-01-31T12:00:00Z",
-    list: "a list",
-    dict: "an object",
+WORDS = {
+    str: say("a text"),
+    int: say("a whole number"),
+    float: say("a number"),
+    bool: say("true or false"),
+    date: say("a date such as 2026-01-31"),
+    datetime: say("a time such as 2026-01-31T12:00:00Z"),
+    list: say("a list"),
+    dict: say("an object"),
 }
-UNITS = {str: "characters", list: "items", dict: "fields"}
+ANOTHER = say("a value of another kind")
+UNITS = {str: say("characters"), list: say("items"), dict: say("fields")}
 INTEGERS = range(-(2**63), 2**63)  # those of the database
 
 
@@ -45,10 +48,32 @@ def plain(kind: Any) -> Any:
     return kind
 
 
-def sentence(kind: Any, *, separated: bool = False) -> str:
-    """What to give for this type. `separated`: in a query string, lists have commas."""
-    null = " or null" if NoneType in _branches(kind) and not separated else ""
-    return f"Give {_words(kind, separated)}{null}."
+def sentence(kind: Any, value: Any = None, *, separated: bool = False) -> Sentence:
+    """What to give for this type, instead of a value. `separated`: in a query string, lists have
+    commas.
+    """
+    what, code = _words(kind, separated), _code(kind, value)
+    if NoneType in _branches(kind) and not separated:
+        return say("Give {what} or null.", what=what, code=code)
+    return say("Give {what}.", what=what, code=code)
+
+
+def _code(kind: Any, value: Any) -> str:
+    """How the value differs from the type."""
+    metas, bare = _metas(kind), plain(kind)
+    whole = get_origin(bare) or bare
+    if whole is Literal or (isinstance(whole, type) and issubclass(whole, Enum)):
+        return "choice"
+    if any(one.pattern for one in metas):
+        return "pattern"
+    if whole in (int, float) and isinstance(value, (whole, int)) and not isinstance(value, bool):
+        return "out_of_range"
+    if whole not in UNITS or not isinstance(value, whole):
+        return "type"
+    least, most = _limits(metas)
+    if most is not None and len(value) > most:
+        return "too_long"
+    return "too_short" if least is not None and len(value) < least else "type"
 
 
 def _branches(kind: Any) -> tuple[Any, ...]:
@@ -57,7 +82,7 @@ def _branches(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
-def _words(kind: Any, separated: bool) -> str:
+def _words(kind: Any, separated: bool) -> Sentence:
     meta, bare = _metas(kind), plain(kind)
     whole = get_origin(bare) or bare
     if whole is Literal:
@@ -66,22 +91,27 @@ def _words(kind: Any, separated: bool) -> str:
         return _choice([one.value for one in whole])
     described = [one.description for one in meta if one.pattern and one.description]
     if described:
-        return described[0][0].lower() + described[0][1:]
+        return say(described[0][0].lower() + described[0][1:])
     if whole is list and separated:
-        most = next((one.max_length for one in meta if one.max_length), None)
-        many = f"at most {most} values" if most else "one or more values"
-        return f"{many} separated by commas, each {_each(bare)}"
+        return _separated(meta, _each(bare))
     if isinstance(whole, type) and issubclass(whole, msgspec.Struct):
         return WORDS[dict]
-    return WORDS.get(whole, "a value of another kind") + _bounds(meta, whole)
+    return _bounded(WORDS.get(whole, ANOTHER), meta, UNITS.get(whole))
 
 
-def _each(kind: Any) -> str:
+def _separated(metas: list[Meta], each: Sentence) -> Sentence:
+    most = next((one.max_length for one in metas if one.max_length), None)
+    if most is None:
+        return say("one or more values separated by commas, each {each}", each=each)
+    return say("at most {most} values separated by commas, each {each}", most=most, each=each)
+
+
+def _each(kind: Any) -> Sentence:
     return _words((get_args(kind) or (Any,))[0], separated=False)
 
 
-def _choice(values: Any) -> str:
-    return f"one of: {', '.join(str(value) for value in values)}"
+def _choice(values: Any) -> Sentence:
+    return say("one of: {values}", values=", ".join(str(value) for value in values))
 
 
 def _metas(kind: Any) -> list[Meta]:
@@ -92,17 +122,27 @@ def _metas(kind: Any) -> list[Meta]:
     return [meta for one in _branches(kind) if one is not kind for meta in _metas(one)]
 
 
-def _bounds(metas: list[Meta], whole: Any) -> str:
+def _limits(metas: list[Meta]) -> tuple[Any, Any]:
+    """The least and the most that a type admits; None: there is no such bound."""
     least = next((n for one in metas for n in (one.min_length, one.ge) if n is not None), None)
     most = next((n for one in metas for n in (one.max_length, one.le) if n is not None), None)
-    unit = f" {UNITS[whole]}" if whole in UNITS else ""
+    return least, most
+
+
+def _bounded(what: Sentence, metas: list[Meta], unit: Sentence | None) -> Sentence:
+    """The words for a type with its bounds: of numbers, or with the unit of its length."""
+    least, most = _limits(metas)
     if least is None and most is None:
-        return ""
+        return what
+    values = {"what": what, "least": least, "most": most}
+    if unit is not None:
+        values["most"] = say("{most} {unit}", most=least if most is None else most, unit=unit)
     if most is None:
-        return f" of at least {least}{unit}"
-    return (
-        f" of at most {most}{unit}" if not least or least == 1 else f" of {least} to {most}{unit}"
-    )
+        values["least"] = values["most"] if unit is not None else least
+        return say("{what} of at least {least}", **values)
+    if not least or least == 1:
+        return say("{what} of at most {most}", **values)
+    return say("{what} of {least} to {most}", **values)
 
 
 def faults(kind: Any, value: Any, place: Place = ()) -> Iterator[Fault]:
@@ -111,7 +151,7 @@ def faults(kind: Any, value: Any, place: Place = ()) -> Iterator[Fault]:
         msgspec.convert(value, kind)
     except (msgspec.ValidationError, UnicodeError):  # half of a surrogate pair is no name
         inside = [] if _is_too_long(kind, value) else list(_inside(plain(kind), value, place))
-        yield from inside or [(place, sentence(kind))]
+        yield from inside or [(place, sentence(kind, value))]
     else:
         yield from unstorable(value, place)
 
@@ -164,7 +204,14 @@ def unstorable(value: Any, place: Place = ()) -> Iterator[Fault]:
             yield place, "Write whole characters: this has half of a surrogate pair (\\ud800)."
     elif isinstance(value, int):
         if value not in INTEGERS:
-            yield place, f"Give a whole number from {INTEGERS[0]} to {INTEGERS[-1]}."
+            yield (
+                place,
+                say(
+                    "Give a whole number from {least} to {most}.",
+                    least=INTEGERS[0],
+                    most=INTEGERS[-1],
+                ),
+            )
     elif isinstance(value, float):
         if not math.isfinite(value):
             yield place, "Give a number that is not infinite."

@@ -21,6 +21,8 @@ from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 
+from api.web.body import unfit
+from api.web.languages import say
 from api.web.problems import ProblemError, in_body, invalid
 
 HEAD = 1024  # bytes of a file that `begins` gets
@@ -154,15 +156,16 @@ def _events(
 
 def _boundary() -> str:
     if request.mimetype != MEDIA:
-        raise ProblemError(415, f"Send the body as {MEDIA}.")
+        raise ProblemError(415, unfit([MEDIA]))
     boundary = request.mimetype_params.get("boundary", "")
     if not 1 <= len(boundary) <= 70 or not boundary.isascii():
-        raise _malformed("its Content-Type names no boundary")
+        raise _malformed(say("its Content-Type names no boundary"))
     return boundary
 
 
 def _malformed(why: str) -> ProblemError:
-    return ProblemError(400, f"The body is no {MEDIA}: {why}.", kind="malformed")
+    detail = say("The body is no {media}: {why}.", media=MEDIA, why=why)
+    return ProblemError(400, detail, kind="malformed")
 
 
 class _Reading:
@@ -225,7 +228,7 @@ class _Reading:
     def _declared(self, media: str) -> str:
         if media not in self._form.types:
             known = ", ".join(self._form.types)
-            detail = f"Send a file of one of these types: {known}."
+            detail = say("Send a file of one of these types: {known}.", known=known)
             raise ProblemError(
                 415, detail, kind="file-type", errors=(in_body(self._form.file, detail),)
             )
@@ -240,7 +243,7 @@ class _Reading:
     def _take_file(self, data: bytes | bytearray) -> None:
         self._size += len(data)
         if self._size > self._form.file_limit:
-            detail = f"Send a file of at most {self._form.file_limit} bytes."
+            detail = say("Send a file of at most {limit} bytes.", limit=self._form.file_limit)
             error = in_body(self._form.file, detail)
             raise ProblemError(413, "The file is too large.", kind="file-size", errors=(error,))
         if self._type().ends is not None:
@@ -267,7 +270,7 @@ class _Reading:
 
     def _other_content(self) -> ProblemError:
         assert self._file is not None  # noqa: S101 - the same
-        detail = f"The file's content is not {self._file.media}."
+        detail = say("The file's content is not {media}.", media=self._file.media)
         return invalid(in_body(self._form.file, detail if self._head else "The file is empty."))
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from api.web import logs, metrics
 from api.web.body import reply
+from api.web.languages import say
 from api.web.operations import Answer, operation
 from api.web.problems import ProblemError, log
 
@@ -81,6 +82,10 @@ def router_name(build: dict[str, Any], hello: dict[str, Any]) -> str:
 def not_ready(detail: str, kind: str) -> ProblemError:
     """503: send traffic elsewhere for a moment."""
     return ProblemError(503, detail, kind=kind, headers={"Retry-After": "2"})
+
+
+NO_SHARD = "The routers answer; no shard has answered a majority read in the last {seconds} s."
+NO_ROUTER = "No router has answered a majority read in the last {seconds} s."
 
 
 class Outlook:
@@ -156,8 +161,7 @@ def blueprint(
             raise not_ready("This server is about to stop.", "draining")
         router = outlook.router()
         if router is None:
-            who = "The routers answer; no shard" if reachable() else "No router"
-            detail = f"{who} has answered a majority read in the last {GOOD:.0f} s."
+            detail = say(NO_SHARD if reachable() else NO_ROUTER, seconds=f"{GOOD:.0f}")
             raise not_ready(detail, "unavailable")
         lost, fault = int(logs.writer.lost), logs.writer.fault or None
         writes: Literal["acknowledged", "waiting"] = (

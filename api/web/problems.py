@@ -1,9 +1,11 @@
 """The one error shape: problem details (RFC 9457).
 
 `application/problem+json` with type, title, status, detail, request_id and, where fields are at
-fault, `errors`: a list of {pointer | parameter, detail}; a pointer is a JSON pointer into the body
-as a URI fragment (`#/email`), a parameter is a name in the query string. It names the first twenty;
-where there are more, `error_count` says how many: an answer is never many times its request.
+fault, `errors`: a list of {pointer | parameter, code, detail}; a pointer is a JSON pointer into the
+body as a URI fragment (`#/email`), a parameter is a name in the query string. It names the first
+twenty; where there are more, `error_count` says how many: an answer is never many times its
+request. Titles and details are in the language that the request prefers (languages.py); `type` and
+`code` are the same in each.
 
 Views raise ProblemError with the status. Which status the store's errors become, `problem_of` in
 api/app.py says.
@@ -18,6 +20,9 @@ from flask import Flask, Response, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
+from api.web import languages
+from api.web.languages import say
+
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 20  # that one answer names
 
@@ -25,11 +30,24 @@ log = structlog.get_logger("api")
 
 
 class FieldError(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is wrong with one field of the body, or one query parameter."""
+    """What is wrong with one field of the body, or one query parameter.
+
+    `code` says it for programs, and is the same in every language.
+    """
 
     detail: str
     pointer: str | None = None
     parameter: str | None = None
+    code: str = ""
+
+    def __post_init__(self) -> None:
+        """Its code, by its sentence."""
+        if not self.code:
+            msgspec.structs.force_setattr(self, "code", languages.code_of(self.detail))
+
+    def said(self, language: str) -> "FieldError":
+        """The same in a language."""
+        return msgspec.structs.replace(self, detail=languages.translated(self.detail, language))
 
 
 class Problem(msgspec.Struct):
@@ -97,7 +115,9 @@ def too_many(retry_after: int) -> ProblemError:
     """429: more of the same kind than the limit lets through (RFC 6585)."""
     return ProblemError(
         429,
-        f"There were too many of these requests. Try again in {retry_after} s.",
+        say(
+            "There were too many of these requests. Try again in {seconds} s.", seconds=retry_after
+        ),
         kind="throttled",
         headers={"Retry-After": str(retry_after)},
     )
@@ -113,18 +133,18 @@ def unavailable(retry_after: int) -> ProblemError:
     )
 
 
-def document(problem: ProblemError, request_id: str | None) -> bytes:
-    """The body of the answer."""
+def document(problem: ProblemError, request_id: str | None, language: str) -> bytes:
+    """The body of the answer, in this language."""
     body: dict[str, object] = {
         "type": f"urn:shardstack:problem:{problem.kind}" if problem.kind else "about:blank",
-        "title": HTTPStatus(problem.status).phrase,
+        "title": languages.title(problem.status, language),
         "status": problem.status,
-        "detail": problem.detail,
+        "detail": languages.translated(problem.detail, language),
     }
     if request_id is not None:
         body["request_id"] = request_id
     if problem.errors:
-        body["errors"] = problem.errors
+        body["errors"] = [one.said(language) for one in problem.errors]
         if problem.error_count > len(problem.errors):
             body["error_count"] = problem.error_count
     return msgspec.json.encode(body)
@@ -140,12 +160,18 @@ def overloaded() -> ProblemError:
     )
 
 
+def asked_for() -> str:
+    """The language of the current request's answer."""
+    return languages.chosen(request.headers.get("Accept-Language"))
+
+
 def render(problem: ProblemError) -> Response:
     """The response for a problem."""
     request_id = g.get("request_id") if has_request_context() else None
-    body = document(problem, request_id)
+    language = asked_for() if has_request_context() else languages.ENGLISH
+    body = document(problem, request_id, language)
     response = Response(body, problem.status, mimetype=MEDIA_TYPE)
-    response.headers.update(problem.headers)
+    response.headers.update({**languages.headers(language), **problem.headers})
     return response
 
 

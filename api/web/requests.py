@@ -11,6 +11,7 @@ import structlog
 from flask import Flask, Response, g, request
 
 from api.web import logs, operations, queries
+from api.web.languages import say
 from api.web.metrics import Meter, Tally
 from api.web.problems import ProblemError
 from api.web.push import Pushed
@@ -65,7 +66,8 @@ class Requests:
         handle = app.full_dispatch_request
 
         def refuse() -> Response:
-            problem = ProblemError(400, f"The path: {queries.NOT_TEXT}", kind="malformed")
+            detail = say("The path: {why}", why=say(queries.NOT_TEXT))
+            problem = ProblemError(400, detail, kind="malformed")
             return app.finalize_request(app.handle_user_exception(problem))
 
         def run() -> Response:

@@ -31,6 +31,8 @@ from email_validator import EmailNotValidError, validate_email
 from flask import current_app, has_app_context
 from phonenumbers import NumberParseException, PhoneNumberFormat
 
+from api.web.languages import say
+
 Rule = Callable[[str], str]
 
 
@@ -132,7 +134,7 @@ def several_lines(text: str, longest: int) -> str:
 def check_size(text: str, longest: int) -> None:
     """Refuse what is too long however it is composed, before any work is done for it."""
     if len(text) > WIDEST * longest:
-        raise ValueError(f"Give at most {longest} characters.")
+        raise ValueError(say("Give at most {longest} characters.", longest=longest))
 
 
 def visible(text: str) -> str:
@@ -156,7 +158,11 @@ def escaped(text: str) -> str:
 def _refuse_controls(text: str) -> None:
     found = _refused(text)
     if found:
-        raise ValueError(f"Remove the character U+{ord(found[0]):04X}, which cannot be shown.")
+        raise ValueError(
+            say(
+                "Remove the character {name}, which cannot be shown.", name=f"U+{ord(found[0]):04X}"
+            )
+        )
 
 
 def _composed(text: str) -> str:
@@ -165,7 +171,7 @@ def _composed(text: str) -> str:
         for one in text:
             row = row + 1 if unicodedata.combining(one) else 0
             if row > MOST_MARKS:
-                raise ValueError(f"Put at most {MOST_MARKS} marks on a letter.")
+                raise ValueError(say("Put at most {most} marks on a letter.", most=MOST_MARKS))
     return unicodedata.normalize("NFC", text)
 
 
@@ -201,7 +207,7 @@ def _judged(clean: str, longest: int) -> str:
     ):
         raise ValueError("Give at least one character that can be seen.")
     if len(clean) > longest:
-        raise ValueError(f"Give at most {longest} characters.")
+        raise ValueError(say("Give at most {longest} characters.", longest=longest))
     return clean
 
 

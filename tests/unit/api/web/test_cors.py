@@ -57,7 +57,7 @@ def test_a_listed_origin(client: FlaskClient) -> None:
             assert answer.headers["Access-Control-Allow-Origin"] == origin
             assert answer.headers["Access-Control-Allow-Credentials"] == "true"
             assert "ETag" in answer.headers["Access-Control-Expose-Headers"]
-            assert answer.headers["Vary"] == "Origin"
+            assert "Origin" in answer.headers["Vary"].split(", ")
 
 
 @pytest.mark.parametrize("origin", OTHERS)
@@ -65,7 +65,7 @@ def test_other_origins(client: FlaskClient, origin: str | None) -> None:
     answer = client.get("/x", headers={} if origin is None else {"Origin": origin})
     assert answer.status_code == 200
     assert not cors_headers(answer)
-    assert answer.headers["Vary"] == "Origin"
+    assert "Origin" in answer.headers["Vary"].split(", ")
     refused = preflight(client, origin, "/x", "GET")
     assert refused.status_code == 405
     assert not cors_headers(refused)

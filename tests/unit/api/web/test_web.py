@@ -41,7 +41,7 @@ def test_shape(app: Flask) -> None:
         "title": "Conflict",
         "status": 409,
         "detail": "Taken.",
-        "errors": [{"detail": "x", "pointer": "#/a~1b~0c"}],
+        "errors": [{"detail": "x", "pointer": "#/a~1b~0c", "code": "invalid"}],
     }
 
 
