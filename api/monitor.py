@@ -14,6 +14,7 @@ from api.crud.access import Who, admit
 from api.settings import Settings
 from api.settings.checks import variable
 from api.web.body import JSON
+from api.web.languages import say
 from api.web.operations import Answer, operation
 from api.web.problems import ProblemError
 
@@ -46,7 +47,8 @@ def blueprint(settings: Settings) -> Blueprint:
         Half a second old at most. While a server does not answer this takes up to two seconds.
         """
         if not settings.cluster_url:
-            detail = f"Nothing watches the cluster: {variable('cluster_url')} is not set."
+            name = variable("cluster_url")
+            detail = say("Nothing watches the cluster: {name} is not set.", name=name)
             raise ProblemError(404, detail, kind="no-monitor")
         return Response(picture(settings.cluster_url), mimetype=JSON)
 
@@ -70,7 +72,7 @@ def picture(url: str) -> bytes:
     if answer is None or answer.status != 200 or len(found) > LARGEST:
         raise ProblemError(
             503,
-            "Whoever watches the cluster does not answer.",
+            "The cluster's exporter does not answer.",
             kind="unavailable",
             headers={"Retry-After": "2"},
         )

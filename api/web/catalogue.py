@@ -234,6 +234,7 @@ DETAILS: dict[str, str] = {
     "This address does not take that method.": "Esta dirección no acepta ese método.",
     "There is no document with this id.": "No hay ningún documento con este identificador.",
     "The page has no such file.": "La página no tiene ese archivo.",
+    "The pages have no such file.": "Las páginas no tienen ese archivo.",
     "Only administrators may do this.": "Solo los administradores pueden hacer esto.",
     "You may read this document, and only its owner may change it.": (
         "Usted puede leer este documento, y solo su propietario puede cambiarlo."
@@ -306,6 +307,13 @@ DETAILS: dict[str, str] = {
     "There are more requests than this server can answer in time. This one had no effect.": (
         "Hay más peticiones de las que este servidor puede responder a tiempo. Esta no tuvo efecto."
     ),
+    "There are too many event streams. Close some, or ask now and then instead.": (
+        "Hay demasiados flujos de eventos. Cierre alguno, o pregunte de vez en cuando."
+    ),
+    "Nothing watches the cluster: {name} is not set.": (
+        "Nada observa el clúster: {name} no está definido."
+    ),
+    "The cluster's exporter does not answer.": "El exportador del clúster no responde.",
     "Something went wrong on our side.": "Algo falló por nuestra parte.",
     "This server is about to stop.": "Este servidor está a punto de detenerse.",
     "The routers answer; no shard has answered a majority read in the last {seconds} s.": (
