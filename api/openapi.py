@@ -8,7 +8,6 @@ add.
 It is served as `GET /api/v1/openapi.json`.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -18,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app
 from werkzeug.routing import Rule as Route
 
 from api.auth import cookies, gate
@@ -30,6 +29,7 @@ from api.web.body import Rules
 from api.web.expected import INTEGERS
 from api.web.operations import Answer, Operation, operation
 from api.web.problems import Problem
+from api.web.static import Fixed
 from api.web.text import Rule, schema_of
 
 Json = dict[str, Any]
@@ -427,10 +427,9 @@ def blueprint(public: frozenset[str]) -> Blueprint:
     openapi = Blueprint("openapi", __name__)
 
     @lru_cache(maxsize=1)
-    def made() -> tuple[bytes, str]:
+    def made() -> Fixed:
         """At the first request: by then all routes are there. They never change after."""
-        body = text(current_app, public)
-        return body, hashlib.sha256(body).hexdigest()[:16]
+        return Fixed.of(text(current_app, public))
 
     @openapi.get("/openapi.json")
     @operation(
@@ -441,11 +440,6 @@ def blueprint(public: frozenset[str]) -> Blueprint:
     )
     def show() -> Response:
         """This description of the API, OpenAPI 3.1."""
-        body, tag = made()
-        response = Response(body, mimetype="application/json")
-        response.set_etag(tag)
-        response.headers["Cache-Control"] = "public, max-age=60"
-        response.make_conditional(request)
-        return response
+        return made().response("application/json")
 
     return openapi

@@ -1,4 +1,4 @@
-"""Files that browsers are shown as they are: read and packed once per process, and kept by them."""
+"""What is the same for everybody until there is other code: packed once, and kept by browsers."""
 
 import gzip
 import hashlib
@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from flask import Response, request
 
@@ -17,12 +17,31 @@ PAGE = "index.html"
 NOT_MODIFIED = Answer(description="Not modified: you have this version")
 
 
-class File(NamedTuple):
-    """A file's content, the same packed, and a digest of it."""
+class Fixed(NamedTuple):
+    """A content, the same packed, and a digest of it."""
 
     content: bytes
     packed: bytes
     tag: str
+
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """The content, packed."""
+        return cls(
+            content, gzip.compress(content, mtime=0), hashlib.sha256(content).hexdigest()[:16]
+        )
+
+    def response(self, media: str) -> Response:
+        """It as a response that browsers may keep; 304 for who has it."""
+        pack = request.accept_encodings["gzip"] > 0
+        response = Response(self.packed if pack else self.content, mimetype=media)
+        if pack:
+            response.headers["Content-Encoding"] = "gzip"
+        response.vary.add("Accept-Encoding")
+        response.headers["Cache-Control"] = "public, max-age=60"
+        response.set_etag(self.tag + ("-gzip" if pack else ""))
+        response.make_conditional(request)
+        return response
 
 
 class Folder:
@@ -39,24 +58,12 @@ class Folder:
 
     def serve(self, name: str) -> Response:
         """One of the files, as a response that browsers may keep."""
-        file = self._read(name)
-        pack = request.accept_encodings["gzip"] > 0
-        response = Response(
-            file.packed if pack else file.content, mimetype=TYPES[PurePosixPath(name).suffix]
-        )
-        if pack:
-            response.headers["Content-Encoding"] = "gzip"
-        response.headers["Vary"] = "Accept-Encoding"
-        response.headers["Cache-Control"] = "public, max-age=60"
+        response = self._read(name).response(TYPES[PurePosixPath(name).suffix])
         response.headers["Content-Security-Policy"] = self._policy
-        response.set_etag(file.tag + ("-gzip" if pack else ""))
-        response.make_conditional(request)
         return response
 
-    def _packed(self, name: str) -> File:
-        content = self._root.joinpath(name).read_bytes()
-        packed = gzip.compress(content, mtime=0)
-        return File(content, packed, hashlib.sha256(content).hexdigest()[:16])
+    def _packed(self, name: str) -> Fixed:
+        return Fixed.of(self._root.joinpath(name).read_bytes())
 
 
 def _names(folder: Traversable, above: str = "") -> list[str]:

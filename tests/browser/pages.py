@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from selenium.common import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -31,6 +32,7 @@ class Pages:
         self.url = url
         self.downloads = downloads
         self.expected: set[int] = set()
+        self.kept: list[Any] = []
 
     # Looking
 
@@ -40,17 +42,22 @@ class Pages:
             lambda _: what(), why or None
         )
 
-    def all(self, css: str, within: WebElement | None = None) -> list[WebElement]:
+    def all(self, css: str) -> list[WebElement]:
         """Every visible element of this selector."""
-        found = (within or self.browser).find_elements(By.CSS_SELECTOR, css)
-        return [one for one in found if one.is_displayed()]
+        script = """return [...document.querySelectorAll(arguments[0])]
+            .filter((one) => one.checkVisibility())"""
+        found: list[WebElement] = self.browser.execute_script(script, css)
+        return found
 
     def one(self, css: str, text: str | None = None) -> WebElement:
         """The first visible element of this selector, and with this text if one is given."""
 
         def look() -> WebElement | None:
             found = self.all(css)
-            return next((one for one in found if text is None or text == one.text.strip()), None)
+            try:
+                return next((one for one in found if text in (None, one.text.strip())), None)
+            except StaleElementReferenceException:  # it was drawn anew meanwhile
+                return None
 
         element: WebElement = self.until(look, f"there is no {css} with {text!r}")
         return element
@@ -89,7 +96,7 @@ class Pages:
     def _network_changed(self) -> bool:
         """Whether the browser dropped requests because the machine got another network."""
         log = self.browser.get_log("browser")
-        self.kept = [*getattr(self, "kept", []), *log]
+        self.kept += log
         return any(NETWORK_CHANGED in entry["message"] for entry in log)
 
     def go(self, path: str) -> None:
@@ -159,10 +166,16 @@ class Pages:
         entries = self.browser.get_log("performance")
         return [json.loads(entry["message"])["message"] for entry in entries]
 
+    def forget(self) -> None:
+        """Forget what the browser complained of: a test provoked it."""
+        self.kept.clear()
+        self.browser.get_log("browser")
+
     def complaints(self) -> list[str]:
         """What went wrong in the browser: errors, what the policy forbids, refused requests."""
         found = []
-        for entry in [*getattr(self, "kept", []), *self.browser.get_log("browser")]:
+        self.kept += self.browser.get_log("browser")
+        for entry in self.kept:
             if entry["level"] not in ("SEVERE", "WARNING"):
                 continue
             message = entry["message"]

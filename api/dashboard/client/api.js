@@ -76,20 +76,24 @@ async function problemOf(response) {
   return new Problem(response.status, details, response.headers.get("Retry-After"));
 }
 
+const LOCK = "shardstack.refresh";
 let refreshing = null;
 
 /**
  * Renew the tokens, unless that was done after `since`; whether there are good ones now.
  *
- * Each refresh token is good once: only one tab at a time may use it.
+ * Each refresh token is good once: one tab uses it, and the others wait for what it gets.
  */
-export function refresh(since = Date.now()) {
+function refresh(since) {
   refreshing ??= alone(() => renew(since)).finally(() => (refreshing = null));
   return refreshing;
 }
 
-function alone(work) {
-  return navigator.locks ? navigator.locks.request("shardstack.refresh", work) : work();
+async function alone(work) {
+  const { locks } = navigator;
+  if (!locks) return work(); // not a secure context
+  const done = await locks.request(LOCK, { ifAvailable: true }, (lock) => (lock ? work() : null));
+  return done ?? locks.request(LOCK, () => true);
 }
 
 async function renew(since) {

@@ -1,7 +1,7 @@
 // The frame around every view: who is signed in, where one can go, which view is shown.
 import { has, offered, resources } from "./description.js";
 import { Feedback } from "./feedback.js";
-import { html, useEffect, useState } from "./html.js";
+import { html, useEffect, useRef, useState } from "./html.js";
 import { LANGUAGES, choose, current, resourceName, t } from "./i18n/index.js";
 import { Messages, complain } from "./messages.js";
 import { address, go, useRoute } from "./router.js";
@@ -36,10 +36,12 @@ const order = (name) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.leng
 export function App({ onLanguage, onSignedIn }) {
   const { parts, query, kept } = useRoute();
   const shown = parts.slice(0, 2).join("/");
+  const began = useRef(false);
   useEffect(() => {
     document.title = `${titleOf(parts)} · shardstack`;
-    // Who moves by keyboard, or listens, begins at the new view's head.
-    document.querySelector("main h1")?.focus({ preventScroll: true });
+    // Who moves by keyboard, or listens, begins at the new view's head; at first, at the page's.
+    if (began.current) document.querySelector("main h1")?.focus({ preventScroll: true });
+    began.current = true;
     scrollTo(0, 0);
   }, [shown, current()]);
   const skip = (event) => {
@@ -76,7 +78,7 @@ function View({ parts, query, kept, onSignedIn }) {
   if (first in FIGURES && places().some(([path]) => path === first)) {
     return html`<${FIGURES[first][2]} query=${query} />`;
   }
-  if (resource && second && offered(resource.operations.get)) {
+  if (resource && second && second !== "new" && offered(resource.operations.get)) {
     return html`<${DocumentView} resource=${resource} id=${second} />`;
   }
   if (resource && !second && offered(resource.operations.list)) {

@@ -1,0 +1,122 @@
+"""For people who cannot see well, or have no mouse: axe-core finds nothing; the keyboard suffices."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from selenium.webdriver.common.keys import Keys
+
+from tests.browser.figures import ANALYTICS, PICTURE
+from tests.browser.pages import Pages
+from tests.helpers.api import make_person
+
+PLAIN = ("#/auth/sign-in", "#/auth/sign-up", "#/leads/new")
+INSIDE = (
+    "#/users",
+    "#/users?name%5Bprefix%5D=nobody-at-all",
+    "#/users/new",
+    "#/projects/new",
+    "#/orders/new",
+    "#/leads",
+    "#/audit",
+    "#/auth/account",
+    "#/analytics",
+    "#/cluster",
+    "#/nowhere",
+)
+
+
+@pytest.fixture
+def everything(pages: Pages, administrator: str, stubs: Path, server: Any) -> Pages:
+    """The pages before an administrator, with something to show everywhere."""
+    (stubs / "cluster.json").write_text(json.dumps(PICTURE))
+    (stubs / "analytics.json").write_text(json.dumps(ANALYTICS))
+    requests.post(f"{server.url}/api/v1/auth/signup", json=make_person(), timeout=10)
+    pages.open()
+    pages.sign_in(administrator)
+    return pages
+
+
+def settled(pages: Pages) -> None:
+    """Wait until a view shows what it has to show."""
+    pages.until(lambda: pages.all("main h1"))
+    pages.until(lambda: not any("Loading" in text for text in pages.texts("main .empty")))
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(everything: Pages, scheme: str, width: int) -> None:
+    pages = everything
+    pages.dark(scheme)
+    pages.width(width)
+    found = {}
+    for path in INSIDE:
+        pages.go(path)
+        settled(pages)
+        found[path] = pages.violations()
+        wide = pages.browser.execute_script("return document.documentElement.scrollWidth")
+        assert wide <= width, path
+    pages.go("#/users")
+    pages.one("tbody a")
+    pages.click(".menu summary")
+    found["filters"] = pages.violations()
+    pages.go(f"#/users/{some_id(pages)}")
+    pages.one("dl")
+    found["document"] = pages.violations()
+    pages.send()
+    pages.one(".message")
+    found["message"] = pages.violations()
+    pages.go("#/users")
+    pages.click(".title button", "Import")
+    found["dialog"] = pages.violations()
+    pages.click("dialog .actions button")
+    pages.submenu()
+    pages.click(".own button")
+    for path in PLAIN:
+        pages.go(path)
+        settled(pages)
+        found[path] = pages.violations()
+    pages.send()
+    found["faults"] = pages.violations()
+    assert {where: what for where, what in found.items() if what} == {}
+
+
+def some_id(pages: Pages) -> str:
+    return str(pages.one("tbody a").get_attribute("href")).rsplit("/", 1)[1]
+
+
+@pytest.mark.core
+def test_the_keyboard_suffices(everything: Pages) -> None:
+    pages = everything
+    pages.one("tbody tr")
+    focus = pages.browser.switch_to.active_element
+    assert focus.tag_name == "h1"  # of the new view
+    pages.browser.refresh()
+    pages.one("tbody tr")
+    assert pages.tab().text == "Skip to the content"
+    pages.browser.switch_to.active_element.send_keys(Keys.ENTER)
+    assert pages.browser.switch_to.active_element.tag_name == "main"
+    assert pages.hash == "#/users"
+
+    assert pages.tab(3).text == "Create"
+    focus = pages.tab(3)
+    assert focus.text.startswith("Filters")
+    focus.send_keys(Keys.ENTER)
+    assert pages.tab().get_attribute("name") == "name"
+    pages.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    pages.until(lambda: not pages.all(".panel"))
+    assert pages.browser.switch_to.active_element.text.startswith("Filters")
+
+    pages.one("tbody a").send_keys(Keys.ENTER)
+    pages.one("dl")
+    button = pages.one(".title button.danger")
+    button.send_keys(Keys.ENTER)
+    pages.until(lambda: pages.browser.switch_to.active_element.text == "Cancel")
+    pages.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    pages.until(lambda: not pages.all("dialog"))
+    assert pages.browser.switch_to.active_element == button
