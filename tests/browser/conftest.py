@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from selenium import webdriver
@@ -108,26 +107,9 @@ def administrator(store: Store) -> str:  # noqa: F811
 
 
 @pytest.fixture
-def pages(
-    browser: webdriver.Chrome, server: RunningServer, tmp_path: Path, request: Any
-) -> Iterator[Pages]:
+def pages(browser: webdriver.Chrome, server: RunningServer, tmp_path: Path) -> Iterator[Pages]:
     """The pages, in a wide window. Whatever the browser complains of fails the test."""
     made = Pages(browser, server.url, tmp_path / "downloads")
     made.width(1400)
     yield made
-    failed = getattr(request.node, "failed", False)
-    complaints = made.complaints()
-    if failed:
-        browser.save_screenshot(str(Path("/tmp") / f"{request.node.name[:80]}.png"))
-        print(made.hash, complaints)
-    else:
-        assert complaints == []
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Let fixtures know that a test failed."""
-    report = yield
-    if report.when == "call":
-        item.failed = report.failed
-    return report
+    assert made.complaints() == []

@@ -75,8 +75,8 @@ def _day(number: int) -> dict[str, Any]:
         "client_errors": number % 9,
         "server_errors": int(number == 11),
         "routes": [
-            {"route": "users.list", "requests": requests // 2, "client_errors": 1, "server_errors": 0},
-            {"route": "auth.login", "requests": requests // 4, "client_errors": 3, "server_errors": 0},
+            {"route": route, "requests": requests // part, "client_errors": 1, "server_errors": 0}
+            for route, part in (("users.list", 2), ("auth.login", 4))
         ],
     }
 

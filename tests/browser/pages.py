@@ -1,4 +1,4 @@
-"""A person before the pages: what she looks for, clicks and types, and what the browser said of it."""
+"""A person before the pages: what she sees and does, and what the browser complains of."""
 
 from __future__ import annotations
 
@@ -188,7 +188,8 @@ class Pages:
         """What axe-core finds wrong with the page for people who cannot use it as others do."""
         self.browser.execute_script(AXE.read_text())
         script = """const done = arguments[0];
-            axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => done(
-              violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" ")}`)))"""
+            const said = ({id, nodes}) => `${id}: ${nodes.map(({html}) => html).join(" ")}`;
+            axe.run(document, {resultTypes: ["violations"]})
+              .then(({violations}) => done(violations.map(said)))"""
         found: list[str] = self.browser.execute_async_script(script)
         return found

@@ -1,4 +1,4 @@
-"""For people who cannot see well, or have no mouse: axe-core finds nothing; the keyboard suffices."""
+"""For people who do not see well, or have no mouse: axe-core finds nothing; keys suffice."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ def test_axe_finds_nothing(everything: Pages, scheme: str, width: int) -> None:
     pages.click("dialog .actions button")
     pages.submenu()
     pages.click(".own button")
+    pages.sees("You are signed out.")
     for path in PLAIN:
         pages.go(path)
         settled(pages)

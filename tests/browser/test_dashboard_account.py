@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import requests
 from selenium.webdriver.common.by import By
 
 from tests.browser.pages import Pages
-from tests.helpers.api import PASSWORD, make_person
+from tests.helpers.api import make_person
 
 WORDS = {
     "en": {"out": "You are signed out.", "saved": "Saved."},
@@ -48,10 +47,3 @@ def choose_language(pages: Pages, language: str) -> None:
     pages.until(
         lambda: pages.browser.find_element(By.TAG_NAME, "html").get_attribute("lang") == language
     )
-
-
-def new_person(pages: Pages) -> dict[str, str]:
-    person = make_person()
-    answer = requests.post(f"{pages.url}/api/v1/auth/signup", json=person, timeout=10)
-    assert answer.status_code == 201
-    return person

@@ -81,7 +81,8 @@ def test_a_conflict_shows_both_versions(
     pages.fill(occupation="Mine", address="1 My Street")
     change(pages, admin, f"users/{ada['id']}", occupation="Theirs", address="2 Their Street")
     pages.send()
-    pages.until(lambda: pages.texts("dialog .value") == ["1 My Street", "2 Their Street", "Mine", "Theirs"])
+    sides = ["1 My Street", "2 Their Street", "Mine", "Theirs"]
+    pages.until(lambda: pages.texts("dialog .value") == sides)
     pages.click("dialog fieldset:nth-of-type(2) label:nth-of-type(2) input")
     # Even while one chooses, somebody may change it once more.
     change(pages, admin, f"users/{ada['id']}", address="3 Their Street")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Callable
 from typing import Any
@@ -18,11 +19,16 @@ USERS = 60
 def crowd(server: Any, admin: dict[str, str]) -> str:
     """So many users, whose names begin with what this returns."""
     mark = secrets.token_hex(3)
-    lines = "".join(
-        f'{{"name": "Crowd{mark} {n:03}", "email": "c{mark}.{n:03}@example.com", '
-        f'"national_id": "CR-{mark.upper()}-{n:03}", "occupation": "{"Nurse" if n % 2 else "Pilot"}"}}\n'
+    people = [
+        {
+            "name": f"Crowd{mark} {n:03}",
+            "email": f"c{mark}.{n:03}@example.com",
+            "national_id": f"CR-{mark}-{n:03}",
+            "occupation": "Nurse" if n % 2 else "Pilot",
+        }
         for n in range(USERS)
-    )
+    ]
+    lines = "\n".join(json.dumps(one) for one in people)
     headers = {**admin, "Content-Type": "application/x-ndjson"}
     url = f"{server.url}/api/v1/users/import"
     answer = requests.post(url, data=lines, headers=headers, timeout=30)

@@ -1,4 +1,4 @@
-// A dialog: the browser keeps the focus in it, closes it by Escape, and gives the focus back.
+// A dialog: the browser keeps the focus in it and closes it by Escape; we give the focus back.
 import { html, useEffect, useId, useRef } from "./html.js";
 import { t } from "./i18n/index.js";
 
@@ -7,8 +7,12 @@ export function Dialog({ title, onClose, children }) {
   const heading = useId();
   useEffect(() => {
     const dialog = element.current;
+    const before = document.activeElement;
     dialog.showModal();
-    return () => dialog.close();
+    return () => {
+      dialog.close();
+      if (before.isConnected) before.focus();
+    };
   }, []);
   const cancelled = (event) => {
     event.preventDefault();

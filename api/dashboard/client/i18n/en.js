@@ -164,7 +164,7 @@ export default {
   "sessions.current": "This one",
   "sessions.ends": "ends {time}",
   "sessions.revoke": "End it",
-  "sessions.revoke-of": "End the session of {agent}",
+  "sessions.revoke-of": "End it: {agent}",
   "sessions.revoked": "That session is over.",
   "sessions.used": "last used {time}",
   "sign-in": "Sign in",

@@ -164,7 +164,7 @@ export default {
   "sessions.current": "Esta",
   "sessions.ends": "termina el {time}",
   "sessions.revoke": "Terminarla",
-  "sessions.revoke-of": "Terminar la sesión de {agent}",
+  "sessions.revoke-of": "Terminarla: {agent}",
   "sessions.revoked": "Esa sesión ha terminado.",
   "sessions.used": "último uso: {time}",
   "sign-in": "Iniciar sesión",
