@@ -62,7 +62,7 @@ def references(node: Any) -> Iterator[str]:
 
 def test_the_route_table_is_the_paths(app: Flask, description: Json) -> None:
     table = {
-        (re.sub(r"<(?:id:)?([^>]+)>", r"{\1}", rule.rule), method.lower())
+        (re.sub(r"<(?:\w+:)?([^>]+)>", r"{\1}", rule.rule), method.lower())
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD"}
     }
