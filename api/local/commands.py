@@ -70,6 +70,7 @@ def _tell(outcome: "Outcome", admin_file: Path, state: str) -> None:
     for line in outcome.samples.lines() if outcome.samples is not None else []:
         click.echo(f"  samples  {line}")
     click.echo(f"  url      {outcome.url}")
+    click.echo(f"  pages    {outcome.url}/dashboard")
     click.echo(f"  admin    {outcome.admin.email}")
     click.echo(f"  password {secret}")
     click.echo(f"  database {python()} -m cluster uri{flag}")
