@@ -17,7 +17,7 @@ export SHARDSTACK_STATE := $(STATE)
 
 .DEFAULT_GOAL := help
 .PHONY: help ask setup setup-ansible tools up down status compose-up compose-down compose-status test \
-  test-browser test-compose test-deploy test-deep test-bare test-all viewer lint format bench drill
+  test-browser test-compose test-deploy test-deep test-bare test-all viewer pictures lint format bench drill
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,7 +89,7 @@ test: setup ## Run the tests (on clusters of their own, in temporary folders)
 	@$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not long'
 
 test-browser: setup ## Run the tests that need Chromium and its driver
-	@$(RUN) -m pytest tests/browser
+	@$(RUN) -m pytest tests/browser $(if $(CORE),-m core)
 
 test-compose: setup tools ## Run the tests of the whole stack in containers
 	@tests/compose/standin/engine sh -c 'tests/compose/standin/images && $(RUN) -m pytest tests/compose $(if $(CORE),-m core)'
@@ -107,8 +107,13 @@ test-bare: setup ## Run the README's commands and all scripts on a bare Debian 1
 test-all: ## Run everything there is, an hour of it; CI runs a part
 	@tests/suites lint test test-browser test-compose test-deploy test-deep test-bare
 
-viewer: ## Renew the vendored Swagger UI
+viewer: ## Renew what is vendored: Swagger UI, Preact and htm, axe-core
 	@api/docs/renew
+	@api/dashboard/renew
+	@tests/browser/vendor/renew
+
+pictures: setup ## Renew the pictures of the pages in imgs/
+	@PICTURES=imgs $(RUN) -m pytest tests/browser/test_dashboard_pictures.py
 
 lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-import api.docs
 from api import docs
+from api.web.problems import ProblemError
 
 FOLDER = Path(docs.__file__).parent
 
@@ -63,10 +63,5 @@ def test_files_are_packed_and_kept(app: Flask) -> None:
 
 @pytest.mark.parametrize("name", ["LICENSE", "nothing.js", "../README.md", "..%2fREADME.md", "%00"])
 def test_other_files_are_not_served(app: Flask, name: str) -> None:
-    app.register_error_handler(api.docs.ProblemError, lambda error: ("", error.status))
+    app.register_error_handler(ProblemError, lambda error: ("", error.status))
     assert app.test_client().get(f"/docs/{name}").status_code == 404
-
-
-def test_the_start_leads_to_the_page(app: Flask) -> None:
-    answer = app.test_client().get("/")
-    assert (answer.status_code, answer.headers["Location"]) == (302, "/docs")
