@@ -7,6 +7,8 @@ from typing import get_args
 from flask import Flask
 
 from api import dashboard, docs, events, monitor, openapi, resources
+from api.analytics import routes as analytics
+from api.analytics.rollups import Rollups
 from api.auth import gate, routes, tokens
 from api.crud.audit import Trail
 from api.crud.creation import Counted
@@ -58,6 +60,9 @@ def create_app(settings: Settings, draining: Draining | None = None) -> Flask:
     tokens.install(app, settings)
     gate.agree(resources.ALL)
     gate.install(app, store, settings)
+
+    app.extensions["analytics"] = Rollups(store, settings, meter.usage)  # which the server starts
+    app.register_blueprint(analytics.blueprint(store), url_prefix=PREFIX)
 
     outlook = health.Outlook(
         lambda: client.probe_reads(store),

@@ -21,6 +21,8 @@ from api.crud.resource import Index
 from api.crud.values import within
 from api.errors import ApiError
 from api.store import Store
+from api.store.analytics import COLLECTION as ANALYTICS
+from api.store.analytics import ENDS_AT
 from api.store.claims import COLLECTION as CLAIMS
 from api.store.deadline import attempt
 from api.store.document import LIVE
@@ -67,6 +69,7 @@ def wanted() -> list[Collection]:
         Collection(IDEMPOTENCY, indexes=(Index((("expires", 1),), ttl=0),)),
         Collection(THROTTLE, indexes=(Index(((ENDS, 1),), ttl=0),)),
         Collection(FEED, indexes=(Index(((WRITTEN, 1),), ttl=KEPT),)),
+        Collection(ANALYTICS, indexes=(Index(((ENDS_AT, 1),), ttl=0),)),
         Collection(FILES, indexes=(Index(((MARK, 1),), sparse=True),)),
         Collection(CHUNKS, CHUNK_KEY, unique=True),
         *(

@@ -145,6 +145,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         text("Origins, separated by commas, whose pages may call the API: https://app.example"),
     ] = ""
     audit_retention: Annotated[Seconds, positive("How long the audit trail is kept")] = 365 * 86400
+    analytics_retention: Annotated[
+        Seconds, positive("How long the counts of a day are kept, from its beginning")
+    ] = 400 * 86400
 
     # Requests
     body_limit: Annotated[Bytes, positive("Largest request body")] = 64 * 1024

@@ -74,6 +74,8 @@ FIELDS: dict[str, dict[str, str]] = {
         "Give a time within the years 1 to 9999, in UTC.": (
             "Indique un momento entre los años 1 y 9999, en UTC."
         ),
+        "This is before from, {first}.": "Esto es anterior a from, {first}.",
+        "Ask for at most {most} days.": "Pida como máximo {most} días.",
         "This is before starts_on, {starts}.": "Esto es anterior a starts_on, {starts}.",
     },
     "email": {

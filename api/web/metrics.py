@@ -26,7 +26,9 @@ import fcntl
 import logging
 import shutil
 import tempfile
+import threading
 import time
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,6 +39,9 @@ BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 # Whatever else somebody sends is "other": labels that others choose would fill the memory.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+
+NONE = "none"  # of what matched no route
+DAY = 86400
 
 lost = Losses()  # requests that could not be counted, in all processes
 
@@ -49,6 +54,47 @@ class Tally(Protocol):
     retries: int
     conflicts: int
     throttled: int
+
+
+class Measured(Protocol):
+    """A request, as far as it is counted.
+
+    route     the rule that matched, None for none; `endpoint` is its name
+    quiet     whether it is one of those that come every few seconds, and nobody's use of the API
+    """
+
+    route: str | None
+    endpoint: str | None
+    method: str
+    quiet: bool
+    user: str | None
+
+
+class Usage:
+    """What was asked of this process since it was last taken away: for the roll-ups by day.
+
+    Days count from 1970-01-01, in UTC. Users are those whom an answer below 400 was for.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[int, str, int]] = Counter()
+        self._users: defaultdict[int, set[str]] = defaultdict(set)
+
+    def count(self, endpoint: str, status: int, user: str | None) -> None:
+        """One request was answered."""
+        day = int(time.time()) // DAY
+        with self._lock:
+            self._counts[day, endpoint, status // 100] += 1
+            if user is not None and status < 400:
+                self._users[day].add(user)
+
+    def take(self) -> tuple[Counter[tuple[int, str, int]], dict[int, set[str]]]:
+        """How many by day, endpoint and kind of status (4: 4xx), and who by day; none is left."""
+        with self._lock:
+            taken = self._counts, self._users
+            self._counts, self._users = Counter(), defaultdict(set)
+        return taken
 
 
 class Meter:
@@ -107,6 +153,7 @@ class Meter:
             multiprocess_mode="liveall",
             registry=registry,
         ).labels(platform.python_version()).set(1)
+        self.usage = Usage()
         # To look a child up by its labels costs as much as to count in it.
         self._children: dict[tuple[str | None, str, int], Callable[[float], None]] = {}
 
@@ -117,13 +164,13 @@ class Meter:
         except Exception:  # noqa: BLE001 - whatever becomes of the numbers, the answer is the truth
             lost.add()
 
-    def ended(
-        self, route: str | None, method: str, status: int, seconds: float, tally: Tally
-    ) -> None:
-        """It has been answered. `route` is the rule that matched, None for none."""
+    def ended(self, of: "Measured", status: int, seconds: float, tally: Tally) -> None:
+        """It has been answered."""
         try:
             self._in_flight.dec()
-            self._count(route, method, status, seconds, tally)
+            self._count(of.route, of.method, status, seconds, tally)
+            if not of.quiet:
+                self.usage.count(of.endpoint or NONE, status, of.user)
         except Exception:  # noqa: BLE001 - as above
             lost.add()
 
@@ -133,7 +180,7 @@ class Meter:
         key = (route, method if method in METHODS else "other", status // 100)
         observe = self._children.get(key)
         if observe is None:
-            labels = (route or "none", key[1], f"{key[2]}xx")
+            labels = (route or NONE, key[1], f"{key[2]}xx")
             observe = self._children[key] = self._requests.labels(*labels).observe
         observe(seconds)
         if tally.calls:
@@ -153,6 +200,7 @@ class Meter:
     def refused(self, status: int) -> None:
         """The server has answered one itself."""
         self._refused.labels(str(status)).inc()
+        self.usage.count(NONE, status, None)
 
     def page(self) -> bytes:
         """All of it, in Prometheus' text format."""

@@ -179,7 +179,8 @@ class Report:
     """One request, for metrics and log. The route, not the path: paths and queries hold values."""
 
     __slots__ = (
-        "_meter", "_method", "_request_id", "_route", "address", "began", "tally", "user",
+        "_meter", "_request_id", "address", "began", "endpoint", "method", "quiet", "route",
+        "tally", "user",
     )  # fmt: skip
 
     def __init__(self, meter: Meter) -> None:
@@ -188,22 +189,25 @@ class Report:
         self.address: str | None = None
         self.tally: Tally  # what the database costs it
         self._meter = meter
-        self._method = request.method
-        self._route = request.url_rule.rule if request.url_rule else None
+        rule = request.url_rule
+        self.method = request.method
+        self.route: str | None = rule.rule if rule else None
+        self.endpoint: str | None = rule.endpoint if rule else None
+        self.quiet = self.route in QUIET
         self._request_id = g.request_id
         meter.began()
 
     def end(self, status: int) -> None:
         """It has been answered, and sent if it was streamed."""
         took = time.perf_counter() - self.began
-        self._meter.ended(self._route, self._method, status, took, self.tally)
-        if self._route not in QUIET or status >= 400:
+        self._meter.ended(self, status, took, self.tally)
+        if not self.quiet or status >= 400:
             logs.request(
                 logs.RequestLine(
                     request_id=self._request_id,
                     address=self.address,
-                    method=self._method,
-                    route=self._route,
+                    method=self.method,
+                    route=self.route,
                     status=status,
                     ms=round(took * 1000, 2),
                     db_ms=round(self.tally.seconds * 1000, 2),

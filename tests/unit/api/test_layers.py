@@ -18,7 +18,7 @@ ORDER = (
     {"crud"},
     {"resources"},
     {"auth", "schema"},
-    {"dashboard", "docs", "events", "monitor", "samples", "scaffold", "setup"},
+    {"analytics", "dashboard", "docs", "events", "monitor", "samples", "scaffold", "setup"},
     {"openapi"},
     {"app"},
     {"serving"},
