@@ -17,11 +17,13 @@ from cluster.drill.judge.verdict import Status, judge
 from cluster.drill.record import What
 from cluster.drill.running.runner import Options, assert_fit, heal, run
 from cluster.drill.running.scenario import chosen
+from cluster.drill.running.session import Asked, Session
 from cluster.drill.running.view import Lines
 from cluster.drill.targets import whole
 from cluster.drill.targets.local import LocalTarget
 from cluster.drill.targets.target import Ability, NodeState, read_note
 from cluster.errors import DrillError
+from cluster.exporter.kept import Keeper
 from cluster.local.cluster import LocalCluster
 from tests.helpers.clusters import cluster_of
 
@@ -91,6 +93,16 @@ def test_the_seed_repeats_what_chance_decided(target: LocalTarget, tmp_path: Pat
     assert target.cluster.primary("shard-1").name == primary
     assert one == two
     assert "moment 1" in one
+
+
+def test_each_run_of_a_session_is_told_as_a_report(target: LocalTarget, tmp_path: Path) -> None:
+    """Which the exporter finds."""
+    asked = Asked(out=tmp_path, seed=7, rate=60, hold=0.0, quiet=True)
+    (verdict,) = Session(target, asked).run(chosen(["secondary-lost"]))
+    (told,) = Keeper(None, tmp_path).kept.runs
+    assert [told.name] == [Path(folder).name for folder in verdict.folders]
+    assert verdict.title.startswith(told.title)
+    assert told.status == verdict.status
 
 
 class Harmless(LocalTarget):
