@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,18 +50,17 @@ FLAGS = (
 )
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+@contextmanager
+def chromium(profile: Path) -> Iterator[webdriver.Chrome]:
     """Headless Chromium with a fresh profile, that tells of every request it sends."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    assert chromium, "there is no chromium. Install it: apt-get install chromium"
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    assert program, "there is no chromium. Install it: apt-get install chromium"
     assert driver, "there is no chromedriver. Install it: apt-get install chromium-driver"
     options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+    options.binary_location = program
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
-    downloads = {"download.default_directory": str(tmp_path / "downloads")}
-    options.add_experimental_option("prefs", {"intl.accept_languages": "en", **downloads})
+    options.add_experimental_option("prefs", {"intl.accept_languages": "en"})
     options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
     running = webdriver.Chrome(options=options, service=Service(driver))
     try:
@@ -68,6 +68,20 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
         yield running
     finally:
         running.quit()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """A browser of its own."""
+    with chromium(tmp_path / "profile") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """The browser of all tests of the pages; `pages` lets it forget what others did."""
+    with chromium(tmp_path_factory.mktemp("profile")) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -107,9 +121,11 @@ def administrator(store: Store) -> str:  # noqa: F811
 
 
 @pytest.fixture
-def pages(browser: webdriver.Chrome, server: RunningServer, tmp_path: Path) -> Iterator[Pages]:
+def pages(
+    shared_browser: webdriver.Chrome, server: RunningServer, tmp_path: Path
+) -> Iterator[Pages]:
     """The pages, in a wide window. Whatever the browser complains of fails the test."""
-    made = Pages(browser, server.url, tmp_path / "downloads")
-    made.width(1400)
+    made = Pages(shared_browser, server.url, tmp_path / "downloads")
+    made.begin()
     yield made
     assert made.complaints() == []

@@ -17,8 +17,7 @@ from tests.helpers.api import make_person
 @pytest.fixture
 def signed_in(pages: Pages, administrator: str) -> Pages:
     """The pages, before an administrator."""
-    pages.open("#/users")
-    pages.sign_in(administrator)
+    pages.enter(administrator, "#/users")
     return pages
 
 
@@ -140,9 +139,7 @@ def test_leads(pages: Pages, administrator: str, resume: Path) -> None:
     pages.send()
     pages.sees("Thank you", "h1")
 
-    pages.go("#/auth/sign-in")
-    pages.sign_in(administrator)
-    pages.go(f"#/leads?last_name%5Bprefix%5D={name}")
+    pages.enter(administrator, f"#/leads?last_name%5Bprefix%5D={name}")
     pages.until(lambda: pages.rows(2) == [name])
     pages.click("td.file button")
     assert pages.downloaded("*.pdf") == resume.read_text()
@@ -180,8 +177,7 @@ def test_a_resource_of_ones_own_appears(pages: Pages) -> None:
     """The README's notes and orders, of which the client knows nothing."""
     person = make_person()
     requests.post(f"{pages.url}/api/v1/auth/signup", json=person, timeout=10)
-    pages.open("#/notes")
-    pages.sign_in(person["email"])
+    pages.enter(person["email"], "#/notes")
     pages.sees("There is nothing here yet.")
     pages.click("main a.main")
     pages.fill(title="Shopping", text="Milk\nBread")

@@ -44,10 +44,9 @@ def marked(admin: dict[str, str], url: str, name: str) -> dict[str, Any]:
 def test_stored_markup_is_text(
     pages: Pages, administrator: str, admin: dict[str, str], language: str
 ) -> None:
-    pages.open("#/users")
+    pages.enter(administrator)
     pages.browser.execute_script(f"localStorage.setItem('shardstack.language', '{language}')")
     pages.browser.refresh()
-    pages.sign_in(administrator)
     for name in HOSTILE:
         user = marked(admin, pages.url, name)
         pages.go(f"#/users?email%5Bprefix%5D={user['email']}")
@@ -75,9 +74,7 @@ def test_file_names_and_refusals_are_text(pages: Pages, administrator: str, tmp_
     pages.one("[name=resume]").send_keys(str(file))
     pages.send()
     pages.sees("Thank you", "h1")
-    pages.go("#/auth/sign-in")
-    pages.sign_in(administrator)
-    pages.go(f"#/leads?last_name%5Bprefix%5D={last}")
+    pages.enter(administrator, f"#/leads?last_name%5Bprefix%5D={last}")
     pages.until(lambda: pages.texts("td.file bdi") == [file.name])
 
     people = tmp_path / "people.ndjson"

@@ -40,8 +40,7 @@ def crowd(server: Any, admin: dict[str, str]) -> str:
 def users(pages: Pages, administrator: str, crowd: str) -> Pages:
     """The list of users, before an administrator."""
     assert crowd
-    pages.open("#/users")
-    pages.sign_in(administrator)
+    pages.enter(administrator, "#/users")
     pages.one("tbody tr")
     return pages
 

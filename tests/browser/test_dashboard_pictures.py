@@ -38,8 +38,7 @@ def shown(pages: Pages, administrator: str, admin: dict[str, str], stubs: Path) 
         body: dict[str, Any] = {"name": name, "email": email, "national_id": number}
         body |= {"occupation": occupation, "phone": phone}
         requests.post(url, json=body, headers=admin, timeout=10)
-    pages.open()
-    pages.sign_in(administrator)
+    pages.enter(administrator)
     return pages
 
 

@@ -18,8 +18,7 @@ ADMINISTRATORS = ("#/users", "#/leads", "#/audit", "#/analytics", "#/cluster", "
 def test_a_user_sees_nothing_of_administrators(pages: Pages) -> None:
     person = make_person()
     requests.post(f"{pages.url}/api/v1/auth/signup", json=person, timeout=10)
-    pages.open()
-    pages.sign_in(person["email"])
+    pages.enter(person["email"])
     assert pages.texts("nav li") == ["Projects", "Notes", "Orders"]
     pages.traffic()
     for path in ADMINISTRATORS:
@@ -44,9 +43,7 @@ def test_a_member_reads_and_is_told_that_it_may_not_change(
     url = f"{pages.url}/api/v1/projects"
     project: dict[str, Any] = requests.post(url, json=body, headers=admin, timeout=10).json()
     pages.expected = {403}
-    pages.open(f"#/projects/{project['id']}")
-    pages.sign_in(person["email"])
-    pages.go(f"#/projects/{project['id']}")
+    pages.enter(person["email"], f"#/projects/{project['id']}")
     pages.until(lambda: pages.texts("h1") == [body["name"]])
     pages.fill(name="Mine now")
     pages.send()
@@ -60,9 +57,7 @@ def test_a_member_reads_and_is_told_that_it_may_not_change(
 
 @pytest.mark.core
 def test_every_write_carries_the_csrf_token(pages: Pages, administrator: str) -> None:
-    pages.open("#/projects/new")
-    pages.sign_in(administrator)
-    pages.go("#/projects/new")
+    pages.enter(administrator, "#/projects/new")
     pages.expected = {403}
     pages.fill(name="Forged")
     kept = "const k = localStorage; window.kept = k.getItem('shardstack.csrf');"

@@ -19,8 +19,7 @@ def ada(pages: Pages) -> dict[str, str]:
     """Somebody, signed in before her list of projects."""
     person = make_person()
     requests.post(f"{pages.url}/api/v1/auth/signup", json=person, timeout=10)
-    pages.open("#/projects")
-    pages.sign_in(person["email"])
+    pages.enter(person["email"], "#/projects")
     pages.sees("There is nothing here yet.")
     return person
 

@@ -60,11 +60,14 @@ def test_the_page_leads_only_to_files_that_are_here(app: Flask) -> None:
         assert address in ("data:,", "/docs") or client.get(address).status_code == 200
 
 
+IMPORTED = re.compile(r'\b(?:import|export)\b[\w\s{},*]*from\s*"([^"]+)"')
+
+
 def test_modules_import_only_what_is_here(app: Flask) -> None:
     client, reached = app.test_client(), set()
     for path in [*OURS, *FILES.glob("vendor/*.js")]:
         text = path.read_text()
-        for name in re.findall(r'\bfrom\s*"([^"]+)"', text):
+        for name in IMPORTED.findall(text):
             assert name.startswith("."), f"{path}: {name}"
             target = (path.parent / name).resolve().relative_to(FILES)
             assert client.get(f"/dashboard/{target}").status_code == 200, f"{path}: {name}"

@@ -46,7 +46,7 @@ function formOf(values) {
 }
 
 export function DocumentView({ resource, id }) {
-  const { name, path, operations, columns } = resource;
+  const { name, path, operations } = resource;
   const [found, setFound] = useState(null); // {data, etag}
   const [problem, setProblem] = useState(null);
   const [newer, setNewer] = useState(false);
@@ -74,29 +74,36 @@ export function DocumentView({ resource, id }) {
   }, [url]);
   useChanges(name, look);
 
-  if (problem) return html`<h1 tabindex="-1">${resourceName(name)}</h1><${Refused} problem=${problem} again=${read} />`;
-  if (found === null) return html`<p class="empty" role="status">${t("loading")}</p>`;
-  const edited = offered(operations.change) ? editedBy(operations.change) : new Set();
-  const title = found.data.name ?? found.data.title ?? found.data.email ?? id;
+  const ready = !problem && found !== null;
+  const title = ready ? (found.data.name ?? found.data.title ?? found.data.email ?? id) : id;
   return html`
     <p class="trail"><a href=${address([name])}>${resourceName(name)}</a></p>
     <header class="title">
       <h1 tabindex="-1"><bdi>${title}</bdi></h1>
-      <${Deeds} ...${{ resource, found, url, read, title }} />
+      ${ready && html`<${Deeds} ...${{ resource, found, url, read, title }} />`}
     </header>
-    ${newer && html`<p class="notice" role="status">${t("document.newer")}
+    ${problem && html`<${Refused} problem=${problem} again=${read} />`}
+    ${!problem && !ready && html`<p class="empty" role="status">${t("loading")}</p>`}
+    ${ready && newer && html`<p class="notice" role="status">${t("document.newer")}
       <button type="button" onClick=${read}>${t("document.show-newer")}</button></p>`}
-    <div class="columns">
+    ${ready && html`<div class="columns">
       ${offered(operations.change) && html`<${Edit} ...${{ resource, found, url, setFound, read }} key=${found.etag} />`}
-      <section class="card" aria-label=${t("document.more")}>
-        <dl>${columns.filter((column) => !edited.has(column.name)).map((column) => html`<div key=${column.name}>
-          <dt>${fieldName(column.name)}</dt>
-          <dd><${Value} field=${column} value=${found.data[column.name]} />
-            ${column.kind === "file" && found.data[column.name] && html` <button type="button"
-              onClick=${() => download(`${url}/${column.name}`).catch(complain)}>${t("open")}</button>`}
-          </dd></div>`)}</dl>
-      </section>
-    </div>`;
+      <${Facts} resource=${resource} data=${found.data} url=${url} />
+    </div>`}`;
+}
+
+/** What the form for changes does not have. */
+function Facts({ resource, data, url }) {
+  const { operations, columns } = resource;
+  const edited = offered(operations.change) ? editedBy(operations.change) : new Set();
+  return html`<section class="card" aria-label=${t("document.more")}>
+    <dl>${columns.filter((column) => !edited.has(column.name)).map((column) => html`<div key=${column.name}>
+      <dt>${fieldName(column.name)}</dt>
+      <dd><${Value} field=${column} value=${data[column.name]} />
+        ${column.kind === "file" && data[column.name] && html` <button type="button"
+          onClick=${() => download(`${url}/${column.name}`).catch(complain)}>${t("open")}</button>`}
+      </dd></div>`)}</dl>
+  </section>`;
 }
 
 /** The names of the fields that the form for changes has; one has a button instead. */
