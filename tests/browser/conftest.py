@@ -18,6 +18,7 @@ from selenium.webdriver.chrome.service import Service
 import api
 from api import setup
 from api.store import Store
+from tests.browser.monitor import Monitor
 from tests.browser.pages import Pages
 from tests.helpers.api import PASSWORD, RunningServer, running
 from tests.helpers.served import (  # noqa: F401 - fixtures
@@ -85,30 +86,56 @@ def shared_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriv
 
 
 @pytest.fixture(scope="session")
-def stubs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder whose files tests/browser/server.py answers with."""
-    return tmp_path_factory.mktemp("stubs")
+def monitors() -> Iterator[Monitor]:
+    """Where the API asks for the cluster."""
+    with Monitor().serving() as made:
+        yield made
+
+
+@pytest.fixture
+def monitor(monitors: Monitor) -> Monitor:
+    """The same, knowing of nothing yet."""
+    monitors.picture = monitors.exporter = None
+    return monitors
 
 
 @pytest.fixture(scope="session")
-def server(
+def server_environment(
     environment: dict[str, str],  # noqa: F811 - fixtures
-    store: Store,  # noqa: F811
-    stubs: Path,
+    monitors: Monitor,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[RunningServer]:
-    """A real server, which has the resources of the README besides."""
-    assert store
+) -> dict[str, str]:
+    """What a server is given that has the resources of the README besides."""
     folder = tmp_path_factory.mktemp("resources")
     texts = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     for name, text in zip(("notes", "orders"), texts, strict=True):
         (folder / f"{name}.py").write_text(text)
-    more = {"BROWSER_RESOURCES": str(folder), "BROWSER_STUBS": str(stubs)}
-    more["PYTHONPATH"] = str(Path(api.__file__).parents[1])
-    whole = {**environment, **more}
+    return {
+        **environment,
+        "SHARDSTACK_CLUSTER_URL": monitors.url,
+        "BROWSER_RESOURCES": str(folder),
+        "PYTHONPATH": str(Path(api.__file__).parents[1]),
+    }
+
+
+@contextmanager
+def serving(environment: dict[str, str], log: Path) -> Iterator[RunningServer]:  # noqa: F811
+    """A real server, with its schema applied."""
     schema = [sys.executable, *PROGRAM, "schema"]
-    subprocess.run(schema, env={**os.environ, **whole}, check=True, timeout=60)
-    with running(whole, tmp_path_factory.mktemp("server") / "log", PROGRAM) as started:
+    subprocess.run(schema, env={**os.environ, **environment}, check=True, timeout=60)
+    with running(environment, log, PROGRAM) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def server(
+    server_environment: dict[str, str],
+    store: Store,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RunningServer]:
+    """The server of all tests."""
+    assert store
+    with serving(server_environment, tmp_path_factory.mktemp("server") / "log") as started:
         yield started
 
 

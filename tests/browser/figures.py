@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from api.store import Store
+from api.store.analytics import Addition, add
+from api.store.deadline import deadline
+
 AT = 1_795_800_000.0  # seconds since 1970
+FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 def _server(name: str, state: str | None, **more: Any) -> dict[str, Any]:
@@ -19,6 +25,8 @@ def _server(name: str, state: str | None, **more: Any) -> dict[str, Any]:
         "uptime_seconds": 86_400 if up else None,
         "connections": 23 if up else None,
         "operations": {"insert": 100, "query": 2000, "update": 50, "delete": 1} if up else None,
+        "queues": {"readers": 0, "writers": 2} if state == "PRIMARY" else None,
+        "storage_bytes": 3_072_000 if up and state else None,
     }
     return server | ({"state": state} if state else {}) | more
 
@@ -34,6 +42,7 @@ def _set(name: str, states: tuple[str, ...]) -> dict[str, Any]:
         "name": name,
         "is_config": name == "config",
         "primary": primary,
+        "elected_at": AT - 3600,
         "has_majority": alive >= 2,
         "survives_losses": max(0, alive - 2),
         "members": members,
@@ -52,7 +61,7 @@ PICTURE: dict[str, Any] = {
         {"name": "shard-1", "draining": False, "chunks": 12, "collections": 5},
         {"name": "shard-2", "draining": True, "chunks": 7, "collections": 5},
     ],
-    "balancer": True,
+    "balancer": "on",
     "events": {"moveChunk.commit": 3},
     "problems": ["shard-2 has no primary: it takes no writes", "shard-1-3: connection refused"],
     "timeline": [
@@ -64,21 +73,26 @@ PICTURE: dict[str, Any] = {
 }
 
 
-def _day(number: int) -> dict[str, Any]:
-    requests = 4000 + 700 * (number % 7)
-    return {
-        "day": str(date(2026, 11, 1) + timedelta(number)),
-        "sign_ups": number % 5,
-        "log_ins": 10 + number % 11,
-        "active_users": 8 + number % 6,
-        "requests": requests,
-        "client_errors": number % 9,
-        "server_errors": int(number == 11),
-        "routes": [
-            {"route": route, "requests": requests // part, "client_errors": 1, "server_errors": 0}
-            for route, part in (("users.list", 2), ("auth.login", 4))
-        ],
-    }
+def at(moment: float) -> dict[str, Any]:
+    """The picture as if it were of another moment."""
+    events = [{**one, "at": one["at"] - AT + moment} for one in PICTURE["timeline"]]
+    return {**PICTURE, "at": moment, "timeline": events}
 
 
-ANALYTICS: dict[str, Any] = {"days": [_day(number) for number in range(27)]}
+def use(store: Store) -> None:
+    """Let the API remember three weeks of use."""
+    for number in range(21):
+        day = datetime.now(UTC).date() - timedelta(days=number + 1)
+        counts = Counter(
+            {
+                "users/list.requests": 800 + 90 * (number % 7),
+                "auth/login.requests": 40 + 7 * (number % 5),
+                "auth/login.client_errors": number % 4,
+                "auth/signup.requests": number % 6,
+                "leads/create.server_errors": int(number == 11),
+                "leads/create.requests": 9,
+            }
+        )
+        registers = dict.fromkeys(range(number % 8 + 5), 1)
+        with deadline(20):
+            add(store, Addition(day=day, counts=counts, registers=registers), FAR)

@@ -85,7 +85,8 @@ class Pages:
     def texts(self, css: str) -> list[str]:
         """The texts of all visible elements."""
         script = """return [...document.querySelectorAll(arguments[0])]
-            .filter((one) => one.checkVisibility()).map((one) => one.innerText.trim())"""
+            .filter((one) => one.checkVisibility())
+            .map((one) => (one.innerText ?? one.textContent).trim())"""
         found: list[str] = self.browser.execute_script(script, css)
         return found
 
@@ -164,14 +165,14 @@ class Pages:
             given = {"name": one.name, "value": one.value, "path": one.path, "url": self.url}
             strict = {"httpOnly": True, "secure": True, "sameSite": "Strict"}
             self.browser.execute_cdp_cmd("Network.setCookie", {**given, **strict})
-        self.browser.get(f"{self.url}/dashboard/style.css")
-        kept = {
-            "access": answer.json()["csrf_token"],
-            "refresh": answer.json()["csrf_refresh_token"],
-        }
-        script = "localStorage.setItem('shardstack.csrf', JSON.stringify(arguments[0]))"
-        self.browser.execute_script(script, kept)
+        given = answer.json()
+        kept = json.dumps({"access": given["csrf_token"], "refresh": given["csrf_refresh_token"]})
+        put = f"localStorage.setItem('shardstack.csrf', {json.dumps(kept)})"
+        source = f"if (location.protocol !== 'about:') {put}"
+        command = self.browser.execute_cdp_cmd
+        before = command("Page.addScriptToEvaluateOnNewDocument", {"source": source})
         self.open(path)
+        command("Page.removeScriptToEvaluateOnNewDocument", before)
         self.one(".own button")
 
     def submenu(self) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import pytest
 import requests
 from selenium.webdriver.common.keys import Keys
 
-from tests.browser.figures import ANALYTICS, PICTURE
+from api.store import Store
+from tests.browser.figures import PICTURE, use
+from tests.browser.monitor import Monitor
 from tests.browser.pages import Pages
 from tests.helpers.api import make_person
 
@@ -23,6 +21,7 @@ INSIDE = (
     "#/orders/new",
     "#/leads",
     "#/audit",
+    "#/feedback",
     "#/auth/account",
     "#/analytics",
     "#/cluster",
@@ -31,11 +30,11 @@ INSIDE = (
 
 
 @pytest.fixture
-def everything(pages: Pages, administrator: str, stubs: Path, server: Any) -> Pages:
+def everything(pages: Pages, administrator: str, monitor: Monitor, store: Store) -> Pages:
     """The pages before an administrator, with something to show everywhere."""
-    (stubs / "cluster.json").write_text(json.dumps(PICTURE))
-    (stubs / "analytics.json").write_text(json.dumps(ANALYTICS))
-    requests.post(f"{server.url}/api/v1/auth/signup", json=make_person(), timeout=10)
+    monitor.picture = PICTURE
+    use(store)
+    requests.post(f"{pages.url}/api/v1/auth/signup", json=make_person(), timeout=10)
     pages.enter(administrator, "#/users")
     return pages
 

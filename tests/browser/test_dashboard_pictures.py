@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.browser.figures import ANALYTICS, PICTURE
+from api.store import Store
+from tests.browser.figures import at, use
+from tests.browser.monitor import Monitor
 from tests.browser.pages import Pages
 
 pytestmark = pytest.mark.skipif("PICTURES" not in os.environ, reason="make pictures takes them")
@@ -27,11 +28,12 @@ PEOPLE = (
 
 
 @pytest.fixture
-def shown(pages: Pages, administrator: str, admin: dict[str, str], stubs: Path) -> Pages:
+def shown(
+    pages: Pages, administrator: str, admin: dict[str, str], monitor: Monitor, store: Store
+) -> Pages:
     """The pages before an administrator, with people in them."""
-    now = {**PICTURE, "at": time.time()}
-    (stubs / "cluster.json").write_text(json.dumps(now))
-    (stubs / "analytics.json").write_text(json.dumps(ANALYTICS))
+    monitor.picture = at(time.time())
+    use(store)
     url = f"{pages.url}/api/v1/users"
     for name, number, occupation, phone in PEOPLE:
         email = f"{name.split()[0].lower().replace('á', 'a')}@example.org"

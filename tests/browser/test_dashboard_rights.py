@@ -11,7 +11,15 @@ import requests
 from tests.browser.pages import Pages
 from tests.helpers.api import make_person
 
-ADMINISTRATORS = ("#/users", "#/leads", "#/audit", "#/analytics", "#/cluster", "#/users/new")
+ADMINISTRATORS = (
+    "#/users",
+    "#/leads",
+    "#/audit",
+    "#/feedback",
+    "#/analytics",
+    "#/cluster",
+    "#/users/new",
+)
 
 
 @pytest.mark.core

@@ -1,7 +1,7 @@
 // The cluster, drawn anew each second: its sets with their members, its routers, and what is wrong.
 import { PREFIX, call } from "../api.js";
 import { html, useEffect, useRef, useState } from "../html.js";
-import { moment, number, t, time, valueName } from "../i18n/index.js";
+import { bytes, moment, number, t, time, valueName } from "../i18n/index.js";
 import { useVisibleInterval } from "../interval.js";
 import { Refused } from "./list.js";
 
@@ -100,13 +100,18 @@ const WIDTH = 340;
 /** One replica set: a node for each member, the primary joined to those who copy from it. */
 function ReplicaSet({ set, shard, rates }) {
   const { name, members, primary, has_majority: majority } = set;
-  const survives = !majority ? t("cluster.no-majority") : t("cluster.survives", { count: set.survives_losses });
+  const facts = [
+    !primary && t("cluster.no-primary"),
+    primary && set.elected_at && t("cluster.since", { primary, time: time(set.elected_at * 1000) }),
+    !majority && t("cluster.no-majority"),
+    majority && members.length > 1 && t("cluster.survives", { count: set.survives_losses }),
+  ].filter(Boolean);
   const at = Math.max(0, members.findIndex((one) => one.name === primary));
   const middle = (index) => index * ROW + 26;
   const label = `${name}: ${members.map((one) => `${one.name} ${stateOf(one)}`).join(", ")}`;
   return html`<section class=${majority && primary ? "card set" : "card set broken"}>
     <h2>${name}${set.is_config && html` <small>${t("cluster.config")}</small>`}</h2>
-    <p><small>${primary ? "" : `${t("cluster.no-primary")} · `}${survives}</small></p>
+    <p><small>${facts.join(" · ")}</small></p>
     <svg viewBox=${`0 0 ${WIDTH} ${members.length * ROW}`} role="img" aria-label=${label}>
       ${primary && members.map((one, index) => index !== at && one.up && html`<path key=${one.name} class="link"
         d=${`M16 ${middle(at)} C -6 ${middle(at)}, -6 ${middle(index)}, 16 ${middle(index)}`} />`)}
@@ -122,16 +127,17 @@ function ReplicaSet({ set, shard, rates }) {
 const stateOf = ({ up, state }) => (up ? valueName(String(state ?? "router").toLowerCase()) : t("cluster.down"));
 
 function Member({ server, y, primary, rate }) {
-  const { name, up, lag_seconds: lag, connections, storage_bytes: storage, queued, version } = server;
+  const { name, up, lag_seconds: lag, connections, storage_bytes: storage, queues, version } = server;
+  const queued = (queues?.readers ?? 0) + (queues?.writers ?? 0);
   const facts = [
     !primary && lag !== null && lag !== undefined && t("cluster.lag", { seconds: lag }),
     connections !== null && connections !== undefined && t("cluster.connections", { count: connections }),
     rate !== undefined && t("cluster.rate", { rate }),
     queued ? t("cluster.queued", { count: queued }) : null,
-    storage && t("cluster.storage", { gigabytes: storage / 1e9 }),
+    storage && bytes(storage),
   ].filter(Boolean);
   const kind = !up ? "down" : primary ? "primary" : server.state === "SECONDARY" || server.state === undefined ? "" : "other";
-  return html`<g class=${`server ${kind}`}>
+  return html`<g class=${`server ${kind}`} data-name=${name}>
     <circle cx="22" cy=${y} r="9" />
     ${!up && html`<path d=${`M18 ${y - 4} l8 8 m0 -8 l-8 8`} />`}
     <text x="42" y=${y - 4} class="name">${name}<tspan class="state" dx="8">${stateOf(server)}</tspan></text>
@@ -160,17 +166,10 @@ function Balancer({ balancer, shards, events }) {
         <text x=${96 + ((one.chunks ?? 0) / most) * 200} y=${index * 26 + 16} class="facts">${number(one.chunks ?? 0)}</text>
       </g>`)}
     </svg>`}
-    <dl class="facts">${[["", balancer], ...Object.entries(events ?? {})].filter(([, value]) => value !== null).map(([name, value]) =>
-      html`<div key=${name}><dt>${name ? valueName(name) : t("cluster.balancer")}</dt><dd><${Plain} value=${value} /></dd></div>`)}</dl>
+    ${balancer !== null && html`<p><small>${t("cluster.balancer-is", { state: valueName(balancer) })}</small></p>`}
+    ${events && html`<ul class="counts" aria-label=${t("cluster.events")}>${Object.entries(events).map(([name, count]) =>
+      html`<li key=${name}><code>${name}</code> ${number(count)}</li>`)}</ul>`}
   </section>`;
-}
-
-function Plain({ value }) {
-  if (value !== null && typeof value === "object") {
-    return Object.entries(value).map(([name, one]) => html`<span class="part">${valueName(name)}: <${Plain} value=${one} /></span>`);
-  }
-  if (typeof value === "boolean") return t(value ? "value.yes" : "value.no");
-  return typeof value === "number" ? number(value) : html`<bdi>${String(value)}</bdi>`;
 }
 
 /** What happened lately: told by the API, and seen while the page was open. */
