@@ -151,25 +151,46 @@ def test_leads(pages: Pages, administrator: str, resume: Path) -> None:
     assert not box.is_enabled()
 
 
+@pytest.mark.core
+def test_feedback(pages: Pages, administrator: str, admin: dict[str, str]) -> None:
+    """A form on each page; administrators see to what came."""
+    text = f"The <b>button</b> {secrets.token_hex(4)} is hidden."
+    pages.open("#/auth/sign-up")
+    pages.click("footer button")
+    pages.fill(message=text)
+    pages.send()
+    pages.sees("Thank you. We have received it.")
+    pages.enter(administrator, "#/feedback")
+    pages.until(lambda: text in pages.texts("tbody td"))
+    row = next(one for one in pages.all("tbody tr") if text in one.text)
+    assert "#/auth/sign-up" in row.text
+    row.find_element("css selector", "input[type=checkbox]").click()
+    pages.sees("Saved.")
+    url = f"{pages.url}/api/v1/feedback?state=handled"
+    found = requests.get(url, headers=admin, timeout=10).json()["items"]
+    assert text in {one["message"] for one in found}
+
+
 def test_what_others_change_is_shown(
     signed_in: Pages, ada: dict[str, Any], admin: dict[str, str]
 ) -> None:
-    """By the stream of events, or, without one, when the page is looked at again."""
+    """By the stream of events, without a click."""
     pages = signed_in
     pages.go(f"#/users?email%5Bprefix%5D={ada['email']}")
     pages.until(lambda: pages.rows() == [ada["name"]])
     change(pages, admin, f"users/{ada['id']}", name="Somebody Else")
-    pages.browser.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
     pages.until(lambda: pages.rows() == ["Somebody Else"])
 
     pages.click("tbody a")
     pages.fill(occupation="unsaved")
     change(pages, admin, f"users/{ada['id']}", name="Ada Again")
-    pages.browser.execute_script("document.dispatchEvent(new Event('visibilitychange'))")
     pages.sees("Somebody else has changed this.")
     assert pages.one("[name=occupation]").get_attribute("value") == "unsaved"
     pages.click(".notice button")
     pages.until(lambda: pages.one("h1").text == "Ada Again")
+    url = f"{pages.url}/api/v1/users/{ada['id']}"
+    assert requests.delete(url, headers=admin, timeout=10).status_code == 204
+    pages.sees("Somebody has deleted this.")
 
 
 @pytest.mark.core

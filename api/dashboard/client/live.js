@@ -36,7 +36,10 @@ function connect() {
   disconnect();
   if (!has("/events")) return poll();
   source = new EventSource(`${PREFIX}/events`);
-  source.addEventListener("change", ({ data }) => tell(JSON.parse(data).resource));
+  source.addEventListener("change", ({ data }) => {
+    const change = JSON.parse(data);
+    tell(change.resource, change);
+  });
   source.addEventListener("reset", tellAll);
   source.addEventListener("end", async () => {
     disconnect();
@@ -55,19 +58,23 @@ function poll() {
   polling = setInterval(tellAll, POLL);
 }
 
-function tell(resource) {
-  for (const listener of listeners.get(resource) ?? []) listener();
+/** `change`: {id, verb}, as far as they are known. */
+function tell(resource, change = {}) {
+  for (const listener of listeners.get(resource) ?? []) listener(change);
 }
 
 function tellAll() {
   for (const resource of listeners.keys()) tell(resource);
 }
 
-/** Call a function when a resource's documents may have changed. */
-export function useChanges(resource, changed) {
+const always = () => true;
+
+/** Call a function when a resource's documents may have changed, in a way that `matters`. */
+export function useChanges(resource, changed, matters = always) {
   useEffect(() => {
     let waiting = null;
-    const listener = () => {
+    const listener = (change) => {
+      if (!matters(change)) return;
       clearTimeout(waiting);
       waiting = setTimeout(changed, TOGETHER);
     };
@@ -77,5 +84,5 @@ export function useChanges(resource, changed) {
       clearTimeout(waiting);
       all.delete(listener);
     };
-  }, [resource, changed]);
+  }, [resource, changed, matters]);
 }

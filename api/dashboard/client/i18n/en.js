@@ -71,6 +71,7 @@ export default {
   "deleted": "Deleted.",
   "disable": "Disable",
   "docs": "The API’s description",
+  "document.gone": "Somebody has deleted this.",
   "document.more": "More about it",
   "document.newer": "Somebody else has changed this.",
   "document.show-newer": "Show the newer version",

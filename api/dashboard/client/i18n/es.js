@@ -71,6 +71,7 @@ export default {
   "deleted": "Eliminado.",
   "disable": "Desactivar",
   "docs": "La descripción de la API",
+  "document.gone": "Alguien ha eliminado esto.",
   "document.more": "Más datos",
   "document.newer": "Otra persona ha cambiado esto.",
   "document.show-newer": "Mostrar la versión nueva",

@@ -50,6 +50,7 @@ export function DocumentView({ resource, id }) {
   const [found, setFound] = useState(null); // {data, etag}
   const [problem, setProblem] = useState(null);
   const [newer, setNewer] = useState(false);
+  const [gone, setGone] = useState(false);
   const url = `${path}/${id}`;
   const read = useCallback(async () => {
     try {
@@ -72,7 +73,12 @@ export function DocumentView({ resource, id }) {
       return before;
     });
   }, [url]);
-  useChanges(name, look);
+  const matters = useCallback((change) => {
+    if (change.id && change.id !== id) return false;
+    setGone(change.verb === "delete");
+    return change.verb !== "delete";
+  }, [id]);
+  useChanges(name, look, matters);
 
   const ready = !problem && found !== null;
   const title = ready ? (found.data.name ?? found.data.title ?? found.data.email ?? id) : id;
@@ -84,7 +90,8 @@ export function DocumentView({ resource, id }) {
     </header>
     ${problem && html`<${Refused} problem=${problem} again=${read} />`}
     ${!problem && !ready && html`<p class="empty" role="status">${t("loading")}</p>`}
-    ${ready && newer && html`<p class="notice" role="status">${t("document.newer")}
+    ${ready && gone && html`<p class="notice" role="status">${t("document.gone")}</p>`}
+    ${ready && newer && !gone && html`<p class="notice" role="status">${t("document.newer")}
       <button type="button" onClick=${read}>${t("document.show-newer")}</button></p>`}
     ${ready && html`<div class="columns">
       ${offered(operations.change) && html`<${Edit} ...${{ resource, found, url, setFound, read }} key=${found.etag} />`}

@@ -16,6 +16,7 @@ import { Value } from "../values.js";
 
 const SIZES = [25, 50, 100, 200];
 const USUAL = 25;
+const SAMPLED = new Set(["users", "projects", "leads"]); // what sample data are of
 const SELDOM = new Set(["id", "version", "updated_at"]); // shown when they are asked for
 
 export function ListView({ resource, query, kept }) {
@@ -174,7 +175,8 @@ export function Refused({ problem, again }) {
 
 function Empty({ resource, filtered, again }) {
   const [busy, setBusy] = useState(false);
-  const samples = !filtered && session.isAdmin() && has("/samples", "post");
+  const sampled = SAMPLED.has(resource.name) && has("/samples", "post");
+  const samples = sampled && !filtered && session.isAdmin();
   const load = async () => {
     setBusy(true);
     try {
