@@ -6,18 +6,19 @@ of them are told of, no scrape waits for it, and one member is asked after the o
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from cluster.servers.census import INTERNAL
 from cluster.servers.connections import Client
 from cluster.servers.waiting import Cancelled
 
 EVERY_SECONDS = 60.0
-MOST = 200
+MOST = 50
 """Collections of one member, and databases, that are told of."""
 TOLD = ("count", "size", "storageSize", "totalSize", "totalIndexSize", "nindexes")
 """Of what a collection is like: the rest is for who looks at one collection."""
@@ -65,19 +66,28 @@ class Holdings:
 
 
 def holdings(client: Client) -> Iterator[Held]:
-    """What one member holds. Raises PyMongoError."""
-    admin = client.admin
-    version = admin.command("getParameter", featureCompatibilityVersion=1)
+    """What one member holds; without what it refuses to tell. Raises PyMongoError."""
+    for part in (_version, _oplog, _use, _databases):
+        with contextlib.suppress(OperationFailure):  # the use of 14,000 collections is too long
+            yield from part(client)
+
+
+def _version(client: Client) -> Iterator[Held]:
+    version = client.admin.command("getParameter", featureCompatibilityVersion=1)
     number = float(version["featureCompatibilityVersion"]["version"])
     yield Held("fcv", {}, {"feature_compatibility_version": number})
+
+
+def _oplog(client: Client) -> Iterator[Held]:
     [oplog] = client["local"]["oplog.rs"].aggregate([{"$collStats": {"storageStats": {}}}])
     yield Held("oplog", {}, oplog["storageStats"])
-    totals = admin.command("top")["totals"]
+
+
+def _use(client: Client) -> Iterator[Held]:
+    totals = client.admin.command("top")["totals"]
     named = {name: use for name, use in totals.items() if isinstance(use, Mapping)}
-    busiest = sorted(named, key=lambda name: -named[name]["total"]["time"])[:MOST]
-    for name in busiest:
+    for name in sorted(named, key=lambda name: -named[name]["total"]["time"])[:MOST]:
         yield Held("top", _labels(name), named[name])
-    yield from _databases(client)
 
 
 def _databases(client: Client) -> Iterator[Held]:

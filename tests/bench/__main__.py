@@ -7,6 +7,7 @@ from tests.bench.bulk import bulk
 from tests.bench.dump import dump
 from tests.bench.large import large
 from tests.bench.routers import routers
+from tests.bench.scrape import scrape
 from tests.bench.soak import soak
 from tests.bench.watched import watched
 
@@ -21,6 +22,7 @@ main.add_command(bulk)
 main.add_command(routers)
 main.add_command(large)
 main.add_command(dump)
+main.add_command(scrape)
 main.add_command(soak)
 main.add_command(watched)
 
