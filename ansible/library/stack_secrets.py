@@ -19,7 +19,8 @@ module: stack_secrets
 short_description: Makes the secrets of a stack that are missing, and changes them
 description:
   - Lays out the secrets there are in a folder in memory, has C(python -m cluster prepare) make what
-    is missing (key file, passwords, authority, certificate), and returns all of them.
+    is missing (key file, passwords, authority, certificate, token of the metrics), and returns all
+    of them.
   - A certificate that ends within half a year, or lacks a name, is made anew.
 options:
   kept:
@@ -84,6 +85,7 @@ FILES = {
     "key/server.pem": 0o400,
     "operator/ca.key": 0o400,
     "operator/users.json": 0o600,
+    "application/metrics.token": 0o400,
 }
 
 

@@ -113,8 +113,10 @@ class HostedCluster:
             secrets.key_folder, secrets.operator_folder, self._names()
         ):
             report("certificates: made")
-        if secrets.ensure_monitoring():
-            report("secrets of monitoring: made")
+        if secrets.ensure_metrics_token():
+            report("token of the metrics: made")
+        if self._shares_machine and secrets.ensure_monitoring():
+            report("password of Grafana: made")
         secrets.write_derived(layout, self.mongod_conf() if self._shares_machine else None)
 
     def mongod_conf(self) -> str:

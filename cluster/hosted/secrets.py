@@ -9,8 +9,8 @@
     application/database.uri  0400, for the application: the connection string of the user "app"
     application/ca.pem      0400, with TLS
     application/metrics.token  0400, who shows it may read the application's metrics
-    monitoring/metrics.token   0440, the same, for Prometheus
-    monitoring/grafana      0440, the password of Grafana's administrator
+    monitoring/metrics.token   0440, the same, for Prometheus (containers)
+    monitoring/grafana      0440, the password of Grafana's administrator (containers)
 
 The programs of `monitoring` have users of their own, and so read it by its group. In Docker Compose
 each part is a volume of its own, which only those who need it have.
@@ -86,15 +86,26 @@ class HostedSecrets(Secrets):
         if self.ca_file:
             _keep(self.application_folder / "ca.pem", self.ca_file.read_text())
 
+    def ensure_metrics_token(self) -> bool:
+        """Makes the token of the application's metrics if it is missing. Whether it made it."""
+        return _ensure(self._token_file, 0o400)
+
     def ensure_monitoring(self) -> bool:
-        """Makes what monitoring needs and is missing. Whether it made any."""
-        token = self.application_folder / "metrics.token"
-        password = self.monitoring_folder / "grafana"
-        missing = [file for file in (token, password) if not file.exists()]
-        for file in missing:
-            write(file, secrets.token_urlsafe(24), 0o400 if file == token else 0o440)
-        _keep(self.monitoring_folder / token.name, token.read_text(), 0o440)
-        return bool(missing)
+        """Makes what the containers of monitoring have. Whether Grafana got its password now."""
+        _keep(self.monitoring_folder / "metrics.token", self._token_file.read_text(), 0o440)
+        return _ensure(self.monitoring_folder / "grafana", 0o440)
+
+    @property
+    def _token_file(self) -> Path:
+        return self.application_folder / "metrics.token"
+
+
+def _ensure(file: Path, mode: int) -> bool:
+    """Makes a secret of 192 random bits, unless there is one. Whether it made it."""
+    if file.exists():
+        return False
+    write(file, secrets.token_urlsafe(24), mode)
+    return True
 
 
 def _keep(file: Path, text: str, mode: int = 0o400) -> None:

@@ -20,14 +20,14 @@ VERSION = "6.0.5"  # of the wheel's mongod
 SYSTEM = (
     "systemd,systemd-sysv,dbus,openssh-server,python3,python3-venv,python3-apt,nftables,xfsprogs,"
     "iproute2,procps,libcurl4,ca-certificates,curl,gpg,"
-    "prometheus-node-exporter,rclone,pebble"
+    "prometheus-node-exporter,prometheus,rclone,pebble"
 )
 """What a droplet's image has, or can fetch from its distribution."""
 DOCKERFILE = """
 FROM {base}
 RUN systemctl mask systemd-udevd.service systemd-logind.service getty.target \\
       console-getty.service apt-daily.timer apt-daily-upgrade.timer \\
- && systemctl disable prometheus-node-exporter.service \\
+ && systemctl disable prometheus-node-exporter.service prometheus.service \\
  && systemctl enable ssh
 STOPSIGNAL SIGRTMIN+3
 CMD ["/sbin/init"]

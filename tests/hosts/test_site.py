@@ -41,6 +41,19 @@ def test_only_the_edge_answers_from_outside(made: Hosts) -> None:
     assert opened == {"demo-1": {80, 443}, "demo-2": set()}
 
 
+def test_prometheus_watches_over_all(made: Hosts) -> None:
+    """That it sees its targets and has its rules is asserted by the checks of site.yml itself."""
+    ask = "curl --silent --get http://127.0.0.1:9090/api/v1/query --data-urlencode query="
+    found = json.loads(made.shell("demo-1", f"{ask}'count by (job) (up == 1)'"))
+    jobs = {one["metric"]["job"]: one["value"][1] for one in found["data"]["result"]}
+    assert jobs.keys() == {"cluster", "api", "hosts"}
+    ends = f"{ask}'count(shardstack_certificate_expires_timestamp_seconds) > 0'"
+    assert json.loads(made.shell("demo-1", ends))["data"]["result"]
+    listening = made.shell("demo-1", "ss --listening --tcp --numeric --no-header 'sport = :9090'")
+    assert "127.0.0.1:9090" in listening
+    assert len(listening.splitlines()) == 1
+
+
 def test_secrets_are_in_the_vault_only(made: Hosts) -> None:
     vault = made.folder / "demo.secrets"
     assert vault.read_text().startswith("$ANSIBLE_VAULT;")

@@ -63,7 +63,8 @@ def test_each_gets_its_own(tmp_path: Path) -> None:
     assert prepared(tmp_path) == [
         "key file: made",
         "passwords: made",
-        "secrets of monitoring: made",
+        "token of the metrics: made",
+        "password of Grafana: made",
     ]
     assert files(tmp_path) == MODES
     token = (tmp_path / "application/metrics.token").read_text()
