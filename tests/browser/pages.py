@@ -107,10 +107,12 @@ class Pages:
 
     def open(self, path: str = "") -> None:
         """Open a view by its address, as from a bookmark."""
-        self.browser.get("about:blank")
+        drawn = "return document.querySelector('#app').children.length"
         for _ in range(3):
+            self.browser.get("about:blank")
             self.browser.get(f"{self.url}/dashboard{path}")
-            if not self._network_changed():
+            self.until(lambda: self.browser.execute_script(drawn) or self._network_changed())
+            if self.all("h1"):
                 break
         self.one("h1")
 
@@ -171,9 +173,11 @@ class Pages:
         source = f"if (location.protocol !== 'about:') {put}"
         command = self.browser.execute_cdp_cmd
         before = command("Page.addScriptToEvaluateOnNewDocument", {"source": source})
-        self.open(path)
-        command("Page.removeScriptToEvaluateOnNewDocument", before)
-        self.one(".own button")
+        try:
+            self.open(path)
+            self.one(".own button")
+        finally:
+            command("Page.removeScriptToEvaluateOnNewDocument", before)
 
     def submenu(self) -> None:
         """Open the menu where there is no room for it."""

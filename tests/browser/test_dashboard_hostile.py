@@ -39,8 +39,7 @@ def marked(admin: dict[str, str], url: str, name: str) -> dict[str, Any]:
     return user
 
 
-@pytest.mark.core
-@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("language", [pytest.param("es", marks=pytest.mark.core), "en"])
 def test_stored_markup_is_text(
     pages: Pages, administrator: str, admin: dict[str, str], language: str
 ) -> None:

@@ -48,6 +48,7 @@ def test_all_operations_are_shown(page: Chrome, server: Any) -> None:
     assert shown == described(server)
 
 
+@pytest.mark.core
 def test_log_in_and_try_it_out(page: Chrome, server: Any, admin: dict[str, str]) -> None:
     wait = WebDriverWait(page, 30)
 

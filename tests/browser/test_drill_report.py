@@ -81,6 +81,7 @@ def test_it_fits_and_can_be_read(browser: Chrome, report: str, width: int, schem
     assert smallest >= 9, "text in a plot is too small to be read"
 
 
+@pytest.mark.core
 def test_everything_is_reached_by_keyboard(browser: Chrome, report: str) -> None:
     show(browser, report, 400, "light")
     wanted = len(browser.find_elements(By.CSS_SELECTOR, ".scroll, summary"))

@@ -5,6 +5,7 @@ import * as session from "./session.js";
 export const PREFIX = "/api/v1";
 const KIND = "urn:shardstack:problem:";
 const SAFE = new Set(["GET", "HEAD"]);
+const BLINK = 500; // milliseconds after which what reads is sent again where no answer came
 
 /** Problem details (RFC 9457). `status` 0: no answer came. `errors`: [{pointer|parameter, detail}] */
 export class Problem extends Error {
@@ -53,13 +54,19 @@ async function send(method, path, body, headers, signal) {
     all["Content-Type"] ??= "application/json";
     sent = JSON.stringify(body);
   }
+  const attempt = () => fetch(path, { method, headers: all, body: sent, signal });
   try {
-    return await fetch(path, { method, headers: all, body: sent, signal });
+    return await attempt().catch((error) => {
+      if (error.name === "AbortError" || !SAFE.has(method)) throw error;
+      return later(BLINK).then(attempt); // a telephone changes networks, a server its process
+    });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, { detail: i18n.t("problem.network") });
   }
 }
+
+const later = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 async function answer(response) {
   const text = response.status === 204 ? "" : await response.text();
