@@ -96,6 +96,13 @@ def stack(small: Hosts) -> Hosts:
     return small
 
 
+WATCHED = f"""
+seen='min_over_time(sum(mongodb_up)[20s:5s]) == {SERVERS}'
+until promtool query instant http://127.0.0.1:9090 "$seen" | grep -q {SERVERS}; do sleep 1; done
+"""
+"""Until the exporter has been let in by all servers for a while."""
+
+
 def secrets(stack: Hosts) -> dict[str, str]:
     """The secrets of the operator's host, which has all of them."""
     return {file: stack.shell("demo-1", f"cat {FOLDER}/{file}") for file in FILES}
@@ -120,6 +127,7 @@ def rotate(stack: Hosts, what: str) -> Played:
 def assert_well(stack: Hosts, before: dict[str, str], played: Played) -> None:
     """The cluster is as it shall be, and neither the playbook nor a host's journal has a secret."""
     stack.shell("demo-1", "shardstack status && shardstack check")
+    stack.shell("demo-1", "timeout 150 sh", given=WATCHED, timeout=180)
     told = [text for found in (before, secrets(stack)) for text in single_lines(found)]
     assert not [text for text in told if text in played.output]
     for host in SMALL:
