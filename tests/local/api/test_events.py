@@ -152,6 +152,8 @@ def test_nobody_waits_for_a_thread_that_a_stream_holds(
         stream.hears(id=made)
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_there_is_an_end_of_streams(server: RunningServer) -> None:
     ada = Person(server)
     url = f"{server.url}/api/v1/events"
@@ -183,6 +185,8 @@ def test_a_stopping_server_says_so(
     assert stream.events[-1][:2] == ("end", {"reason": "server"})
 
 
+@pytest.mark.long
+@pytest.mark.core
 def test_who_takes_nothing_is_let_go(
     server: RunningServer, store: Store, admin: Headers, listen: Listen
 ) -> None:

@@ -6,12 +6,16 @@ import os
 import signal
 
 import psutil
+import pytest
 import requests
 
 from cluster.local import exporter
 from cluster.local.cluster import LocalCluster
+from cluster.local.launcher import is_alive
 from cluster.servers.waiting import Waiter
 from tests.local.cluster.small import run
+
+pytestmark = [pytest.mark.long, pytest.mark.core]
 
 
 def pid_of(local: LocalCluster) -> int:
@@ -47,10 +51,10 @@ def test_it_comes_and_goes_with_the_cluster(small: LocalCluster) -> None:
     (small.state.folder / exporter.NAME / "code").write_text("older\n")
     assert "ran older code" in run(small, "up").stdout
     assert url_of(small) == url
-    last = pid_of(small)
+    last = psutil.Process(pid_of(small))
     assert run(small, "down").returncode == 0
     assert small.exporter_url() is None
-    assert not psutil.pid_exists(last)
+    assert not is_alive(last)
 
 
 def test_it_is_left_out_when_asked(small: LocalCluster) -> None:
