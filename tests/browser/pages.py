@@ -57,8 +57,9 @@ class Pages:
     # Looking
 
     def until(self, what: Callable[[], Any], why: str = "") -> Any:
-        """Wait until it is true, or something; returns that."""
-        return WebDriverWait(self.browser, SECONDS, poll_frequency=0.05).until(
+        """Wait until it is true, or something; returns that. An element may go while we look."""
+        gone = (StaleElementReferenceException,)
+        return WebDriverWait(self.browser, SECONDS, 0.05, ignored_exceptions=gone).until(
             lambda _: what(), why or None
         )
 
@@ -184,11 +185,16 @@ class Pages:
         if self.all(".menu-button") and not self.all(".places"):
             self.click(".menu-button")
 
+    @property
+    def focus(self) -> WebElement:
+        """What has the focus. The pages move it once they are drawn, so wait for it."""
+        return self.browser.switch_to.active_element
+
     def tab(self, times: int = 1) -> WebElement:
         """Press the tabulator; returns what has the focus then."""
         for _ in range(times):
-            self.browser.switch_to.active_element.send_keys(Keys.TAB)
-        return self.browser.switch_to.active_element
+            self.focus.send_keys(Keys.TAB)
+        return self.focus
 
     def dark(self, scheme: str) -> None:
         """Show the pages as somebody likes them: "dark" or "light"."""

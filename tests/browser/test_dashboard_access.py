@@ -100,8 +100,8 @@ def test_the_keyboard_suffices(everything: Pages) -> None:
     pages = everything
     pages.one("tbody tr")
     assert pages.tab().text == "Skip to the content"
-    pages.browser.switch_to.active_element.send_keys(Keys.ENTER)
-    assert pages.browser.switch_to.active_element.tag_name == "main"
+    pages.focus.send_keys(Keys.ENTER)
+    pages.until(lambda: pages.focus.tag_name == "main")
     assert pages.hash == "#/users"
 
     assert pages.tab(3).text == "Create"
@@ -109,16 +109,16 @@ def test_the_keyboard_suffices(everything: Pages) -> None:
     assert focus.text.startswith("Filters")
     focus.send_keys(Keys.ENTER)
     assert pages.tab().get_attribute("name") == "name"
-    pages.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    pages.focus.send_keys(Keys.ESCAPE)
     pages.until(lambda: not pages.all(".panel"))
-    assert pages.browser.switch_to.active_element.text.startswith("Filters")
+    pages.until(lambda: pages.focus.text.startswith("Filters"))
 
     pages.one("tbody a").send_keys(Keys.ENTER)
     pages.one("dl")
-    assert pages.browser.switch_to.active_element.tag_name == "h1"  # of the new view
+    pages.until(lambda: pages.focus.tag_name == "h1")  # of the new view
     button = pages.one(".title button.danger")
     button.send_keys(Keys.ENTER)
-    pages.until(lambda: pages.browser.switch_to.active_element.text == "Cancel")
-    pages.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    pages.until(lambda: pages.focus.text == "Cancel")
+    pages.focus.send_keys(Keys.ESCAPE)
     pages.until(lambda: not pages.all("dialog"))
-    assert pages.browser.switch_to.active_element == button
+    pages.until(lambda: pages.focus == button)

@@ -42,7 +42,7 @@ def test_create_edit_disable_delete(signed_in: Pages, width: int) -> None:
     pages.click(".title a.main")
     pages.send()  # empty: nothing is sent
     pages.sees("3 fields are not right yet.")
-    assert pages.browser.switch_to.active_element.get_attribute("role") == "alert"
+    pages.until(lambda: pages.focus.get_attribute("role") == "alert")
     pages.expected = {422, 404}  # 404: told late of a change, the page looks for what is deleted
     pages.fill(name=person["name"], email=person["email"], national_id="!")
     pages.send()
