@@ -13,6 +13,7 @@ pytestmark = pytest.mark.usefixtures("consumers")
 
 MEMBERS = [f"{name}-{n}" for name in ("config", "shard-1", "shard-2") for n in (1, 2, 3)]
 SERVERS = [*MEMBERS, *ROUTERS]
+MAKERS = ["prepare", "bootstrap", "setup"]  # which end when they have done their work
 PATCH_RELEASE, NEXT = "mongo:8.0.99", "shardstack:next"
 """Other names for the images that are there, so that Compose takes them for other ones."""
 
@@ -48,7 +49,7 @@ def nothing_is_left(stack: Stack) -> bool:
     stack.up()
     mine = f"label=com.docker.compose.project={stack.project}"
     names = docker("ps", "--all", "--filter", mine, "--format", "{{.Names}}").split()
-    once = [stack.container(name) for name in (*before, "prepare", "bootstrap", "setup")]
+    once = [stack.container(name) for name in (*before, "exporter", *MAKERS)]
     assert sorted(names) == sorted(once)
     return replaced(stack, before) == []
 

@@ -141,7 +141,7 @@ def test_who_is_in_the_container_and_has_not_logged_in_is_refused(
     assert said.strip() == "13"
 
 
-@pytest.mark.parametrize("service", SERVERS)
+@pytest.mark.parametrize("service", [*SERVERS, "exporter"])
 def test_containers_can_do_little(stack: Stack, service: str) -> None:
     host = stack.inspect(service)["HostConfig"]
     assert host["ReadonlyRootfs"]
@@ -164,7 +164,11 @@ def docker_fails(*arguments: str) -> str:
 
 def test_the_api_s_containers_have_neither_key_nor_passwords(stack: Stack) -> None:
     here = docker("exec", stack.container("api-1"), "find", "/run/shardstack", "-type", "f")
-    assert {Path(line).name for line in here.split()} == {"database.uri", "jwt.key"}
+    assert {Path(line).name for line in here.split()} == {
+        "database.uri",
+        "jwt.key",
+        "metrics.token",
+    }
 
 
 def secrets_of(stack: Stack) -> set[str]:
@@ -183,7 +187,9 @@ def test_no_secret_is_seen_from_outside(stack: Stack) -> None:
         "docker inspect": docker("inspect", *everything),
         "volumes": docker("volume", "inspect", *volumes(stack)),
         "logs": stack.run("logs", "--no-color"),
-        "processes": "".join(docker("top", stack.container(name)) for name in SERVERS),
+        "processes": "".join(
+            docker("top", stack.container(name)) for name in (*SERVERS, "exporter")
+        ),
         "history": docker("history", "--no-trunc", "shardstack:latest"),
         "image": docker("image", "inspect", "shardstack:latest"),
     }
