@@ -15,12 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 import structlog
 from bson import ObjectId
 from flask import Blueprint, Response, request
+from msgspec import UNSET, Meta, UnsetType
 
 from api.auth.sessions import Sessions, holds
 from api.crud.access import Principal, Who, principal
@@ -231,12 +232,18 @@ def last_event() -> datetime | None:
     return datetime.min.replace(tzinfo=now().tzinfo)  # whatever that was: begin anew
 
 
-class Hint(msgspec.Struct):
-    """The data of an event `change`. No id: of many documents, as an import makes them."""
+class ServerSentEvent(msgspec.Struct):
+    """An event as it is parsed (HTML standard, 9.2.6)."""
 
-    resource: str
-    id: str | None
-    verb: str
+    event: Literal["change", "reset", "end"]
+    data: Annotated[
+        str,
+        Meta(
+            description='JSON: `{"resource", "id", "verb"}` of a change, its id null where many '
+            'documents were created; `{"reason"}` of the end'
+        ),
+    ]
+    id: Annotated[str, Meta(description="For Last-Event-ID")] | UnsetType = UNSET
 
 
 def broker(
@@ -258,7 +265,9 @@ def blueprint(broker: Broker) -> Blueprint:
     @operation(
         answers={
             200: Answer(
-                shape=Hint, media=EVENT_STREAM, description="Events, until either side ends it"
+                shape=ServerSentEvent,
+                media=EVENT_STREAM,
+                description="Events, until either side ends it",
             )
         },
         headers={"Last-Event-ID": "The last event you got: what came since is told first"},
