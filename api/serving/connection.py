@@ -169,9 +169,11 @@ class Connection(asyncio.Protocol):
             self._feed(data)
 
     def eof_received(self) -> bool:
-        """The client sends no more; it may still read."""
+        """The client sends no more; it may still read, but for who watches: that one has gone."""
         self._ended = True
         if self._closing is not None or (self._began is None and self._exchange is None):
+            return False
+        if self._exchange is not None and self._exchange.pushed:
             return False
         if not self._parser.is_complete:
             self._break_off(incomplete())

@@ -113,6 +113,7 @@ class Exchange:
         self.admission = admission
         self.arrived = perf_counter()
         self.outlet: Outlet | None = None
+        self.pushed = False  # the answer goes on, and no thread works on it
         self._cfg = cfg
         self._peer, self._server = addresses
         self._claimed = threading.Lock()
@@ -158,6 +159,7 @@ class Exchange:
         if isinstance(parts, Pushed):
             answer.send_headers()
             outlet.flush()
+            self.pushed = True
             parts.begin(Pushing(answer, outlet))
             return
         try:

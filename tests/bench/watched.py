@@ -22,7 +22,7 @@ from tests.bench.generator import Fired, fire, require
 from tests.bench.plans import Dialect, Person, plan
 from tests.bench.results import ratio
 
-OF_A_USER = 10
+OF_A_USER = 5
 WANTED = 1.1
 
 
@@ -84,8 +84,9 @@ def _streams(url: str, tokens: list[str]) -> Iterator[None]:
             stack.enter_context(made)
             head = f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\n\r\n"
             made.sendall(head.encode())
-            if not made.recv(64).startswith(b"HTTP/1.1 200"):
-                raise click.ClickException("a stream was refused")
+            told = made.recv(1024).decode(errors="replace")
+            if not told.startswith("HTTP/1.1 200"):
+                raise click.ClickException(f"a stream was refused:\n{told}")
             made.setblocking(False)
             sockets.append(made)
 

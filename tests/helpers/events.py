@@ -40,7 +40,7 @@ class Listener:
     def _read(self) -> None:
         fields: dict[str, str] = {}
         try:
-            for line in self.answer.iter_lines(chunk_size=1, decode_unicode=True):
+            for line in self.answer.iter_lines(chunk_size=65536, decode_unicode=True):
                 name, _, value = line.partition(": ")
                 if name:
                     fields[name] = value
