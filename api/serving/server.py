@@ -14,7 +14,6 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
-from api.analytics.rollups import Rollups
 from api.app import create_app
 from api.serving.listening import hand_on, listen, turn_away
 from api.settings import Settings, SettingsError, variable
@@ -159,7 +158,6 @@ class Server(BaseApplication):
         self.settings = settings
         self.draining = Draining()
         self._inherited = inherited or Inherited()
-        self._rollups: Rollups | None = None  # a worker's
         self._listener = self._inherited.listener
         super().__init__()
 
@@ -168,15 +166,11 @@ class Server(BaseApplication):
         for name, value in configuration(self.settings, self._listener).items():
             self.cfg.set(name, value)
         self.cfg.set("post_worker_init", self._begin)
-        self.cfg.set("worker_exit", self._end)
 
     def load(self) -> Any:
         """The app, in a worker."""
         metrics.reserve()
-        app = create_app(self.settings, self.draining)
-        self._rollups = app.extensions["analytics"]
-        self._rollups.start()
-        return app
+        return create_app(self.settings, self.draining)
 
     def _begin(self, worker: Any) -> None:
         """In a worker that is about to accept connections."""
@@ -188,11 +182,6 @@ class Server(BaseApplication):
         if self._inherited.ready >= 0:
             with suppress(OSError):  # who wanted to know has gone
                 os.write(self._inherited.ready, b".")
-
-    def _end(self, _arbiter: Any, _worker: Any) -> None:
-        """In a worker that has ended its requests."""
-        if self._rollups is not None:
-            self._rollups.stop()
 
     def run(self) -> None:
         """Serve. Returns when told to stop. Raises SettingsError, LocalError."""

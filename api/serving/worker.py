@@ -53,6 +53,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
         self.admit = admissions(self.wsgi, settings.body_limit, settings.request_deadline)
         meter = self.wsgi.extensions["meter"]
         self.events = self.wsgi.extensions["events"]
+        self.rollups = self.wsgi.extensions["analytics"]
         self.refusals = Refusals(origins(settings.cors_origins, "cors_origins"), meter.refused)
         self._trusted = trusted = networks(settings.trusted_proxies, "trusted_proxies")
         self.connections: set[Connection] = set()
@@ -74,6 +75,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
         }
         self.lanes = {name: Lane(loop, name.value, *of) for name, of in lanes.items()}
         self.events.start()
+        self.rollups.start()
         listeners = [listener.sock for listener in self.sockets]
         for listener in listeners:
             listener.setblocking(False)
@@ -136,6 +138,7 @@ class Worker(ASGIWorker):  # type: ignore[misc]  # gunicorn's types end here
         for connection in list(self.connections):
             connection.abort()
         await streams
+        await self.loop.run_in_executor(None, self.rollups.stop)
 
     # The connections' calls.
 
