@@ -8,8 +8,7 @@ within the page, and no text that becomes code or markup.
 from flask import Blueprint, Response
 
 from api.web.operations import Answer, operation
-from api.web.problems import ProblemError
-from api.web.static import NOT_MODIFIED, PAGE, Folder
+from api.web.static import NOT_MODIFIED, Folder
 
 CLIENT = Folder(
     __name__,
@@ -46,7 +45,7 @@ def blueprint() -> Blueprint:
     @operation(answers={200: Answer(shape=str, media="text/html"), 304: NOT_MODIFIED})
     def page() -> Response:
         """The pages, for people."""
-        return CLIENT.serve(PAGE)
+        return CLIENT.page()
 
     @dashboard.get("/dashboard/<path:file>")
     @operation(
@@ -55,8 +54,6 @@ def blueprint() -> Blueprint:
     )
     def asset(file: str) -> Response:
         """A file of those pages."""
-        if file not in CLIENT.assets:
-            raise ProblemError(404, "The pages have no such file.", kind="missing")
-        return CLIENT.serve(file)
+        return CLIENT.asset(file)
 
     return dashboard

@@ -7,8 +7,7 @@ scripts and send requests here only; it puts styles on its elements, which must 
 from flask import Blueprint, Response
 
 from api.web.operations import Answer, operation
-from api.web.problems import ProblemError
-from api.web.static import NOT_MODIFIED, PAGE, Folder
+from api.web.static import NOT_MODIFIED, Folder
 
 VIEWER = Folder(
     __name__,
@@ -34,7 +33,7 @@ def blueprint() -> Blueprint:
     @operation(answers={200: Answer(shape=str, media="text/html"), 304: NOT_MODIFIED})
     def page() -> Response:
         """The description of the API, to read and to try in a browser."""
-        return VIEWER.serve(PAGE)
+        return VIEWER.page()
 
     @docs.get("/docs/<asset>")
     @operation(
@@ -43,8 +42,6 @@ def blueprint() -> Blueprint:
     )
     def asset(asset: str) -> Response:
         """A file of that page."""
-        if asset not in VIEWER.assets:
-            raise ProblemError(404, "The page has no such file.", kind="missing")
-        return VIEWER.serve(asset)
+        return VIEWER.asset(asset)
 
     return docs

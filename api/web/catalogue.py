@@ -231,12 +231,11 @@ DETAILS: dict[str, str] = {
         "La única expectativa que cumple este servidor es 100-continue."
     ),
     "This server speaks HTTP/1.1 and HTTP/1.0.": "Este servidor habla HTTP/1.1 y HTTP/1.0.",
-    # What is there, and may be done
+    # Addresses and documents: whether they exist, and who may change them
     "There is nothing at this address.": "No hay nada en esta dirección.",
     "This address does not take that method.": "Esta dirección no acepta ese método.",
     "There is no document with this id.": "No hay ningún documento con este identificador.",
     "The page has no such file.": "La página no tiene ese archivo.",
-    "The pages have no such file.": "Las páginas no tienen ese archivo.",
     "Only administrators may do this.": "Solo los administradores pueden hacer esto.",
     "You may read this document, and only its owner may change it.": (
         "Usted puede leer este documento, y solo su propietario puede cambiarlo."

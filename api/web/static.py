@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 from flask import Response, request
 
 from api.web.operations import Answer
+from api.web.problems import ProblemError
 
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 PAGE = "index.html"
@@ -56,8 +57,17 @@ class Folder:
         self._read = lru_cache(maxsize=None)(self._packed)
         self.assets = tuple(name for name in sorted(_names(self._root)) if name != PAGE)
 
-    def serve(self, name: str) -> Response:
-        """One of the files, as a response that browsers may keep."""
+    def page(self) -> Response:
+        """The page, as a response that browsers may keep."""
+        return self._serve(PAGE)
+
+    def asset(self, name: str) -> Response:
+        """One of the other files. Raises ProblemError 404."""
+        if name not in self.assets:
+            raise ProblemError(404, "The page has no such file.", kind="missing")
+        return self._serve(name)
+
+    def _serve(self, name: str) -> Response:
         response = self._read(name).response(TYPES[PurePosixPath(name).suffix])
         response.headers["Content-Security-Policy"] = self._policy
         return response
