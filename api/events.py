@@ -12,10 +12,9 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
 
 import msgspec
 import structlog
@@ -24,13 +23,15 @@ from flask import Blueprint, Response, request
 from msgspec import UNSET, Meta, UnsetType
 
 from api.auth.sessions import Sessions, holds
-from api.crud.access import Principal, Who, principal
+from api.crud.access import Principal, Role, principal
+from api.crud.values import object_id
+from api.crud.visibility import readers
 from api.resources import Resource
 from api.settings import Settings
 from api.store import Store, UnavailableError
 from api.store.deadline import deadline
 from api.store.document import now
-from api.store.feed import Change, Entry, Feed, Readers, is_kept
+from api.store.feed import Change, Entry, Feed, is_kept
 from api.web import push
 from api.web.operations import Answer, operation
 from api.web.problems import ProblemError
@@ -41,37 +42,28 @@ OVERLAP = timedelta(seconds=10)  # by which clocks may differ, and a write be la
 LOOKED_AFTER = 15.0  # seconds
 LONGEST_CALL = 5.0  # seconds
 LAST_CALL = 2.0
+BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 STREAMS_OF_A_USER = 20  # in one worker: so many tabs
 
 log = structlog.get_logger("api")
 
 
-def readers(resource: Resource) -> Readers:
-    """Who besides administrators may see the documents of a resource."""
-    match resource.access.get:
-        case Who.ANYONE | Who.USER:
-            return Readers(everybody=True)
-        case Who.OWNER | Who.MEMBER as rule:
-            members = resource.members if rule is Who.MEMBER else None
-            return Readers(tuple(filter(None, (resource.owner, members))))
-        case _:
-            return Readers()
-
-
 class Stream:
-    """One client that watches. `since`: from when on it wants to know; None: from now on."""
+    """One client that watches. `since`: the moment of its last event; None: it is new here."""
 
-    __slots__ = ("channel", "is_admin", "role", "session", "since", "until", "user")
+    __slots__ = ("channel", "role", "session", "since", "until", "user")
 
     def __init__(self, who: Principal, channel: Channel, since: datetime | None) -> None:
         self.channel = channel
-        self.user, self.role, self.is_admin = who.id, who.role.value, who.is_admin
+        self.user, self.role = who.id, who.role
         self.session, self.until = who.session, who.until
         self.since = since
 
     def sees(self, change: Change) -> bool:
         """Whether its user may see what was changed."""
-        return self.is_admin or change.readers is None or self.user in change.readers
+        if self.role is Role.ADMIN or change.readers is None:
+            return True
+        return self.user in change.readers
 
     def tell(self, entries: Iterable[Entry]) -> bool:
         """Send what it may see of them. False: it is no longer there."""
@@ -206,7 +198,7 @@ class Broker:
     def _look_after(self, streams: list[Stream]) -> list[Stream]:
         """Those that are over. The others get a sign of life."""
         over = []
-        users = self._users(streams)
+        users = self._sessions.users({one.user for one in streams})
         for stream in streams:
             user = users.get(stream.user, {})
             good = holds(user, stream.session) and user.get("role") == stream.role
@@ -217,19 +209,14 @@ class Broker:
                 over.append(stream)
         return over
 
-    def _users(self, streams: list[Stream]) -> Mapping[ObjectId, Any]:
-        return self._sessions.users({one.user for one in streams})
-
 
 def last_event() -> datetime | None:
     """The time of the last event that the client got; None: it is new here."""
     given = request.headers.get("Last-Event-ID", "")
     if not given:
         return None
-    with suppress(ValueError):
-        if len(given) == 24:
-            return datetime.fromtimestamp(int(given[:8], 16), tz=now().tzinfo)
-    return datetime.min.replace(tzinfo=now().tzinfo)  # whatever that was: begin anew
+    found = object_id(given)
+    return BEFORE_ALL if found is None else found.generation_time
 
 
 class ServerSentEvent(msgspec.Struct):

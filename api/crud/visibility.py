@@ -16,8 +16,21 @@ from api.crud.access import Who, acting, admit, principal
 from api.crud.resource import Resource
 from api.crud.values import object_id
 from api.store import Document, Documents
+from api.store.feed import Readers
 from api.store.pages import also
 from api.web.problems import ProblemError
+
+
+def readers(resource: Resource) -> Readers:
+    """Who besides administrators may read the documents of a resource."""
+    match resource.access.get:
+        case Who.ANYONE | Who.USER:
+            return Readers(everybody=True)
+        case Who.OWNER | Who.MEMBER as rule:
+            members = resource.members if rule is Who.MEMBER else None
+            return Readers(tuple(filter(None, (resource.owner, members))))
+        case _:
+            return Readers()
 
 
 class Target(NamedTuple):
