@@ -25,6 +25,7 @@ from cluster.exporter.holdings import holdings
 from cluster.exporter.watcher import FRESH_SECONDS
 from cluster.local.cluster import LocalCluster
 from cluster.servers.connections import Client
+from cluster.servers.waiting import Waiter
 from tests.local.exporter.exporting import Exporter, exporting
 
 SCRAPES = 9
@@ -34,6 +35,7 @@ EVERY_SECONDS = 15.0
 MEASURED_SECONDS = 120.0
 """For the processor time: two rounds of what is asked in the background."""
 MEMBERS = 12
+HOLDINGS_SECONDS = 600.0
 BATCH = 10_000
 
 
@@ -104,8 +106,15 @@ def _tell(cluster: LocalCluster, what: str) -> None:
 
 def _wait_for_holdings(exporter: Exporter) -> None:
     """Until it has asked every member what it holds."""
-    while exporter.get("/metrics").count("\nmongodb_oplog_stats_count{") < MEMBERS:
-        time.sleep(1)
+
+    def known() -> int:
+        return exporter.get("/metrics").count("\nmongodb_oplog_stats_count{")
+
+    Waiter(HOLDINGS_SECONDS).until(
+        lambda: known() >= MEMBERS or None,
+        lambda: f"the exporter knows of {known()} members what they hold",
+        every=1,
+    )
 
 
 def _scrape(exporter: Exporter) -> tuple[float, float, int]:

@@ -8,7 +8,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -76,7 +76,6 @@ def watched(streams: int, runs: int, seconds: int) -> None:
 def _streams(url: str, tokens: list[str]) -> Iterator[None]:
     """Open one for each token, and take what comes."""
     parts = urlsplit(url)
-    done = threading.Event()
     with ExitStack() as stack:
         sockets = []
         for token in tokens:
@@ -91,36 +90,41 @@ def _streams(url: str, tokens: list[str]) -> Iterator[None]:
             sockets.append(made)
 
         def take() -> None:
-            while not done.wait(0.2):
-                for one in sockets:
-                    with suppress(BlockingIOError):
-                        one.recv(65536)
+            for one in sockets:
+                with suppress(BlockingIOError):
+                    one.recv(65536)
 
-        reader = threading.Thread(target=take)
-        reader.start()
-        try:
+        with _every(0.2, take):
             yield
-        finally:
-            done.set()
-            reader.join()
 
 
 @contextmanager
 def _changing(url: str, admin: str, person: Person) -> Iterator[None]:
     """Change somebody every second."""
-    done = threading.Event()
 
     def change() -> None:
-        while not done.wait(1):
-            body = {"occupation": f"Baker at {time.time():.0f}"}
-            requests.patch(
-                f"{url}/api/v1/users/{person.id}",
-                json=body,
-                headers={"Authorization": admin},
-                timeout=10,
-            ).raise_for_status()
+        body = {"occupation": f"Baker at {time.time():.0f}"}
+        requests.patch(
+            f"{url}/api/v1/users/{person.id}",
+            json=body,
+            headers={"Authorization": admin},
+            timeout=10,
+        ).raise_for_status()
 
-    thread = threading.Thread(target=change)
+    with _every(1, change):
+        yield
+
+
+@contextmanager
+def _every(seconds: float, work: Callable[[], None]) -> Iterator[None]:
+    """Do it again and again, in a thread."""
+    done = threading.Event()
+
+    def again() -> None:
+        while not done.wait(seconds):
+            work()
+
+    thread = threading.Thread(target=again)
     thread.start()
     try:
         yield
