@@ -1,4 +1,4 @@
-"""How many different users there were, without keeping who: a HyperLogLog sketch.
+"""Estimates how many different users there were, without storing who: a HyperLogLog sketch.
 
 Each user falls by a hash into one of REGISTERS, which keeps the longest run of zeros that any hash
 in it began with (Flajolet and others, 2007). Registers of several workers are put together by

@@ -169,7 +169,9 @@ class Connection(asyncio.Protocol):
             self._feed(data)
 
     def eof_received(self) -> bool:
-        """The client sends no more; it may still read, but for who watches: that one has gone."""
+        """The client sends no more. It may still read its answer; but a client that watches events
+        has gone.
+        """
         self._ended = True
         if self._closing is not None or (self._began is None and self._exchange is None):
             return False

@@ -1,4 +1,4 @@
-"""The feed: what has changed lately, for whoever watches. It wakes; the documents are the truth.
+"""The feed: which documents have changed lately. It tells clients when to read them again.
 
 Whoever writes a document puts a note into `Store.notes`, which costs a request nothing. Twice a
 second `Feed.publish` writes down what came together, one entry for all, and each process reads the
@@ -61,7 +61,10 @@ class Feed:
         self._pending: Document | None = None
 
     def publish(self) -> None:
-        """Write down what changed since the last call. Raises UnavailableError: next time, then."""
+        """Write down what changed since the last call.
+
+        Raises UnavailableError; then the next call writes it.
+        """
         entries = self._store.collection(COLLECTION)
         while (entry := self._pending or self._next()) is not None:
             self._pending = entry

@@ -86,5 +86,5 @@ def chosen(accepted: str | None) -> str:
 
 
 def headers(language: str) -> dict[str, str]:
-    """Of an answer in this language, which could have been in another one."""
+    """The headers that name the answer's language, and that Accept-Language has chosen it."""
     return {"Content-Language": language, "Vary": "Accept-Language"}

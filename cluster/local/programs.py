@@ -36,7 +36,7 @@ def programs(
 
 
 ROUTER = ("console", "cluster", "cluster/model", "cluster/router")
-"""Where all is that the stand-in router may load."""
+"""The folders of the modules that the stand-in router may load."""
 
 
 @functools.cache
